@@ -1,0 +1,208 @@
+// The typed configuration: what control/config reads from weir.yaml and every part is built from.  Immutable once checked.
+// Secrets are not in here: only the paths of their files.
+#pragma once
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/address.h"
+#include "core/facts.h"
+#include "core/identity.h"
+#include "core/limits.h"
+#include "core/module.h"
+#include "core/policy.h"
+
+namespace weir {
+
+struct SourcePlace { std::string file; uint32_t line = 0, column = 0; };  // Where in the files an entry stands, for messages.
+
+struct EngineConfig {
+  std::vector<uint32_t> cores;      // Empty: auto.
+  std::string user = "weir";        // Empty: privileges of the user are kept.
+  Limits limits;
+};
+
+enum class SourceMode : uint8_t { kClient, kGateway };
+enum class ClosedAnswer : uint8_t { kReset, kDrop };
+enum class Unbound : uint8_t { kExplain, kReset, kDrop };
+enum class Admit : uint8_t { kAddress, kCredential, kEither };
+enum class Opaque : uint8_t { kBlock, kHold, kAllow };
+enum class OnFailure : uint8_t { kClosed, kOpen };
+enum class VerifyMode : uint8_t { kNone, kRequire, kVerifyCa, kVerifyFull };
+enum class Durability : uint8_t { kBeforeForward, kAsync };
+enum class RecordResponses : uint8_t { kNone, kHead, kFull };
+enum class RecordParameters : uint8_t { kMasked, kDigest };
+enum class ExistingFlows : uint8_t { kReset, kDrain };
+
+struct SteerConfig {
+  std::vector<std::string> clients;   // Interfaces.
+  std::vector<std::string> targets;
+  bool egress_guard = true;
+  SourceMode source = SourceMode::kClient;
+  uint32_t mark = 0x57450000, mark_mask = 0xffff0000;
+  uint32_t table = 5745;
+  uint32_t priority = 100;
+  ExistingFlows existing_flows = ExistingFlows::kReset;
+  std::chrono::seconds drain{0};
+  uint32_t drop_notices_per_second = 100;
+  std::string pin_folder = "/sys/fs/bpf/weir";  // Must be on a bpffs; `steer.pin`.
+  uint32_t bindings_max = 65536, flows_max = 262144;
+};
+
+struct TlsConfig { std::string ca_certificate_file, ca_key_file; std::string minimum = "1.2"; };
+
+struct IssuerConfig {
+  std::string name, url, ca_file, audience, jwks_file;
+  std::vector<std::string> algorithms;   // Of RS256 RS384 RS512 PS256 ES256 ES384 EdDSA; never none, never HMAC.
+  std::chrono::seconds clock_skew{30};
+  std::string claim_subject = "sub", claim_groups = "groups", claim_email = "email", claim_acting_for = "act";
+  std::string client_id;
+  std::vector<std::string> flows, scopes;
+};
+struct StaticBindingConfig { Prefix address; std::string subject; std::vector<std::string> groups; std::string reason; std::chrono::sys_seconds until{}; SourcePlace place; };
+struct IdentityConfig {
+  std::vector<IssuerConfig> issuers;
+  std::chrono::seconds binding_ttl_max{8 * 3600};
+  bool one_identity_per_address = true;
+  std::vector<StaticBindingConfig> static_bindings;
+  std::vector<std::string> request_id{"traceparent", "sqlcommenter", "application_name"};
+};
+
+struct TargetTlsConfig {
+  LegTls to_client = LegTls::kOffer;
+  std::string certificate_file, key_file;   // The target's own pair; empty: a leaf is minted from tls.ca.
+  VerifyMode to_target = VerifyMode::kVerifyFull;
+  std::string ca_file, server_name;
+};
+struct LoginConfig { std::string client, user, password_file, client_password_file; };
+struct CatalogueConfig { std::string user, password_file; std::vector<std::string> databases; std::chrono::seconds refresh{60}; };
+struct TargetRecordConfig {
+  Durability durability = Durability::kBeforeForward;
+  RecordResponses responses = RecordResponses::kHead;
+  uint32_t head_rows = 20;
+  RecordParameters parameters = RecordParameters::kMasked;
+};
+struct TargetConfig {
+  std::string name, protocol;
+  std::vector<Prefix> addresses;
+  std::vector<std::string> names;
+  std::chrono::seconds resolve{30};
+  std::vector<uint16_t> ports;
+  bool other_ports_drop = false;
+  bool observe = false;                      // mode: observe
+  Admit admit = Admit::kAddress;
+  Unbound unbound = Unbound::kExplain;
+  bool icmp_pass = false;
+  OnFailure on_engine_failure = OnFailure::kClosed, on_record_failure = OnFailure::kClosed, on_identity_failure = OnFailure::kClosed,
+            on_reviewers_failure = OnFailure::kClosed;
+  ClosedAnswer closed_answer = ClosedAnswer::kReset;
+  Opaque opaque = Opaque::kBlock;
+  bool unknown_functions_block = true;
+  SourceMode source = SourceMode::kClient;
+  TargetTlsConfig tls;
+  bool inject = false;
+  std::vector<LoginConfig> logins;
+  std::optional<CatalogueConfig> catalogue;
+  TargetRecordConfig record;
+  SourcePlace place;
+};
+
+struct WhoConfig { std::vector<std::string> subjects, groups; };  // Patterns with *; both given: both needed; empty: anybody.
+struct HoursConfig {
+  std::string zone = "UTC";                  // IANA name.
+  struct Span { uint8_t first_day = 0, last_day = 6; uint16_t from_minute = 0, to_minute = 1440; };  // 0 = Monday.
+  std::vector<Span> spans;                   // Empty: always.
+};
+struct GrantConfig {
+  std::string name;
+  WhoConfig who;
+  std::vector<std::string> targets, logins, databases, objects;  // Patterns; `!` takes away; empty: all.
+  VerbSet verbs = 0;
+  HoursConfig hours;
+  Assurance assurance = Assurance::kStatic;
+  bool request_id_required = false;
+  std::chrono::sys_seconds until{};
+  std::string approval;
+  std::vector<std::string> tags;
+  std::vector<std::string> impersonate;      // Roles that SET ROLE may name, with verb impersonate.
+  SourcePlace place;
+};
+
+enum class RuleAction : uint8_t { kAllow, kBlock, kTerminate, kHold, kMask, kAlert };
+enum class Guess : uint8_t { kAllow, kAlert, kBlock };
+struct MaskConfig {
+  MaskSpec spec;
+  Guess in_filters = Guess::kBlock;
+  Guess write_back = Guess::kBlock;
+  bool unsure_strict = false;
+};
+struct RuleWhere { std::vector<std::string> targets; std::string protocol; WhoConfig who; std::optional<Direction> direction; };
+struct RuleWhat {
+  ShapeSet shapes = 0;                       // `facts:` any of.
+  VerbSet verbs = 0;                         // any of.
+  std::vector<std::string> functions;        // "pg_read_file", "dblink*", "schema.name".
+  std::vector<std::string> objects;          // "public.people".
+  std::vector<std::string> columns;          // "public.people.email", masks.
+  std::vector<std::string> text;             // Regular expressions over the statement, constants included.
+  std::vector<std::string> words;            // Plain words or phrases, case-insensitive, at word boundaries.
+  std::vector<std::string> data;             // Data kinds, by name.
+};
+struct RuleConfig {
+  std::string id, why, severity;
+  std::vector<std::string> tags;
+  RuleWhere where;
+  RuleWhat what;
+  RuleAction then = RuleAction::kBlock;
+  MaskConfig mask;
+  bool observe = false;
+  std::string approval, message;
+  std::vector<std::string> except_rules;     // then: allow.
+  std::vector<std::string> match_examples, no_match_examples;
+  SourcePlace place;
+};
+// A kind of data: a pattern that finds candidates, a validator that is sure.
+struct DataKindConfig {
+  std::string name, pattern, validator;      // validator: none | luhn | iban | mod97 | email | entropy | ...
+  uint32_t width_max = 0;                    // Longest match in bytes; required: unbounded patterns are refused.
+  std::vector<std::string> match_examples, no_match_examples;
+  SourcePlace place;
+};
+
+struct RecordConfig {
+  uint64_t segment_size = 64u << 20;
+  std::chrono::microseconds commit_every{2'000};
+  uint64_t reserve = 1u << 30;
+  bool stop_on_failure = true;
+  std::chrono::milliseconds seal_after_close{1'000};
+  std::chrono::seconds seal_every{3600};
+  uint32_t chunk_size = 1u << 20;
+  std::string signing_key_file;              // Ed25519, PEM.
+  std::string origin;
+};
+struct ControlConfig { std::string socket; std::string metrics; };
+struct LogConfig { std::string level = "info"; bool json = false; };
+
+struct Config {
+  std::string file;                          // As read.
+  std::string digest;                        // SHA-256 of all files read, hex.
+  std::string name;
+  std::string state;                         // Absolute.
+  EngineConfig engine;
+  SteerConfig steer;
+  TlsConfig tls;
+  IdentityConfig identity;
+  std::vector<TargetConfig> targets;
+  std::vector<GrantConfig> grants;
+  std::vector<RuleConfig> rules;             // Rule files first, in order, then the file's own.
+  std::vector<DataKindConfig> data_kinds;
+  std::string mask_hash_key_file;
+  bool masks_keep_length = true;
+  RecordConfig record;
+  ControlConfig control;
+  LogConfig log;
+  bool changes_require_reason = true;
+};
+
+}  // namespace weir

@@ -1,0 +1,30 @@
+// Who is behind a flow, and how strongly that is known.
+#pragma once
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace weir {
+
+enum class Assurance : uint8_t { kNone, kStatic, kNetwork, kCredential, kWorkload };
+std::string_view name_of(Assurance assurance);
+
+// Immutable; shared by the sessions that it admitted.
+struct Identity {
+  uint64_t binding_id = 0;          // Never reused, persisted.
+  std::string subject;
+  std::vector<std::string> groups;
+  std::string issuer;               // Empty for static bindings.
+  std::string token_id;             // jti.
+  std::string email;
+  std::vector<std::string> acting_for;  // The delegation chain (RFC 8693 `act`), outermost first.
+  Assurance assurance = Assurance::kNone;
+  std::chrono::sys_seconds expires{};   // Unix time; 0: never.
+  std::string reason;               // Static bindings: why it exists.
+};
+using IdentityPtr = std::shared_ptr<const Identity>;
+
+}  // namespace weir

@@ -1,0 +1,25 @@
+// What the engine asks of the kernel side (steer/), so that session/ and control/ need not know bpf/.
+#pragma once
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "core/address.h"
+
+namespace weir {
+
+struct FlowKey { Endpoint client, target; };
+struct FlowEntry { uint64_t binding = 0, session = 0; bool cut = false; };
+
+class Steering {
+ public:
+  virtual ~Steering() = default;
+  // The binding that the kernel saw when the flow's first packet came; nullopt: not steered by us (refuse the socket).
+  virtual std::optional<FlowEntry> flow(const FlowKey&) = 0;
+  virtual bool set_session(const FlowKey&, uint64_t session) = 0;  // False: the flow is gone or was cut.
+  virtual void forget(const FlowKey&) = 0;                          // The session ended: its entry may go.
+  virtual void cut(const FlowKey&) = 0;                             // Both directions, both sides, at once.
+  virtual uint32_t upstream_mark() const = 0;                       // SO_MARK that the egress guard lets out.
+};
+
+}  // namespace weir
