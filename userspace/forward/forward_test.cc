@@ -1,0 +1,166 @@
+// The window's cursors, the segments and the output queue.
+#include <gtest/gtest.h>
+
+#include <string>
+
+#include "base/prng.h"
+#include "forward/out_queue.h"
+#include "forward/stream_buffer.h"
+#include "forward/window.h"
+
+namespace weir::forward {
+namespace {
+
+struct Pool : BufferPool {
+  int out = 0;
+  void give_back(uint16_t) noexcept override { --out; }
+  BufferLease lease(std::string_view text) {
+    ++out;
+    return BufferLease(this, 0, as_bytes(text));
+  }
+};
+
+TEST(Window, UnjudgedBytesCannotSettle) {
+  Window window;
+  window.on_received(10);
+  window.on_parsed(10);
+  EXPECT_DEATH(window.on_settled({0, 10}, 10), "in.end\\(\\) <= judged_");
+}
+
+TEST(Window, SettlingIsContiguous) {
+  Window window;
+  window.on_received(10);
+  window.on_parsed(10);
+  window.on_judged(10);
+  window.on_settled({0, 4}, 4);
+  EXPECT_DEATH(window.on_settled({5, 5}, 5), "in.offset == settled_");
+}
+
+TEST(Window, NothingIsSentThatWasNotQueued) {
+  Window window;
+  window.on_injected(3);
+  window.on_sent(3);
+  EXPECT_DEATH(window.on_sent(1), "out_size <= queued_ - sent_");
+}
+
+TEST(StreamBuffer, AUnitThatStraddlesLeasesMovesOnceAndReleasesThem) {
+  Pool pool;
+  BlockPool blocks(2);
+  {
+    StreamBuffer buffer(blocks);
+    buffer.append(pool.lease("aaaabb"));
+    buffer.append(pool.lease("bb"));
+    buffer.append(pool.lease("bbcccc"));
+    EXPECT_EQ(as_text(buffer.contiguous(4)), "bb");
+    EXPECT_TRUE(buffer.straddle(4, 6));
+    EXPECT_EQ(as_text(buffer.contiguous(4)), "bbbbbb");
+    EXPECT_EQ(as_text(buffer.contiguous(10)), "cccc");
+    EXPECT_EQ(as_text(buffer.slice({0, 4})), "aaaa");
+    EXPECT_EQ(pool.out, 2);  // The middle one is back.
+    buffer.release(4);
+    EXPECT_EQ(pool.out, 1);
+    buffer.release(14);
+    EXPECT_EQ(buffer.segment_count(), 0u);
+  }
+  EXPECT_EQ(pool.out, 0);
+  EXPECT_EQ(blocks.in_use(), 0u);
+}
+
+TEST(StreamBuffer, APartialUnitLeavesItsLeaseAtOnce) {
+  Pool pool;
+  BlockPool blocks(1);
+  StreamBuffer buffer(blocks);
+  buffer.append(pool.lease("abc"));
+  EXPECT_FALSE(buffer.straddle(0, 10));
+  EXPECT_EQ(pool.out, 0);  // A slow peer holds no provided buffer.
+  EXPECT_EQ(as_text(buffer.contiguous(0)), "abc");
+  buffer.append(pool.lease("defghijkl"));
+  EXPECT_TRUE(buffer.straddle(0, 10));
+  EXPECT_EQ(as_text(buffer.contiguous(0)), "abcdefghij");
+  EXPECT_EQ(as_text(buffer.contiguous(10)), "kl");
+}
+
+TEST(StreamBuffer, AnyCutsGiveTheSameBytes) {
+  for (uint64_t seed = 1; seed <= 200; ++seed) {
+    Prng random(seed);
+    Pool pool;
+    BlockPool blocks(4);
+    std::string stream;
+    for (int i = 0; i < 4000; ++i) stream.push_back(static_cast<char>('a' + random.below(26)));
+    StreamBuffer buffer(blocks);
+    std::size_t fed = 0;
+    uint64_t at = 0;
+    while (at < stream.size()) {
+      const auto need = static_cast<uint32_t>(std::min<uint64_t>(1 + random.below(300), stream.size() - at));
+      while (buffer.contiguous(at).size() < need) {
+        if (buffer.received() > at && buffer.straddle(at, need)) continue;
+        if (buffer.contiguous(at).size() >= need) break;
+        ASSERT_LT(fed, stream.size());
+        const std::size_t size = std::min<std::size_t>(1 + random.below(200), stream.size() - fed);
+        const std::string_view part = std::string_view(stream).substr(fed, size);
+        if (random.one_in(2)) buffer.append(pool.lease(part)); else buffer.append_copy(as_bytes(part));
+        fed += size;
+      }
+      ASSERT_EQ(as_text(buffer.slice({at, need})), std::string_view(stream).substr(at, need)) << "seed " << seed;
+      at += need;
+      if (random.one_in(2)) buffer.release(at);
+      if (!buffer.has_room()) buffer.release(at);
+    }
+    buffer.release(at);
+    EXPECT_EQ(pool.out, 0) << "seed " << seed;
+    EXPECT_EQ(blocks.in_use(), 0u) << "seed " << seed;
+  }
+}
+
+TEST(OutQueue, KeepsOrderAndReleasesWhatWasSent) {
+  BlockPool blocks(2);
+  OutQueue queue(blocks);
+  const std::string input = "0123456789";
+  queue.pass(as_bytes(std::string_view(input).substr(0, 4)), 4);
+  queue.own(as_bytes("XY"), 0);
+  queue.mark(6);
+  queue.pass(as_bytes(std::string_view(input).substr(6, 4)), 10);
+  EXPECT_EQ(queue.size(), 10u);
+  std::string sent;
+  while (!queue.empty()) {
+    for (const Bytes bytes : queue.gather()) sent += as_text(bytes);
+    EXPECT_EQ(queue.on_sent(), 10u);
+  }
+  EXPECT_EQ(sent, "0123XY6789");
+  EXPECT_EQ(blocks.in_use(), 0u);
+}
+
+TEST(OutQueue, WhatIsInFlightIsNotExtended) {
+  BlockPool blocks(2);
+  OutQueue queue(blocks);
+  queue.own(as_bytes("ab"), 0);
+  const auto first = queue.gather();
+  queue.own(as_bytes("cd"), 0);
+  ASSERT_EQ(first.size(), 1u);
+  EXPECT_EQ(as_text(first[0]), "ab");
+  queue.on_sent();
+  EXPECT_EQ(as_text(queue.gather()[0]), "cd");
+  queue.on_sent();
+  EXPECT_EQ(blocks.in_use(), 0u);
+}
+
+TEST(OutQueue, LargeOwnPiecesSpanBlocks) {
+  BlockPool blocks(2);
+  OutQueue queue(blocks);
+  std::string big(50'000, 'x');
+  big[49'999] = 'y';
+  queue.own(as_bytes(big), 7);
+  std::string sent;
+  uint64_t release = 0;
+  while (!queue.empty()) {
+    for (const Bytes bytes : queue.gather()) sent += as_text(bytes);
+    release = std::max(release, queue.on_sent());
+  }
+  EXPECT_EQ(sent, big);
+  EXPECT_EQ(release, 7u);
+  EXPECT_EQ(blocks.in_use(), 0u);
+  EXPECT_GT(blocks.grown(), 0u);
+}
+
+}  // namespace
+}  // namespace weir::forward

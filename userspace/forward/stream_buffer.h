@@ -1,0 +1,70 @@
+// The received bytes of one direction that are still needed: a queue of segments that tile [released, received).
+//
+//   | lease 0 ............ | own block: a unit that straddles | lease 1 ...... |
+//                          ^ begin of the straddling unit     ^ its end
+//
+// A unit never straddles segments: when the codec needs more than a segment has left, the rest moves once into a block of
+// its own and is completed there from what follows.  Pointers into segments are stable until release().
+#pragma once
+#include <array>
+#include <cstdint>
+
+#include "core/io.h"
+#include "core/unit.h"
+#include "forward/block_pool.h"
+
+namespace weir::forward {
+
+class StreamBuffer {
+ public:
+  static constexpr uint32_t kSegmentsMax = 16;
+
+  explicit StreamBuffer(BlockPool& blocks) : blocks_(&blocks) {}
+
+  // Pre: has_room().
+  void append(BufferLease lease);
+  // Copies (decrypted bytes).  Pre: room for size / kBlockSize + 2 segments: see has_room_for().
+  void append_copy(Bytes bytes);
+
+  // Bytes from `at` to the end of the segment that holds `at`; empty if nothing was received beyond it.
+  [[nodiscard]] Bytes contiguous(uint64_t at) const;
+  // The codec wants `need` bytes from `at`, and contiguous(at) has fewer.  Moves them together as far as they are here.
+  // Post: contiguous(at) is longer than before if more was received beyond its segment.  Returns false if nothing changed.
+  // Pre: need >= 1, at is not before any piece that is still queued from the same segment's tail.
+  bool straddle(uint64_t at, uint32_t need);
+  // Pre: the range lies in one segment (units do).
+  [[nodiscard]] Bytes slice(ByteRange range) const;
+  // Gives back the segments that end at or before `upto`.
+  void release(uint64_t upto);
+  void clear();
+
+  [[nodiscard]] uint64_t received() const { return received_; }
+  [[nodiscard]] bool has_room() const { return count_ + 2 < kSegmentsMax; }
+  [[nodiscard]] bool has_room_for(std::size_t size) const { return count_ + 3 + size / BlockPool::kBlockSize < kSegmentsMax; }
+  [[nodiscard]] uint32_t segment_count() const { return count_; }
+  [[nodiscard]] uint32_t lease_count() const { return leases_; }
+
+ private:
+  struct Segment {
+    uint64_t offset = 0;
+    std::byte* data = nullptr;  // First byte at `offset`.
+    uint32_t size = 0;
+    uint32_t room = 0;          // Own blocks: bytes that may still be written behind `size`.
+    BufferLease lease;
+    Block block;
+  };
+  [[nodiscard]] Segment& at_index(uint32_t i) { return segments_[(head_ + i) % kSegmentsMax]; }
+  [[nodiscard]] const Segment& at_index(uint32_t i) const { return segments_[(head_ + i) % kSegmentsMax]; }
+  [[nodiscard]] uint32_t find(uint64_t offset) const;
+  Segment& push();
+  Segment& insert_after(uint32_t i);
+  void erase(uint32_t i);
+  void fill(uint32_t i, uint32_t size);
+
+  BlockPool* blocks_;
+  std::array<Segment, kSegmentsMax> segments_;
+  uint32_t head_ = 0, count_ = 0, leases_ = 0;
+  uint64_t received_ = 0;
+};
+
+}  // namespace weir::forward
