@@ -1,0 +1,30 @@
+// An immutable snapshot of one database's catalogue, and how names are looked up in it.
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <unordered_set>
+#include <vector>
+
+#include "core/facts.h"
+
+namespace weir::postgres {
+
+struct CatalogueContents {
+  uint64_t generation = 0;
+  std::vector<CatalogueRelation> relations;
+  std::vector<CatalogueFunction> functions;               // One an overload.
+  std::unordered_set<std::string> temporary_names;        // Relations in any session's pg_temp: these names are unsure.
+  std::unordered_set<std::string> schemas;
+  std::string database_search_path;                       // ALTER DATABASE ... SET, else the server's.
+  std::unordered_map<std::string, std::string> role_search_paths;  // ALTER ROLE ... SET search_path.
+};
+
+std::shared_ptr<const Catalogue> make_catalogue(CatalogueContents contents);
+
+// The schemas of a search_path setting, in order, as PostgreSQL splits it (quotes, case); `$user` is kept as is.
+std::vector<std::string> split_search_path(std::string_view search_path);
+
+}  // namespace weir::postgres
