@@ -1,0 +1,111 @@
+#!/usr/bin/env bash
+# Runs every test there is, and says plainly what passed.  Release and ASan/UBSan builds, the fuzz corpora, and the lab's
+# end-to-end checks.  Non-zero exit if anything failed or could not run.
+# Usage: scripts/test.sh [--quick | --full]
+#   --quick   release build and its tests only: no sanitizers, no fuzzing, no lab
+#   --full    adds the ThreadSanitizer and the clang build with their tests
+# Environment: WEIR_JOBS (parallel compile jobs, by default all cores), WEIR_FUZZ_SECONDS (for each fuzz target, by default 60)
+set -uo pipefail
+repository=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+cd "$repository"
+
+quick= full=
+case ${1:-} in
+  '') ;;
+  --quick) quick=1 ;;
+  --full) full=1 ;;
+  -h | --help) sed -n '2,8s/^# \{0,1\}//p' "$0"; exit 0 ;;
+  *) echo "test: unknown argument $1" >&2; exit 2 ;;
+esac
+jobs=${WEIR_JOBS:-$(nproc)}
+fuzz_seconds=${WEIR_FUZZ_SECONDS:-60}
+logs=$repository/build/test-logs
+mkdir -p "$logs"
+
+passed=0 failed=0 summary=()
+# note STEP PASSED FAILED [REMARK]
+note() {
+  passed=$((passed + $2)) failed=$((failed + $3))
+  summary+=("$(printf '%-28s %5d passed %5d failed  %4ds  %s' "$1" "$2" "$3" "$((SECONDS - step_start))" "${4:-}")")
+}
+begin() { step_start=$SECONDS; echo; echo "== $1"; }
+
+finish() {
+  echo
+  echo "== Summary ($((SECONDS / 60)) min $((SECONDS % 60)) s; logs in build/test-logs)"
+  printf '%s\n' "${summary[@]}"
+  echo "$passed passed, $failed failed"
+  [ "$failed" -eq 0 ]
+  exit
+}
+
+# build PRESET [TARGET...]: configure and build; the warnings and errors go to the log, their end to the screen.
+build() {
+  local preset=$1 log=$logs/build-$1.log
+  shift
+  begin "build $preset"
+  if cmake --preset "$preset" >"$log" 2>&1 && cmake --build "build/$preset" -j "$jobs" ${1:+--target "$@"} >>"$log" 2>&1; then
+    note "build $preset" 1 0
+    return 0
+  fi
+  grep -E 'error|FAILED|warning' "$log" | head -n 30
+  tail -n 15 "$log"
+  note "build $preset" 0 1 "see build/test-logs/build-$preset.log"
+  return 1
+}
+
+# tests PRESET: every CTest case of that build.  No case at all is a failure.
+tests() {
+  local preset=$1 log=$logs/ctest-$1.log total bad
+  begin "tests $preset"
+  ctest --test-dir "build/$preset" -j "$jobs" --output-on-failure --timeout 900 >"$log" 2>&1
+  bad=$(sed -nE 's/^[0-9]+% tests passed, ([0-9]+) tests? failed out of ([0-9]+)$/\1/p' "$log")
+  total=$(sed -nE 's/^[0-9]+% tests passed, ([0-9]+) tests? failed out of ([0-9]+)$/\2/p' "$log")
+  if [ -z "$total" ] || [ "$total" -eq 0 ]; then
+    tail -n 15 "$log"
+    note "tests $preset" 0 1 "no tests ran"
+    return
+  fi
+  [ "$bad" -eq 0 ] || sed -n '/The following tests FAILED/,$p' "$log"
+  note "tests $preset" $((total - bad)) "$bad"
+}
+
+# Each fuzz target from its kept corpus, for a fixed time.
+fuzz() {
+  local list target log
+  build fuzz fuzzers || return
+  list=$(cat build/fuzz/fuzzers.txt 2>/dev/null)
+  [ -n "$list" ] || { begin fuzz; note fuzz 0 1 "build/fuzz/fuzzers.txt names no target"; return; }
+  while IFS= read -r target; do
+    begin "fuzz $target"
+    log=$logs/fuzz-$target.log
+    if bash tests/fuzz/run "$target" "$fuzz_seconds" >"$log" 2>&1; then
+      note "fuzz $target" 1 0 "$(grep -oE 'DONE.*|Done [0-9]+ runs.*' "$log" | tail -n 1)"
+    else
+      tail -n 20 "$log"
+      note "fuzz $target" 0 1 "see build/test-logs/fuzz-$target.log"
+    fi
+  done <<<"$list"
+}
+
+end_to_end() {
+  local log=$logs/e2e.log good bad
+  begin "end to end, in the lab"
+  bash tests/e2e/run 2>&1 | tee "$log"
+  good=$(sed -nE 's/^([0-9]+) passed, ([0-9]+) failed$/\1/p' "$log" | tail -n 1)
+  bad=$(sed -nE 's/^([0-9]+) passed, ([0-9]+) failed$/\2/p' "$log" | tail -n 1)
+  if [ -z "$bad" ]; then note "end to end" 0 1 "the runner did not finish"; else note "end to end" "$good" "$bad"; fi
+}
+
+begin setup
+if bash scripts/setup.sh; then note setup 1 0; else note setup 0 1; finish; fi
+build release && tests release
+[ -n "$quick" ] && finish
+build asan && tests asan
+if [ -n "$full" ]; then
+  build tsan && tests tsan
+  build clang && tests clang
+fi
+fuzz
+end_to_end
+finish
