@@ -13,6 +13,7 @@ class Arena {
  public:
   // Pre: `block` outlives the arena.
   explicit Arena(MutableBytes block) noexcept : block_(block) {}
+  Arena() = default;  // Full until a block is attached.
   explicit Arena(std::size_t size) : owned_(std::make_unique<std::byte[]>(size)), block_(owned_.get(), size) {}
   Arena(const Arena&) = delete;
   Arena& operator=(const Arena&) = delete;
@@ -43,6 +44,10 @@ class Arena {
     if (place.empty()) return {};
     return {new (place.data()) T[count]{}, count};
   }
+
+  // Gives an idle arena its memory, and takes it away again.  Pre: nothing kept is needed any more.
+  void attach(MutableBytes block) noexcept { block_ = block; used_ = 0; }
+  void detach() noexcept { block_ = {}; used_ = 0; }
 
   void reset() noexcept { used_ = 0; }
   // A mark to go back to once what was kept after it is settled.

@@ -10,7 +10,7 @@
 
 namespace weir {
 
-enum class OpKind : uint8_t { kAccept, kConnect, kReceive, kSend, kShutdown, kClose, kCancel, kTimer, kWrite, kSync, kMessage };
+enum class OpKind : uint8_t { kAccept, kConnect, kReceive, kSend, kShutdown, kClose, kCancel, kTimer, kWrite, kSync, kMessage };  // kMessage: posted from any thread.
 
 // Travels as io_uring user_data.  A late completion for a reused slot has an old generation: it is seen and dropped.
 struct OpToken {
@@ -63,7 +63,7 @@ struct Completion {
   OpToken token;
   int32_t result = 0;    // As the system call: >= 0, or -errno.  kAccept, kConnect: the socket.  kMessage: low 32 bits.
   bool more = false;     // Multishot: this operation goes on.
-  uint64_t value = 0;    // kMessage: what was sent.
+  uint64_t value = 0;    // kMessage: what was posted.
   BufferLease buffer;    // kReceive.
 };
 
@@ -94,14 +94,16 @@ class Io {
   virtual void accept(int listener, OpToken) = 0;                       // Multishot.
   virtual void connect(const DialPlan&, OpToken) = 0;                   // Completes with the socket.
   virtual void receive(int fd, OpToken) = 0;                            // Multishot into provided buffers.  -ENOBUFS: call again.
-  virtual void send(int fd, std::span<const Bytes>, OpToken) = 0;       // Whole or error; bytes and span stay put until it completes.
+  virtual void send(int fd, std::span<const Bytes>, OpToken) = 0;       // Whole, short (then broken) or error; bytes stay put until it completes.
   virtual void shutdown(int fd, OpToken) = 0;                           // Half-close: no more sends.
   virtual void close(int fd, bool reset, OpToken) = 0;                  // reset: RST instead of FIN.
   virtual void cancel(OpToken) = 0;                                     // The cancelled operation still completes (-ECANCELED).
   virtual void write(int file, uint64_t offset, Bytes, bool durable, OpToken) = 0;
   virtual void sync(int file, OpToken) = 0;
   virtual void timer(std::chrono::nanoseconds after, OpToken) = 0;
-  virtual void message(int core, uint64_t value, OpToken) = 0;          // To another core's loop (or this one's).
+
+  // From any thread: `value` arrives at this loop as a kMessage completion whose token is all zero but its kind.
+  virtual void post(uint64_t value) = 0;
 
   // Submits what was asked and waits for at least one completion.  The span is valid until the next turn().
   virtual std::span<Completion> turn() = 0;
@@ -110,7 +112,7 @@ class Io {
   virtual std::chrono::sys_time<std::chrono::nanoseconds> wall() const = 0;  // Read once a turn.
   virtual RandomSource& random() = 0;
   virtual FlowEndpoints endpoints(int fd) const = 0;
-  virtual SocketAccount account(int fd) const = 0;
+  virtual SocketAccount account(int fd, bool fin_seen) const = 0;       // fin_seen: receive() has answered 0.
 };
 
 }  // namespace weir
