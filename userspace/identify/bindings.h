@@ -1,0 +1,110 @@
+// Who is behind an address.  Sessions ask once, when they start; people and the configuration change it seldom.
+// Readers take the current snapshot under a lock held for a pointer copy; writers build the next one aside, put it on disk,
+// then swap it in: nobody is let in by a binding that a crash could forget.
+// Must never: use a binding id twice, also after a restart; give a binding past its end; bind a token to a second address.
+//
+// Key: the address.  Interface, VLAN and, on link, the MAC belong to it as well (README "Known gaps"): until they do, a host
+// that can take a neighbour's address on the same link takes its binding, and `assurance: network` means no more than that.
+#pragma once
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/address.h"
+#include "core/config.h"
+#include "core/identity.h"
+#include "identify/token.h"
+
+namespace weir::identify {
+
+struct Binding {
+  IdentityPtr identity;                  // Never null.
+  Prefix where;                          // One address, or a static binding's prefix.
+  bool is_static = false;
+  std::chrono::sys_seconds bound_at{};
+  uint32_t refused_attempts = 0;         // Others who tried to bind this address; address bindings only.
+  std::string last_refused_subject;
+};
+
+struct BindOutcome {
+  enum class Kind : uint8_t {
+    kBound,            // New.
+    kRenewed,          // The same person with a newer (or the same) token: same id, later end.
+    kReplaced,         // The same person with other groups or another chain: new id; `ended` lists the old one, to be cut.
+    kAddressTaken,     // Refused: the address is somebody else's.  `text` is for who asked, `text_for_holder` for the other.
+    kTokenElsewhere,   // Refused: this token is bound to another address, or was.
+    kTokenRevoked,     // Refused: a binding of this token was revoked; a fresh sign-in is needed.
+    kFull,             // Refused: bindings_max.
+  };
+  Kind kind = Kind::kBound;
+  Binding binding;               // As it now stands; of the holder for kAddressTaken.
+  std::vector<Binding> ended;
+  std::string text, text_for_holder;
+  [[nodiscard]] bool is_bound() const { return kind <= Kind::kReplaced; }
+};
+
+class BindingTable {
+ public:
+  struct Options {
+    std::chrono::seconds ttl_max{8 * 3600};
+    bool one_identity_per_address = true;
+    uint32_t bindings_max = 65536;
+  };
+
+  // Reads `file` (state/bindings.json), or starts anew when there is none: then ids start above any that an earlier file of
+  // this host can have given.  Bindings that have ended by `now` are left out.
+  // Errors: kCorrupt (not ours, or damaged), kSystem.
+  [[nodiscard]] static Result<std::unique_ptr<BindingTable>> open(std::string file, const Options&, std::chrono::sys_seconds now);
+
+  // Any thread.  Null: nobody is bound there.  An address binding before a static one, the longest prefix first.
+  [[nodiscard]] IdentityPtr find(const Address&, std::chrono::sys_seconds now) const;
+  // Any thread.  All that has not ended, by id.
+  [[nodiscard]] std::vector<Binding> list(std::chrono::sys_seconds now) const;
+
+  // The calls below: any thread, one at a time (they lock), slow (they write the file).  Errors: kSystem when the file could
+  // not be written; then nothing has changed.  What they return as ended is to be taken from the kernel's map and its
+  // sessions cut.
+
+  // At start-up and reload.  A binding that the new configuration has unchanged keeps its id.
+  [[nodiscard]] Result<std::vector<Binding>> set_static(const std::vector<StaticBindingConfig>&, std::chrono::sys_seconds now);
+  void set_options(const Options&);
+  [[nodiscard]] Result<BindOutcome> bind(const VerifiedToken&, const Address&, std::chrono::sys_seconds now);
+  // By id, by address (text) or by subject: all that fit.  Static ones are revoked too, until the configuration gives them
+  // again.  The tokens behind them do not bind again.  Empty: nothing fitted.
+  [[nodiscard]] Result<std::vector<Binding>> revoke(std::string_view which, std::chrono::sys_seconds now);
+  // Takes out what has ended.
+  [[nodiscard]] Result<std::vector<Binding>> expire(std::chrono::sys_seconds now);
+
+ private:
+  struct Spent {                 // A token that may not bind elsewhere.
+    std::string key;             // Issuer and jti, or the token's digest.
+    Address where;
+    bool is_revoked = false;
+    std::chrono::sys_seconds until{};
+  };
+  struct Table {
+    uint64_t next_id = 1;
+    std::vector<Binding> bindings;
+    std::vector<Spent> spent;
+  };
+  struct Snapshot;               // Table's bindings, indexed.
+
+  BindingTable(std::string file, const Options& options);
+  [[nodiscard]] Result<void> commit(Table next);
+  [[nodiscard]] std::shared_ptr<const Snapshot> snapshot() const;
+  static Result<Table> read(const std::string& file, std::chrono::sys_seconds now);
+  static std::string write(const Table&);
+
+  const std::string file_;
+  std::mutex writer_;            // Table and options.
+  Options options_;
+  Table table_;
+  mutable std::mutex reader_;    // The pointer alone.
+  std::shared_ptr<const Snapshot> snapshot_;
+};
+
+}  // namespace weir::identify

@@ -1,0 +1,65 @@
+// OIDC tokens: is this one genuine, for us, in time, and whom does it name?  Signatures by OpenSSL, keys from a JWKS file.
+// Must never: put a token, or a part of one that is not a checked claim, into an error or a log; accept `none`, an HMAC, or
+// a key that the token itself brings.
+#pragma once
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "core/config.h"
+#include "identify/jwks.h"
+
+namespace weir::identify {
+
+inline constexpr std::size_t kTokenSizeMax = 16 << 10;
+
+// A token whose every check passed.
+struct VerifiedToken {
+  std::string issuer;                     // The configured name, "lab-idp".
+  std::string subject;
+  std::vector<std::string> groups;
+  std::string email;                      // Empty when the issuer says that it is not verified.
+  std::vector<std::string> acting_for;    // `act`, outermost first.
+  std::string token_id;                   // jti; empty if it has none.
+  std::string key;                        // Unique for this token: issuer and jti, or its SHA-256.
+  std::chrono::sys_seconds expires{};
+  std::string algorithm, key_id;
+};
+
+// How one issuer's tokens are checked; pure.  Errors: kDenied, with a reason that holds no part of the token but checked
+// names.  Post: the signature was verified before any claim but `iss` was used.
+[[nodiscard]] Result<VerifiedToken> verify_token(std::string_view token, const IssuerConfig&, const KeySet&, std::chrono::sys_seconds now);
+
+// All issuers of a configuration, their key sets read from jwks_file, again when a file changes.  Any thread.
+class TokenVerifier {
+ public:
+  // Errors: kInvalid (no audience, an algorithm that is not allowed), and those of KeySet::parse and the file.
+  [[nodiscard]] static Result<std::unique_ptr<TokenVerifier>> make(const std::vector<IssuerConfig>&);
+
+  // Looks at the files first; a file that has become wrong leaves its old keys in force (see warnings()).
+  [[nodiscard]] Result<VerifiedToken> verify(std::string_view token, std::chrono::sys_seconds now);
+  // What is wrong with the key files now; empty: nothing.
+  [[nodiscard]] std::vector<std::string> warnings() const;
+  [[nodiscard]] uint64_t reloads() const;
+
+ private:
+  struct Issuer {
+    IssuerConfig config;
+    std::shared_ptr<const KeySet> keys;
+    FileStamp stamp;
+    std::string warning;
+  };
+  TokenVerifier() = default;
+  void refresh(Issuer&);
+
+  mutable std::mutex mutex_;
+  std::vector<Issuer> issuers_;
+  uint64_t reloads_ = 0;
+};
+
+}  // namespace weir::identify

@@ -1,0 +1,55 @@
+// Makes the certificates that client legs show for targets without a pair of their own, signed by the gateway's CA.
+// Control thread only.  Leaf keys live in memory and never on disk.
+// Must never: sign for a name that the configuration does not give, or outlive the CA's own validity.
+#pragma once
+#include <chrono>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/address.h"
+#include "core/config.h"
+#include "transport/openssl_ptr.h"
+
+namespace weir::transport {
+
+// What a leaf is for.  The first name is also the common name.
+struct LeafNames {
+  std::vector<std::string> dns;
+  std::vector<Address> addresses;
+};
+// From the target's name, tls.server_name, `names`, and every address that is given whole (a prefix names no host).
+[[nodiscard]] LeafNames leaf_names(const TargetConfig&);
+
+struct Leaf {
+  X509Ptr certificate;
+  PkeyPtr key;
+  std::vector<X509Ptr> chain;            // Between the leaf and the root, if the CA is an intermediate.
+  std::chrono::sys_seconds renew_at{};   // Before it expires; the next TlsContexts gets a new one from here on.
+};
+
+class LeafMint {
+ public:
+  static constexpr std::chrono::seconds kValidity{7 * 24 * 3600};
+  static constexpr std::chrono::seconds kBackdated{300};           // Clients' clocks may be behind.
+  static constexpr std::chrono::seconds kRenewBefore{2 * 24 * 3600};
+
+  // Reads tls.ca.  Errors: kNotFound with the `weir ca init` that mends it; kDenied (key readable by others); kInvalid (no CA,
+  // expired, key of another certificate).
+  [[nodiscard]] static Result<std::unique_ptr<LeafMint>> load(const TlsConfig&, std::chrono::sys_seconds now);
+
+  // The same leaf for the same names until its renew_at.  Errors: kInvalid when the CA's name constraints forbid a name.
+  [[nodiscard]] Result<std::shared_ptr<const Leaf>> leaf(const LeafNames&, std::chrono::sys_seconds now);
+  [[nodiscard]] uint64_t minted() const { return minted_; }
+
+ private:
+  LeafMint() = default;
+  std::string file_;
+  std::vector<X509Ptr> chain_;           // The CA's certificate first.
+  PkeyPtr key_;
+  std::map<std::string, std::shared_ptr<const Leaf>> cache_;
+  uint64_t minted_ = 0;
+};
+
+}  // namespace weir::transport
