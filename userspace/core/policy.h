@@ -27,6 +27,12 @@ struct SessionFacts {
   std::string_view request_id;  // traceparent, sqlcommenter, application_name: the first found.
 };
 
+// One per core: memory of the pattern scanner and of what it found, so that a scan allocates nothing.
+class ScanScratch {
+ public:
+  virtual ~ScanScratch() = default;
+};
+
 struct DecideContext {
   const SessionFacts& session;
   PolicySession& state;
@@ -34,6 +40,7 @@ struct DecideContext {
   const Catalogue* catalogue;   // Null: none configured or not read yet.
   Arena& arena;                 // Session arena: reasons, edits and alerts of the verdicts.
   std::chrono::sys_time<std::chrono::nanoseconds> wall;
+  ScanScratch* scratch = nullptr;  // Policy::make_scratch() of this snapshot; null: the session's state makes one of its own.
 };
 
 // How a mask rewrites a value.
@@ -60,6 +67,10 @@ class Policy {
   // `text` of a command (or error, or parameter) with what rules mask taken out, in `arena`; for the record (I4).
   // Post: empty with !text.empty() means: could not be masked safely, record its digest only.
   virtual Bytes redact(DecideContext&, const Codec&, const Unit&, Bytes wire) const = 0;
+  // The same for one parameter (or other field) of a unit.  Pre: it is not NULL.  Post: as redact(), by the field's value.
+  virtual Bytes redact_field(DecideContext&, const Codec&, const Unit&, Bytes /*wire*/, const Field&) const { return {}; }
+  // Made once per core and snapshot, off the data path.
+  virtual std::unique_ptr<ScanScratch> make_scratch() const { return nullptr; }
   virtual uint64_t generation() const = 0;
   virtual std::string_view digest() const = 0;  // SHA-256, hex, of all rule, grant and mask text in force.
 };
