@@ -64,6 +64,7 @@ struct Signal {
   uint64_t unit = 0;
   uint64_t ticket = 0;
   std::string_view text;
+  std::string_view code{};  // kRefuse: the protocol's own error code (PostgreSQL SQLSTATE); empty: the codec's choice.
 };
 
 struct Settlement {
@@ -125,6 +126,9 @@ class Codec {
   [[nodiscard]] virtual bool wants_close() const = 0;
   // No reply is outstanding and no transaction of ours is half-way: a drain may close here.
   [[nodiscard]] virtual bool is_idle() const = 0;
+
+  // What the last settle() put into the target's stream on its own account, for the record; empty: nothing.
+  [[nodiscard]] virtual std::string_view stand_in() const { return {}; }
 
   // A message that cancels what runs, for a fresh connection to the same target.  Size 0: not possible (yet).
   virtual uint32_t cancel_request(MutableBytes out) const = 0;

@@ -53,6 +53,8 @@ struct UnitRef {
 
 enum class ValueFormat : uint8_t { kText, kBinary, kCopyText, kCopyCsv, kCopyBinary };
 
+constexpr uint32_t kColumnUnknown = 0xffffffff;  // The value may belong to any column of the reply (COPY with a foreign delimiter).
+
 struct Field {
   uint32_t column = 0;  // Index into the reply's column table; for parameters, the parameter's index.
   ByteRange value;      // The value's own bytes in the stream; size 0 with is_null for NULL.
