@@ -74,6 +74,7 @@ ssl_cert_file = '$target_folder/tls/server.crt'
 ssl_key_file = '$target_folder/tls/server.key'
 password_encryption = 'scram-sha-256'
 max_connections = 200
+shared_buffers = '256MB'
 log_statement = 'all'
 log_connections = on
 log_disconnections = on
