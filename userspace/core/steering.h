@@ -20,6 +20,9 @@ class Steering {
   virtual void forget(const FlowKey&) = 0;                          // The session ended: its entry may go.
   virtual void cut(const FlowKey&) = 0;                             // Both directions, both sides, at once.
   virtual uint32_t upstream_mark() const = 0;                       // SO_MARK that the egress guard lets out.
+  // The target leg does not have the client's address and port (source: gateway, or the port was in use): cuts and byte
+  // counts then find that leg by its own source.
+  virtual void set_upstream(const FlowKey&, const Endpoint& source) { static_cast<void>(source); }
 };
 
 }  // namespace weir

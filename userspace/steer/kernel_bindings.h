@@ -1,0 +1,49 @@
+// Bindings in the kernel: address or prefix -> binding id with its end.  Ids come from the caller (identify/ never reuses
+// one); expiry is checked by the kernel itself, on a clock that setting the time does not move.
+// Must never: give an address to two bindings, or leave a flow of an old binding to a new one (flows hold the id).
+#pragma once
+#include <array>
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "base/result.h"
+#include "core/address.h"
+#include "core/config.h"
+#include "kernel/fd.h"
+
+namespace weir::steer {
+
+struct KernelBinding {
+  uint64_t id = 0;                         // Not 0.
+  Prefix where;                            // One address, or a static binding's prefix.  The longest prefix counts.
+  std::chrono::sys_seconds until{};        // Epoch: no end.
+  // What else must fit, where the binding is tied to a link; 0 and empty: not asked.
+  uint32_t interface = 0;                  // Index of the interface that the packet comes in on.
+  std::optional<uint16_t> vlan;
+  std::optional<std::array<uint8_t, 6>> mac;
+};
+
+class KernelBindings {
+ public:
+  // Pre: up().  Errors as KernelSteering::open.
+  [[nodiscard]] static Result<KernelBindings> open(const Config&);
+
+  // Errors: kUnavailable when the map is full (then the source stays unbound), kInvalid for id 0 or an end in the past.
+  // A prefix that is already bound gets the new id: flows of the old one are dropped by the kernel from then on; call
+  // KernelSteering::cut_binding(old) to end their sockets as well.
+  [[nodiscard]] Result<void> put(const KernelBinding&);
+  // By id.  Post: true if it was there.
+  [[nodiscard]] Result<bool> remove(uint64_t id);
+  [[nodiscard]] Result<std::vector<KernelBinding>> list() const;
+  // Makes the kernel's set equal to `all`: at start-up and on a reload.  Post: the ids that were taken out.
+  [[nodiscard]] Result<std::vector<uint64_t>> replace(std::span<const KernelBinding> all);
+
+ private:
+  KernelBindings(kernel::Fd addresses, kernel::Fd networks) : addresses_(std::move(addresses)), networks_(std::move(networks)) {}
+  kernel::Fd addresses_, networks_;
+};
+
+}  // namespace weir::steer
