@@ -39,7 +39,8 @@ class LeafMint {
   // expired, key of another certificate).
   [[nodiscard]] static Result<std::unique_ptr<LeafMint>> load(const TlsConfig&, std::chrono::sys_seconds now);
 
-  // The same leaf for the same names until its renew_at.  Errors: kInvalid when the CA's name constraints forbid a name.
+  // The same leaf for the same names until its renew_at.  Names that the CA's name constraints forbid are left out.
+  // Errors: kInvalid when no name is left, or the CA has expired.
   [[nodiscard]] Result<std::shared_ptr<const Leaf>> leaf(const LeafNames&, std::chrono::sys_seconds now);
   [[nodiscard]] uint64_t minted() const { return minted_; }
 

@@ -68,7 +68,7 @@ class TlsTransport final : public Transport {
   void read_records();
   void write_record(Bytes plain);
   void on_ready();
-  void fail(int result);
+  void become_faulty();
 
   std::shared_ptr<const TlsLeg> leg_;
   SslPtr ssl_;

@@ -42,11 +42,14 @@ class TlsContexts {
   [[nodiscard]] static Result<std::shared_ptr<const TlsContexts>> make(const Config&, LeafMint* mint, std::chrono::sys_seconds now);
 
   [[nodiscard]] const TargetTls* find(std::string_view target) const;  // nullptr: no such target.
-  // When a minted leaf or a read certificate wants renewal: make a new TlsContexts then.  time_point::max(): never.
+  // When a minted leaf wants renewal: make a new TlsContexts then.  time_point::max(): never.
   [[nodiscard]] std::chrono::sys_seconds refresh_at() const { return refresh_at_; }
+  // For `weir check` and the log: own pairs that have expired or soon will.
+  [[nodiscard]] const std::vector<std::string>& warnings() const { return warnings_; }
 
  private:
   std::vector<TargetTls> targets_;
+  std::vector<std::string> warnings_;
   std::chrono::sys_seconds refresh_at_ = std::chrono::sys_seconds::max();
 };
 
