@@ -50,6 +50,9 @@ struct RecordEvent {
   uint64_t bytes = 0;
   uint64_t masked = 0;    // Values masked in this unit or reply.
   std::string_view sqlstate;
+  // False: nobody holds bytes back for this event (`durability: async`), so it waits for the next group or commit_every.
+  // Only openings, logins, commands and stand-ins are ever waited for; of other kinds it is not looked at.
+  bool is_awaited = true;
   const ByteAccount* accounts = nullptr;  // kClosed: two of them, by Direction.
 };
 
@@ -64,6 +67,10 @@ class Recorder {
   [[nodiscard]] virtual uint64_t durable_upto() const = 0;
   // False: broken or full; no new session is admitted.
   [[nodiscard]] virtual bool is_accepting() const = 0;
+  // True: groups above durable_upto() never become durable.  Who waits for one is refused.
+  [[nodiscard]] virtual bool has_failed() const { return false; }
+  // True: more than half of the pending memory waits for the disk.  Sessions stop reading new commands until it is false.
+  [[nodiscard]] virtual bool is_congested() const { return false; }
 };
 
 }  // namespace weir

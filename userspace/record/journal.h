@@ -1,0 +1,114 @@
+// The journal of one core: takes events, and makes them durable in groups (I5).
+//
+//   write() -> frame into the open group (pending memory) -> end_turn() closes the group and asks for one durable write
+//           -> on_completion() moves durable_upto()
+//
+// Group commit: one write is in flight at most; what arrives meanwhile forms the next group.  A group that somebody waits
+// for goes out at the end of the turn; others wait for company, at most commit_every.  A group never shares a block with
+// another, so no write ever touches what was reported durable (the price is padding; README has figures).
+// Must never: allocate after construction, write to a file again whose write failed, report a group durable before its
+// write completed, or take part of an event.
+#pragma once
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/event.h"
+#include "core/io.h"
+#include "core/metrics.h"
+#include "record/event_codec.h"
+#include "record/pending.h"
+#include "record/segments.h"
+
+namespace weir::record {
+
+struct JournalOptions {
+  std::string gateway;
+  uint32_t core = 0;
+  uint64_t first_group = 1;       // From recovery: one after the last that was ever used.
+  uint64_t first_segment = 1;
+  std::chrono::nanoseconds commit_every = std::chrono::milliseconds(2);
+  PendingShape shape;
+  OpToken write_token{.kind = OpKind::kWrite};   // Both come back to on_completion().
+  OpToken timer_token{.kind = OpKind::kTimer};
+};
+
+class JournalWriter final : public Recorder {
+ public:
+  // Pre: `pending` is options.shape.bytes() of block-aligned memory; all references outlive this.
+  JournalWriter(JournalOptions options, Io& io, SegmentSupply& supply, MutableBytes pending, CoreCounters& counters);
+
+  // kRefused: nothing was taken.  Openings, logins, commands and stand-ins are refused as soon as space runs out; what
+  // ends a session is refused only when there is no place at all.
+  [[nodiscard]] Written write(const RecordEvent&, uint64_t& group) override;
+  [[nodiscard]] uint64_t durable_upto() const override { return durable_group_; }
+  [[nodiscard]] bool is_accepting() const override;
+  [[nodiscard]] bool has_failed() const override { return is_broken_ || (is_starved_ && supply_.is_full()); }
+  [[nodiscard]] bool is_congested() const override { return free_.size() * 2 < buffers_.size(); }
+
+  // Pre: the token is one of ours.
+  void on_completion(const Completion&);
+  // Once a turn, after all completions were handled and before Io::turn().
+  void end_turn();
+  // For shutdown: what is pending goes out without waiting for company.  Then turn until is_idle().
+  void flush();
+  [[nodiscard]] bool is_idle() const { return !in_flight_ && closed_count_ == 0 && !has_open_frames(); }
+
+  [[nodiscard]] uint64_t run() const { return run_; }
+
+ private:
+  struct Buffer {
+    uint64_t group = 0;
+    uint32_t used = 0;             // Bytes of frames.
+    uint32_t frame_count = 0;
+    uint32_t frames_crc = 0;
+    uint32_t seed = 0;
+    bool is_awaited = false;
+    std::chrono::nanoseconds opened{};
+  };
+
+  [[nodiscard]] bool has_open_frames() const { return open_ && buffers_[*open_].used != 0; }
+  [[nodiscard]] bool has_place(uint64_t message_size, bool is_new_work) const;
+  void open_buffer();
+  void close_open_buffer();
+  void add_frame(EncodedEvent&, const RecordEvent&, uint32_t payload_size, uint8_t flags);
+  void submit();
+  bool begin_segment();
+  void write_rest();
+  void complete();
+  void fail_over();
+  void arm_timer(std::chrono::nanoseconds after);
+  void check() const;
+
+  const JournalOptions options_;
+  Io& io_;
+  SegmentSupply& supply_;
+  CoreCounters& counters_;
+  const uint64_t run_;
+  PendingMemory pending_;
+  uint32_t part_max_;                   // Largest frame.
+
+  std::vector<Buffer> buffers_;
+  std::vector<uint32_t> free_;          // A stack: the same few pages stay warm.
+  std::vector<uint32_t> closed_;        // Ring of buffers that wait for their write, oldest first.
+  std::size_t closed_head_ = 0, closed_count_ = 0;
+  std::optional<uint32_t> open_;
+
+  std::optional<SegmentFile> segment_;
+  uint64_t segment_number_;             // Of segment_, or of the next one.
+  uint64_t segment_offset_ = 0;         // Where the next group goes.
+  std::optional<uint32_t> in_flight_;
+  Bytes writing_;                       // What of the group in flight is not yet written.
+  uint64_t writing_at_ = 0;
+  uint32_t failures_ = 0;               // In a row, of the group in flight.
+
+  uint64_t next_group_;
+  uint64_t durable_group_;
+  bool is_timer_armed_ = false;
+  bool is_broken_ = false;
+  bool is_starved_ = false;             // A group waits and the supply had no segment.
+};
+
+}  // namespace weir::record

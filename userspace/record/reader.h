@@ -1,0 +1,41 @@
+// Reading the record: sessions and their events, archived or live.  Streams; memory is bounded whatever the size of a
+// session.  Reads files only: works beside a running engine, and on a copied folder.
+#pragma once
+#include <chrono>
+#include <functional>
+#include <optional>
+#include <string>
+
+#include "base/result.h"
+
+namespace weir::record {
+
+// Where to read.  A state folder has archive/ and journal/; an archive folder alone has no live sessions.
+struct RecordPlace {
+  std::string archive;
+  std::string journal;      // Empty: none.
+  std::string log;          // Empty: none.
+  static RecordPlace of(const std::string& folder);   // Finds out which of the two `folder` is.
+};
+
+struct SessionFilter {
+  std::optional<uint64_t> session;
+  std::string target, subject;                        // Exact; empty: any.
+  std::optional<std::chrono::sys_seconds> since, until;  // Opened in [since, until).
+  bool only_blocked = false;                          // With at least one blocked command.
+  std::optional<bool> is_live;
+  uint64_t count_max = UINT64_MAX;
+};
+
+// A line of JSON without its newline.  False: enough.
+using LineSink = std::function<bool(const std::string&)>;
+
+// Newest first.  One object a session: {id, target, subject, opened, closed, reason, commands, blocked, masked,
+// bytes: {to_target: {kernel, handshake, parsed, opaque, refused, injected}, to_client: {...}}, ...}; README lists all.
+Result<void> list_sessions(const RecordPlace&, const SessionFilter&, const LineSink&);
+
+// The events of one session in order: {seq, at, kind, verb, text, verdict, rule, outcome, ...}.
+// `outcome` of a command: see README.  kNotFound: no such session.
+Result<void> replay(const RecordPlace&, uint64_t session, const LineSink&);
+
+}  // namespace weir::record

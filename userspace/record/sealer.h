@@ -1,0 +1,71 @@
+// Turns finished sessions into signed archives (I12).  Off the hot cores: reads the journal behind the writers, up to what
+// is durable, splits it by session, and seals.
+//
+// A session's events are gathered in memory and spill to `archive/.open/` when a chunk is full or memory is short.  A seal
+// is: manifest and signature behind the chunks, sync, rename to archive/YYYY/MM/DD/<session>.weir, sync folder, one line
+// in log/seals, sync, new signed head.  Nothing in archive/.open is trusted after a start: the journal still has it, since a
+// segment is recycled only when everything in it is in listed seals.
+// Must never: seal what is not durable in the journal, write a seal number twice, or add content of its own to events.
+#pragma once
+#include <atomic>
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "record/files.h"
+#include "record/keys.h"
+#include "record/pending.h"
+
+namespace weir::record {
+
+struct SealerOptions {
+  std::string state;
+  std::string gateway;
+  std::chrono::milliseconds after_close{1'000};
+  std::chrono::seconds every{3'600};            // Sessions that live longer are sealed in parts.
+  uint32_t chunk_size = 1u << 20;
+  uint64_t memory_max = 64u << 20;              // Of all gathered events.  Hit: the fullest sessions spill.
+  uint32_t segments_behind_max = 8;             // Per core.  Hit: sessions in the oldest segment are sealed in parts.
+  uint32_t batch_max = 256;                     // Seals made durable together.
+};
+
+// Where a live core's journal stands.  `pending` outlives the sealer.
+struct SealerCore { uint32_t core = 0; Bytes pending; };
+
+struct SealerCounts {
+  uint64_t seals = 0, parts = 0, events = 0, bytes = 0, recycled = 0, errors = 0;
+  uint64_t open_sessions = 0, gathered_bytes = 0, segments_behind = 0;
+};
+
+class Sealer {
+ public:
+  using Recycle = std::function<void(uint64_t segment_id)>;
+  // Pre: recover() has run.  `cores` are the live writers; journals of cores that are gone are read to their end.
+  static Result<std::unique_ptr<Sealer>> open(SealerOptions, SigningKey, Files&, std::vector<SealerCore> cores, Recycle);
+  virtual ~Sealer() = default;
+
+  // Reads what is new, seals what is due.  An error leaves all as it was: call again later (disk full, for instance).
+  virtual Result<void> step(std::chrono::sys_time<std::chrono::nanoseconds> now) = 0;
+  // At shutdown, after the writers are idle: seals every session that has ended, without waiting for after_close.
+  virtual Result<void> finish(std::chrono::sys_time<std::chrono::nanoseconds> now) = 0;
+  [[nodiscard]] virtual SealerCounts counts() const = 0;
+};
+
+// A thread that steps a sealer, niced; errors are counted, told to `on_error`, and tried again.
+class SealerThread {
+ public:
+  SealerThread(std::unique_ptr<Sealer>, std::chrono::milliseconds poll, std::function<void(const Error&)> on_error);
+  ~SealerThread();                              // Stops; does not finish().
+  // Stops the thread, then seals what has ended.
+  Result<void> finish();
+  [[nodiscard]] SealerCounts counts() const;
+
+ private:
+  struct Shared;
+  std::unique_ptr<Shared> shared_;
+};
+
+}  // namespace weir::record

@@ -1,0 +1,51 @@
+// Checks a record with the files and a public key alone (I12).
+//
+// Found: a change, a swap, a cut, a removal or an addition inside what the seals cover, up to the newest signed head.
+// Not found by this alone: a folder put back as it was at an earlier time (with its own head), and a rewrite of everything
+// by whoever holds the signing key.  Those need an earlier head that the auditor kept (VerifyOptions::known_head), a witness
+// or a time stamp; the report says which it had.
+#pragma once
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "record/keys.h"
+#include "record/reader.h"
+
+namespace weir::record {
+
+struct VerifyOptions {
+  RecordPlace place;
+  std::vector<VerifyingKey> keys;            // Any of them may have signed.
+  uint32_t threads = 0;                      // 0: as many as there are processors.
+  std::string known_head;                    // Text of a head (log/seals.head) that the auditor kept; empty: none.
+  std::function<void(uint64_t done, uint64_t total)> progress;   // Archives; from one thread at a time.
+};
+
+struct Finding {
+  enum class Severity : uint8_t {
+    kBroken,     // The record is not what was sealed.
+    kAttention,  // It is what was sealed, and what was sealed needs an explanation: bytes unaccounted for, clock set back.
+    kNote,       // Worth knowing: interrupted sessions, a torn tail, what could not be checked.
+  };
+  Severity severity = Severity::kBroken;
+  std::string code;        // "archive-missing", "chunk-changed", ...: README lists all.
+  std::string where;       // File or session.
+  std::string message;
+};
+
+struct VerifyReport {
+  uint64_t archives = 0, sessions = 0, events = 0, bytes = 0, live_sessions = 0;
+  uint64_t first_seal = 0, last_seal = 0;
+  bool has_head = false;          // False: nothing says that the newest seals are all there.
+  bool has_known_head = false;
+  std::vector<Finding> findings;  // Worst first.
+  // 0: verified.  1: broken.  3: verified, with findings that need attention.  (2 is for usage and unreadable input.)
+  [[nodiscard]] int exit_code() const;
+};
+
+// An Error: could not be checked at all (no such folder, no key).
+Result<VerifyReport> verify(const VerifyOptions&);
+
+}  // namespace weir::record
