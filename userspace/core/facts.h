@@ -76,7 +76,7 @@ struct RelationRef {
   std::string schema;        // Resolved by the catalogue; else as written (may be empty).
   std::string name;
   uint32_t id = 0;           // Catalogue id (PostgreSQL OID), 0: not resolved.
-  bool is_read = false;
+  bool is_read = false;      // Neither read nor written: named only by the text of a view that is read (for lineage).
   bool is_written = false;
   bool is_resolved = false;  // False: `objects` of grants match only `*`, and columns are unsure.
 };
@@ -87,7 +87,10 @@ struct FunctionRef {
 struct ColumnRef {           // A base column that the statement touches.
   uint16_t relation = 0;     // Index into relations.
   std::string name;          // "*": all of them.
-  bool in_filter = false;    // WHERE, JOIN, ORDER BY, GROUP BY, HAVING, CASE, function argument: its value can be guessed.
+  // Its value can be guessed or leaves the masks' reach: WHERE, JOIN, ORDER BY, GROUP BY, HAVING, CASE, LIMIT, INTERSECT and
+  // EXCEPT, an argument of a function in FROM or of one that is not cleared, copied into another column, table, view or file.
+  bool in_filter = false;
+  bool is_written = false;   // Assigned by INSERT, UPDATE, MERGE, COPY FROM.
 };
 // One output column of the statement's result set.
 struct OutputColumn {
@@ -97,6 +100,7 @@ struct OutputColumn {
   bool is_sure = false;            // origins is complete; false: anything may be in it.
 };
 
+// A relation named "*", not resolved: the statement may touch any relation (DO, EXECUTE, DROP SCHEMA, dblink, ...).
 struct StatementFacts {
   VerbSet verbs = 0;
   ShapeSet shapes = 0;
@@ -160,6 +164,8 @@ class Catalogue {
   virtual const CatalogueRelation* relation(uint32_t id) const = 0;
   // True if every overload of that name is known and none has side effects.
   virtual bool function_only_reads(std::string_view schema, std::string_view name, std::string_view search_path) const = 0;
+  // Outside pg_catalog there is a function of that name which the search path may find before or beside a built-in one.
+  virtual bool function_is_shadowed(std::string_view name, std::string_view search_path) const { (void)name, (void)search_path; return false; }
   virtual std::string_view default_search_path(std::string_view login) const = 0;
 };
 
