@@ -1,0 +1,127 @@
+// The example file is documentation that must not drift from the loader: it has every key, and every key is checked.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+#include <set>
+#include <sstream>
+
+#include "control/config_test_support.h"
+#include "control/yaml_tree.h"
+
+namespace weir::control {
+namespace {
+
+using testing::IsEmpty;
+
+std::string example_text() {
+  const auto path = std::filesystem::path(__FILE__).parent_path() / "../../scripts/weir.example.yaml";
+  std::ifstream in(path);
+  std::stringstream text;
+  text << in.rdbuf();
+  return text.str();
+}
+
+MemoryFiles example_files() {
+  MemoryFiles files;
+  files.every_file_exists = true;
+  files.files["/etc/weir/rules/secrets.yaml"].text = "rules: []\n";
+  return files;
+}
+
+LoadedConfig load_example(std::vector<std::string> overrides = {}) {
+  MemoryFiles files = example_files();
+  return load_text(example_text(), std::move(overrides), &files);
+}
+
+// Every key of the tree twice over: as the schema names it ("targets[].ports") and as --set does ("targets[0].ports").
+void walk(const YamlNode& node, const std::string& schema, const std::string& path, std::set<std::string>& keys, std::vector<std::string>& paths) {
+  for (const YamlNode::Entry& entry : node.entries) {
+    const std::string dot = schema.empty() ? "" : ".";
+    keys.insert(schema + dot + entry.key);
+    paths.push_back(path + dot + entry.key);
+    walk(entry.value, schema + dot + entry.key, path + dot + entry.key, keys, paths);
+  }
+  for (std::size_t i = 0; i < node.items.size(); ++i) {
+    walk(node.items[i], schema + "[]", path + "[" + std::to_string(i) + "]", keys, paths);
+  }
+}
+
+TEST(ConfigExample, LoadsWithWarningsOnly) {
+  const LoadedConfig loaded = load_example();
+  EXPECT_TRUE(loaded.is_usable());
+  std::vector<std::string> unexpected;
+  std::size_t without_effect = 0;
+  for (const ConfigProblem& problem : loaded.problems) {
+    const std::string line = text_of(problem);
+    const bool is_later = line.find("has no effect in this version") != std::string::npos || line.find("until this gateway has approvals") != std::string::npos;
+    if (is_later) ++without_effect;
+    else unexpected.push_back(line);
+  }
+  EXPECT_THAT(unexpected, IsEmpty());
+  EXPECT_GE(without_effect, 20u);
+}
+
+TEST(ConfigExample, HasEveryKeyOfTheSchema) {
+  YamlNode tree;
+  std::vector<ConfigProblem> problems;
+  ASSERT_TRUE(parse_yaml(example_text(), "example", {}, tree, problems));
+  std::set<std::string> keys;
+  std::vector<std::string> paths;
+  walk(tree, "", "", keys, paths);
+  // In a comment, since the example has the other form of the same setting.
+  const std::set<std::string> in_comments = {"targets[].names", "targets[].on_failure.engine", "targets[].on_failure.record", "targets[].on_failure.identity",
+                                             "targets[].on_failure.reviewers"};
+  std::vector<std::string> missing;
+  for (const std::string& key : load_example({"targets[0].on_failure={engine: closed}"}).keys) {
+    const bool is_who = key.ends_with(".subjects");  // Explained once, at grants[].who.
+    if (!keys.contains(key) && !in_comments.contains(key) && !is_who) missing.push_back(key);
+  }
+  EXPECT_THAT(missing, IsEmpty());
+}
+
+TEST(ConfigExample, EveryKeyOfItIsCheckedForItsType) {
+  YamlNode tree;
+  std::vector<ConfigProblem> problems;
+  ASSERT_TRUE(parse_yaml(example_text(), "example", {}, tree, problems));
+  std::set<std::string> keys;
+  std::vector<std::string> paths;
+  walk(tree, "", "", keys, paths);
+  ASSERT_GT(paths.size(), 250u);
+  std::vector<std::string> unchecked;
+  for (const std::string& path : paths) {
+    const LoadedConfig loaded = load_example({path + "={zzz: [1]}"});
+    const bool is_told = std::any_of(loaded.problems.begin(), loaded.problems.end(), [](const ConfigProblem& p) {
+      return p.severity == ConfigProblem::Severity::kError && p.place.file.starts_with("--set");
+    });
+    if (!is_told) unchecked.push_back(path);
+  }
+  EXPECT_THAT(unchecked, IsEmpty());
+}
+
+TEST(ConfigExample, ItsValuesArriveInTheTypedConfiguration) {
+  const Config config = load_example().config;
+  EXPECT_EQ(config.name, "gw-example");
+  EXPECT_EQ(config.engine.limits.idle_timeout, std::chrono::hours(8));
+  EXPECT_EQ(config.steer.mark_mask, 0xffff0000u);
+  EXPECT_EQ(config.identity.static_bindings.at(1).address.text(), "fd57:1::/64");
+  const TargetConfig& target = config.targets.at(0);
+  EXPECT_TRUE(target.inject);
+  EXPECT_EQ(target.logins.at(1).user, "orders_owner");
+  EXPECT_EQ(target.catalogue->databases, std::vector<std::string>{"shop"});
+  EXPECT_EQ(config.grants.at(1).verbs, bit(Verb::kRead) | bit(Verb::kWrite) | bit(Verb::kImpersonate));
+  EXPECT_EQ(config.grants.at(1).hours.spans.size(), 2u);
+  EXPECT_EQ(config.grants.at(0).until, std::chrono::sys_days{std::chrono::year{2027} / 12 / 31});
+  EXPECT_TRUE(config.grants.at(1).request_id_required);
+  EXPECT_EQ(config.rules.at(0).what.shapes, bit(Shape::kUpdateWithoutWhere) | bit(Shape::kDeleteWithoutWhere));
+  EXPECT_EQ(config.rules.at(3).mask.spec.as, MaskSpec::As::kPartial);
+  EXPECT_TRUE(config.rules.at(3).mask.unsure_strict);
+  EXPECT_TRUE(config.rules.at(4).observe);
+  EXPECT_EQ(config.data_kinds.at(0).width_max, 8u);
+  EXPECT_EQ(config.record.segment_size, 64u << 20);
+  EXPECT_EQ(config.control.metrics, "127.0.0.1:9464");
+}
+
+}  // namespace
+}  // namespace weir::control

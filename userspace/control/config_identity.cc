@@ -1,0 +1,192 @@
+// identity and grants: who is known, and who may do what.
+#include <algorithm>
+
+#include "control/config_sections.h"
+#include "identify/jwks.h"
+
+namespace weir::control {
+namespace {
+
+using namespace std::chrono_literals;
+
+void read_issuer(MapReader issuer, IssuerConfig& out) {
+  LoadContext& context = issuer.context();
+  issuer.name("name", out.name);
+  issuer.text("url", out.url, Need::kRequired);
+  if (!out.url.empty() && !out.url.starts_with("https://") && !out.url.starts_with("http://")) {
+    context.error(issuer.place_of("url"), issuer.path_of("url") + ": " + in_quotes(out.url) + " is not an https:// address");
+  }
+  issuer.file("ca_file", out.ca_file, FileKind::kPublic);
+  issuer.has_no_effect("ca_file", "no provider is asked; keys come from jwks_file");
+  issuer.text("audience", out.audience, Need::kRequired);
+  issuer.file("jwks_file", out.jwks_file, FileKind::kPublic);
+  if (!issuer.has("jwks_file")) {
+    context.warn(issuer.place(), issuer.path_of("jwks_file") + " is missing: this version asks no provider for its keys, so no token of this issuer is accepted",
+                 "save the provider's key set to a file");
+  } else if (context.check_files && (context.files.facts(out.jwks_file).mode & 022) != 0) {
+    context.error(issuer.place_of("jwks_file"), issuer.path_of("jwks_file") + ": others than its owner can write " + out.jwks_file, "chmod go-w " + out.jwks_file);
+  }
+  std::vector<std::string_view> names;
+#define X(enumerator, text) names.push_back(text);
+  WEIR_TOKEN_ALGORITHMS(X)
+#undef X
+  for (auto& [algorithm, place] : issuer.placed_strings("algorithms", {Need::kRequired})) {
+    if (std::find(names.begin(), names.end(), algorithm) == names.end()) {
+      context.error(place, issuer.path_of("algorithms") + ": " + in_quotes(algorithm) + " is not one of " + join(names),
+                    algorithm == "none" || algorithm.starts_with("HS") ? "never none, never HMAC" : "");
+    } else {
+      out.algorithms.push_back(std::move(algorithm));
+    }
+  }
+  issuer.duration("clock_skew", out.clock_skew, 0s, 10min);
+  MapReader claims = issuer.map("claims");
+  claims.text("subject", out.claim_subject);
+  claims.text("groups", out.claim_groups);
+  claims.text("email", out.claim_email);
+  claims.text("acting_for", out.claim_acting_for);
+  claims.finish();
+  MapReader login = issuer.map("login");
+  login.text("client_id", out.client_id);
+  for (auto& [flow, place] : login.placed_strings("flows")) {
+    if (flow != "device" && flow != "code") {
+      context.error(place, login.path_of("flows") + ": " + in_quotes(flow) + " is not one of device or code");
+    } else {
+      out.flows.push_back(std::move(flow));
+    }
+  }
+  login.strings("scopes", out.scopes);
+  login.finish();
+  issuer.has_no_effect("login", "tokens are bound with `weir bind`");
+  issuer.finish();
+}
+
+void read_static_binding(MapReader entry, StaticBindingConfig& out) {
+  LoadContext& context = entry.context();
+  std::string address;
+  entry.text("address", address, Need::kRequired);
+  if (!address.empty()) {
+    if (const auto prefix = Prefix::parse(address)) {
+      out.address = *prefix;
+    } else {
+      context.error(entry.place_of("address"), entry.path_of("address") + ": " + prefix.error().message);
+    }
+  }
+  entry.text("subject", out.subject, Need::kRequired);
+  if (!is_printable(out.subject) || out.subject.size() > 256) {
+    context.error(entry.place_of("subject"), entry.path_of("subject") + ": at most 256 printable characters");
+  }
+  entry.strings("groups", out.groups, {.may_be_empty = true});
+  entry.text("reason", out.reason, Need::kRequired);
+  entry.time("until", out.until);
+  entry.finish();
+}
+
+void read_hours(MapReader hours, HoursConfig& out) {
+  hours.text("zone", out.zone);
+  LoadContext& context = hours.context();
+  if (hours.has("zone") && !context.files.zone_exists(out.zone)) {
+    context.error(hours.place_of("zone"), hours.path_of("zone") + ": there is no time zone " + in_quotes(out.zone), "an IANA name such as Europe/Berlin, and the tzdata package");
+  }
+  for (const auto& [text, place] : hours.placed_strings("times")) {
+    const auto spans = parse_hours(text);
+    if (spans) {
+      out.spans.insert(out.spans.end(), spans->begin(), spans->end());
+    } else {
+      context.error(place, hours.path_of("times") + ": " + spans.error().message);
+    }
+  }
+  hours.finish();
+}
+
+constexpr std::pair<std::string_view, Verb> kVerbs[] = {
+    {"read", Verb::kRead}, {"write", Verb::kWrite}, {"ddl", Verb::kDdl}, {"admin", Verb::kAdmin}, {"exec", Verb::kExec},
+    {"shell", Verb::kShell}, {"file", Verb::kFile}, {"forward", Verb::kForward}, {"impersonate", Verb::kImpersonate}, {"replicate", Verb::kReplicate}};
+constexpr std::pair<std::string_view, Assurance> kAssurances[] = {
+    {"static", Assurance::kStatic}, {"network", Assurance::kNetwork}, {"credential", Assurance::kCredential}, {"workload", Assurance::kWorkload}};
+
+void read_grant(MapReader grant, GrantConfig& out) {
+  LoadContext& context = grant.context();
+  grant.name("name", out.name);
+  if (!grant.has("who")) context.error(grant.place(), grant.path_of("who") + " is missing", "who: {groups: [agents]}, or subjects: [\"*\"] for anybody who is bound");
+  read_who(grant.map("who"), out.who);
+  grant.strings("targets", out.targets, {Need::kRequired});
+  grant.strings("logins", out.logins);
+  grant.strings("databases", out.databases);
+  grant.strings("objects", out.objects);
+  out.verbs = read_verbs(grant, "verbs", Need::kRequired);
+  read_hours(grant.map("hours"), out.hours);
+  grant.choice("assurance", out.assurance, kAssurances);
+  out.request_id_required = grant.choice_of("request_id", {"required", "optional"}) == 0;
+  grant.time("until", out.until);
+  grant.name("approval", out.approval, Need::kOptional);
+  grant.strings("tags", out.tags);
+  grant.strings("impersonate", out.impersonate);
+  if (!out.impersonate.empty() && (out.verbs & bit(Verb::kImpersonate)) == 0) {
+    context.error(grant.place_of("impersonate"), grant.path_of("impersonate") + " names roles, but verbs does not hold impersonate");
+  }
+  if (!out.approval.empty()) {
+    context.warn(grant.place_of("approval"), grant.path_of("approval") + ": its commands are blocked until this gateway has approvals");
+  }
+  grant.finish();
+}
+
+}  // namespace
+
+VerbSet read_verbs(MapReader& section, std::string_view key, Need need) {
+  VerbSet verbs = 0;
+  std::vector<std::string_view> names;
+  for (const auto& verb : kVerbs) names.push_back(verb.first);
+  for (const auto& [name, place] : section.placed_strings(key, {need})) {
+    const auto found = std::find(names.begin(), names.end(), name);
+    if (found == names.end()) {
+      section.context().error(place, section.path_of(key) + ": " + in_quotes(name) + " is not a verb class", suggestion(name, names));
+    } else {
+      verbs = static_cast<VerbSet>(verbs | bit(kVerbs[found - names.begin()].second));
+    }
+  }
+  return verbs;
+}
+
+void read_who(MapReader who, WhoConfig& out) {
+  who.strings("subjects", out.subjects);
+  who.strings("groups", out.groups);
+  who.finish();
+}
+
+void read_identity(MapReader identity, IdentityConfig& out) {
+  const auto issuers = identity.take_maps("issuers");
+  for (std::size_t i = 0; i < issuers.size(); ++i) {
+    read_issuer(MapReader::entry(identity, "issuers", issuers[i], i), out.issuers.emplace_back());
+  }
+  MapReader bindings = identity.map("address_bindings");
+  bindings.duration("ttl_max", out.binding_ttl_max, 1min, 30 * 24h);
+  bindings.flag("one_identity_per_address", out.one_identity_per_address);
+  bindings.finish();
+  const auto entries = identity.take_maps("static");
+  for (std::size_t i = 0; i < entries.size(); ++i) {
+    StaticBindingConfig& made = out.static_bindings.emplace_back();
+    made.place = entries[i].place;
+    read_static_binding(MapReader::entry(identity, "static", entries[i], i), made);
+  }
+  static const std::vector<std::string_view> kSources = {"traceparent", "sqlcommenter", "application_name"};
+  if (identity.has("request_id")) out.request_id.clear();
+  for (auto& [source, place] : identity.placed_strings("request_id")) {
+    if (std::find(kSources.begin(), kSources.end(), source) == kSources.end()) {
+      identity.context().error(place, identity.path_of("request_id") + ": " + in_quotes(source) + " is not one of " + join(kSources), suggestion(source, kSources));
+    } else {
+      out.request_id.push_back(std::move(source));
+    }
+  }
+  identity.finish();
+}
+
+void read_grants(MapReader& root, std::vector<GrantConfig>& out) {
+  const auto entries = root.take_maps("grants");
+  for (std::size_t i = 0; i < entries.size(); ++i) {
+    GrantConfig& made = out.emplace_back();
+    made.place = entries[i].place;
+    read_grant(MapReader::entry(root, "grants", entries[i], i), made);
+  }
+}
+
+}  // namespace weir::control

@@ -1,0 +1,182 @@
+// Sections that a later version carries out: approvals, notify, retention, store, encryption, evidence log, archive.  They are
+// read for their form, so that a file written for later is checked now, and each says that it has no effect.
+#include <algorithm>
+
+#include "control/config_sections.h"
+
+namespace weir::control {
+namespace {
+
+using namespace std::chrono_literals;
+constexpr auto kDay = std::chrono::hours(24);
+
+void check_url(MapReader& section, std::string_view key, std::initializer_list<std::string_view> schemes, Need need = Need::kRequired) {
+  std::string url;
+  section.text(key, url, need);
+  if (url.empty()) return;
+  if (std::none_of(schemes.begin(), schemes.end(), [&](std::string_view scheme) { return url.starts_with(scheme); })) {
+    section.context().error(section.place_of(key), section.path_of(key) + ": " + in_quotes(url) + " does not begin with " + join(schemes));
+  }
+}
+
+void read_approval(MapReader approval, LoadContext& context) {
+  std::string name;
+  approval.name("name", name);
+  if (!name.empty() && !context.approvals.insert(name).second) context.error(approval.place(), "approvals: " + in_quotes(name) + " stands twice");
+  WhoConfig reviewers;
+  if (!approval.has("reviewers")) context.error(approval.place(), approval.path_of("reviewers") + " is missing");
+  read_who(approval.map("reviewers"), reviewers);
+  uint32_t count = 1;
+  approval.number("min_reviewers", count, 1, 16);
+  std::chrono::seconds time{600};
+  approval.duration("deadline", time, 1s, 30 * kDay);
+  approval.choice_of("bound_to", {"command", "class"});
+  approval.duration("window_max", time, 1s, 30 * kDay);
+  approval.choice_of("if_client_leaves", {"withdraw", "keep"});
+  approval.choice_of("at_restart", {"deny", "resume"});
+  approval.choice_of("on_revoke", {"cancel", "finish"});
+  approval.finish();
+}
+
+}  // namespace
+
+void read_approvals(MapReader& root) {
+  LoadContext& context = root.context();
+  const auto entries = root.take_maps("approvals");
+  for (std::size_t i = 0; i < entries.size(); ++i) read_approval(MapReader::entry(root, "approvals", entries[i], i), context);
+  root.has_no_effect("approvals", "what would be held is blocked");
+}
+
+void read_notify(MapReader& root) {
+  static const std::vector<std::string_view> kEvents = {"ticket", "alert", "revoked", "drop-burst", "recording-gap", "config-refused", "checkpoint-late", "disk-low"};
+  const auto entries = root.take_maps("notify");
+  for (std::size_t i = 0; i < entries.size(); ++i) {
+    MapReader hook = MapReader::entry(root, "notify", entries[i], i);
+    std::string text;
+    hook.name("name", text);
+    check_url(hook, "url", {"https://", "http://"});
+    hook.file("secret_file", text, FileKind::kSecret);
+    for (const auto& [event, place] : hook.placed_strings("events")) {
+      if (std::find(kEvents.begin(), kEvents.end(), event) == kEvents.end()) {
+        root.context().error(place, hook.path_of("events") + ": " + in_quotes(event) + " is not an event", suggestion(event, kEvents));
+      }
+    }
+    hook.choice_of("format", {"json", "slack"});
+    std::chrono::seconds retry{};
+    hook.duration("retry", retry, 0s, 30 * kDay);
+    hook.finish();
+  }
+  root.has_no_effect("notify", "alerts are on the record and in the metrics");
+}
+
+void read_retention(MapReader retention) {
+  LoadContext& context = retention.context();
+  std::chrono::seconds keep{};
+  retention.duration("default", keep, kDay, 100 * 365 * kDay, true);
+  if (retention.has("default") && keep > 0s && keep < 365 * kDay) {
+    context.warn(retention.place_of("default"), retention.path_of("default") + ": below 365d, an audit period of twelve months is not covered");
+  }
+  const auto rules = retention.take_maps("rules");
+  for (std::size_t i = 0; i < rules.size(); ++i) {
+    MapReader rule = MapReader::entry(retention, "rules", rules[i], i);
+    std::string name;
+    rule.name("name", name);
+    MapReader where = rule.map("where");
+    std::vector<std::string> names;
+    for (const char* key : {"targets", "rules", "groups", "subjects"}) where.strings(key, names);
+    where.finish();
+    if (!rule.has("keep")) context.error(rule.place(), rule.path_of("keep") + " is missing");
+    rule.duration("keep", keep, kDay, 100 * 365 * kDay, true);
+    rule.finish();
+  }
+  const auto holds = retention.take_maps("holds");
+  for (std::size_t i = 0; i < holds.size(); ++i) {
+    MapReader hold = MapReader::entry(retention, "holds", holds[i], i);
+    std::string text;
+    hold.name("name", text);
+    MapReader where = hold.map("where");
+    for (const char* key : {"subject", "target", "session"}) where.text(key, text);
+    where.finish();
+    hold.text("set_by", text, Need::kRequired);
+    hold.text("reason", text, Need::kRequired);
+    hold.finish();
+  }
+  retention.finish();
+}
+
+void read_store(MapReader& root) {
+  if (!root.has("store")) {
+    root.take("store");
+    return;
+  }
+  const YamlNode* node = root.take("store");
+  if (node != nullptr && node->kind == YamlNode::Kind::kMap) {
+    MapReader store = root.map("store");
+    check_url(store, "url", {"sqlite:", "postgresql://"});
+    std::string file;
+    store.file("password_file", file, FileKind::kSecret);
+    store.finish();
+  } else if (node != nullptr) {
+    check_url(root, "store", {"sqlite:", "postgresql://"});
+  }
+  root.has_no_effect("store", "bindings are kept in `state`");
+}
+
+void read_encryption(MapReader section) {
+  std::string file;
+  section.file("key_file", file, FileKind::kSecret);
+  for (const auto& [auditor, place] : section.placed_strings("auditors")) {
+    const std::string path = section.context().absolute(auditor);
+    if (section.context().check_files && !section.context().files.facts(path).exists) {
+      section.context().error(place, section.path_of("auditors") + ": there is no file " + path);
+    }
+  }
+  section.finish();
+}
+
+void read_evidence_log(MapReader log) {
+  std::chrono::seconds every{};
+  for (const char* key : {"checkpoint_every", "heartbeat_every"}) {
+    log.duration(key, every, 1s, kDay);
+    log.has_no_effect(key, "sessions are sealed and linked; the evidence log comes later");
+  }
+  const auto witnesses = log.take_maps("witnesses");
+  std::string file;
+  for (std::size_t i = 0; i < witnesses.size(); ++i) {
+    MapReader witness = MapReader::entry(log, "witnesses", witnesses[i], i);
+    check_url(witness, "url", {"https://", "http://"});
+    witness.file("key_file", file, FileKind::kPublic, Need::kRequired);
+    witness.finish();
+  }
+  log.has_no_effect("witnesses", "a rewrite by the holder of the signing key shows only against a seal that you kept");
+  if (log.has("timestamps")) {
+    MapReader timestamps = log.map("timestamps");
+    check_url(timestamps, "url", {"https://", "http://"});
+    timestamps.file("ca_file", file, FileKind::kPublic);
+    timestamps.duration("every", every, 1min, 30 * kDay);
+    timestamps.finish();
+    log.has_no_effect("timestamps");
+  } else {
+    log.take("timestamps");
+  }
+  log.finish();
+}
+
+void read_archive(MapReader archive) {
+  LoadContext& context = archive.context();
+  std::string url;
+  archive.text("url", url);
+  if (!url.empty() && !url.starts_with("file:") && !url.starts_with("s3://")) {
+    context.error(archive.place_of("url"), archive.path_of("url") + ": " + in_quotes(url) + " does not begin with file: or s3://");
+  } else if (!url.empty() && url != "file:archive") {
+    context.warn(archive.place_of("url"), archive.path_of("url") + " has no effect in this version", "archives stay in archive/ under `state`");
+  }
+  archive.choice_of("object_lock", {"compliance", "governance", "none"});
+  archive.has_no_effect("object_lock");
+  uint64_t spool = 0;
+  archive.size("spool", spool, 1u << 20, 1ull << 50);
+  archive.has_no_effect("spool");
+  archive.finish();
+}
+
+}  // namespace weir::control

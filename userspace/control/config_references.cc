@@ -1,0 +1,154 @@
+// What no single section can see: two entries of one name, names that point nowhere, settings that contradict one another.
+#include <algorithm>
+#include <map>
+
+#include "control/config_sections.h"
+
+namespace weir::control {
+namespace {
+
+template <class T>
+void check_unique(LoadContext& context, const std::vector<T>& entries, std::string T::*name, std::string_view what) {
+  std::map<std::string_view, const T*> seen;
+  for (const T& entry : entries) {
+    if ((entry.*name).empty()) continue;
+    const auto [before, is_new] = seen.emplace(entry.*name, &entry);
+    if (is_new) continue;
+    const SourcePlace& first = before->second->place;
+    context.error(entry.place, std::string(what) + ": two entries are named " + in_quotes(entry.*name), "first at " + first.file + ":" + std::to_string(first.line));
+  }
+}
+
+// `*` stands for any run of characters.  Iterative: the pattern is the operator's, the cost is bounded by both lengths.
+bool matches(std::string_view pattern, std::string_view text) {
+  std::size_t p = 0, t = 0, star = std::string_view::npos, mark = 0;
+  while (t < text.size()) {
+    if (p < pattern.size() && pattern[p] == '*') {
+      star = p++;
+      mark = t;
+    } else if (p < pattern.size() && pattern[p] == text[t]) {
+      ++p, ++t;
+    } else if (star != std::string_view::npos) {
+      p = star + 1;
+      t = ++mark;
+    } else {
+      return false;
+    }
+  }
+  while (p < pattern.size() && pattern[p] == '*') ++p;
+  return p == pattern.size();
+}
+
+// Each entry, a pattern or a name, must fit at least one of `names`.
+void check_names(LoadContext& context, const SourcePlace& place, const std::string& path, const std::vector<std::string>& entries,
+                 const std::vector<std::string_view>& names, std::string_view what) {
+  for (const std::string& entry : entries) {
+    const std::string_view pattern = entry.front() == '!' ? std::string_view(entry).substr(1) : std::string_view(entry);
+    if (std::any_of(names.begin(), names.end(), [&](std::string_view name) { return matches(pattern, name); })) continue;
+    context.error(context.place_of(path, entry, place), path + ": there is no " + std::string(what) + " " + in_quotes(pattern), suggestion(pattern, names));
+  }
+}
+
+void check_approval(LoadContext& context, const SourcePlace& place, const std::string& path, const std::string& approval) {
+  if (approval.empty() || context.approvals.contains(approval)) return;
+  const std::vector<std::string_view> names(context.approvals.begin(), context.approvals.end());
+  context.error(context.place_of(path, {}, place), path + ": there is no approval " + in_quotes(approval), suggestion(approval, names));
+}
+
+void check_grant_logins(LoadContext& context, const Config& config, const GrantConfig& grant) {
+  std::vector<std::string_view> logins;
+  for (const TargetConfig& target : config.targets) {
+    const bool is_meant = std::any_of(grant.targets.begin(), grant.targets.end(), [&](const std::string& p) { return matches(p, target.name); });
+    if (!is_meant) continue;
+    if (!target.inject) return;  // A relayed login may be any.
+    for (const LoginConfig& login : target.logins) logins.push_back(login.client);
+  }
+  if (!logins.empty()) check_names(context, grant.place, "grants[" + grant.name + "].logins", grant.logins, logins, "login");
+}
+
+void check_grants(LoadContext& context, const Config& config, const std::vector<std::string_view>& targets) {
+  for (const GrantConfig& grant : config.grants) {
+    const std::string path = "grants[" + grant.name + "]";
+    check_names(context, grant.place, path + ".targets", grant.targets, targets, "target");
+    check_approval(context, grant.place, path + ".approval", grant.approval);
+    check_grant_logins(context, config, grant);
+  }
+}
+
+void check_rules(LoadContext& context, const Config& config, const std::vector<std::string_view>& targets) {
+  std::vector<std::string_view> ids, kinds;
+  for (const RuleConfig& rule : config.rules) ids.push_back(rule.id);
+  for (const DataKindConfig& kind : config.data_kinds) kinds.push_back(kind.name);
+  for (const RuleConfig& rule : config.rules) {
+    const std::string path = "rules[" + rule.id + "]";
+    check_names(context, rule.place, path + ".where.targets", rule.where.targets, targets, "target");
+    check_names(context, rule.place, path + ".what.data", rule.what.data, kinds, "data kind");
+    check_names(context, rule.place, path + ".except_rules", rule.except_rules, ids, "rule");
+    check_approval(context, rule.place, path + ".approval", rule.approval);
+    if (rule.then == RuleAction::kMask && rule.mask.spec.as == MaskSpec::As::kHash && config.mask_hash_key_file.empty()) {
+      context.error(rule.place, path + ".mask.as: hash needs masks.hash_key_file");
+    }
+  }
+}
+
+// One address and port belongs to one target.
+void check_overlaps(LoadContext& context, const Config& config) {
+  for (std::size_t i = 0; i < config.targets.size(); ++i) {
+    for (std::size_t j = 0; j < i; ++j) {
+      const TargetConfig &later = config.targets[i], &first = config.targets[j];
+      const auto port = std::find_first_of(later.ports.begin(), later.ports.end(), first.ports.begin(), first.ports.end());
+      if (port == later.ports.end()) continue;
+      for (const Prefix& prefix : later.addresses) {
+        const bool overlaps = std::any_of(first.addresses.begin(), first.addresses.end(),
+                                          [&](const Prefix& p) { return p.contains(prefix.address) || prefix.contains(p.address); });
+        if (!overlaps) continue;
+        context.error(later.place, "targets[" + later.name + "]: " + prefix.text() + " port " + std::to_string(*port) + " belongs to target " + in_quotes(first.name) + " too");
+        break;
+      }
+    }
+  }
+}
+
+void check_interfaces(LoadContext& context, const Config& config) {
+  for (const std::string& name : config.steer.clients) {
+    if (std::find(config.steer.targets.begin(), config.steer.targets.end(), name) != config.steer.targets.end()) {
+      context.warn({config.file, 0, 0}, "steer: " + in_quotes(name) + " faces clients and targets: a client on it can reach targets that are on the same link without the gateway");
+    }
+  }
+}
+
+void check_static_bindings(LoadContext& context, const Config& config) {
+  const auto& bindings = config.identity.static_bindings;
+  for (std::size_t i = 0; i < bindings.size(); ++i) {
+    for (std::size_t j = 0; j < i; ++j) {
+      if (bindings[i].address == bindings[j].address && bindings[i].address != Prefix{}) {
+        context.error(bindings[i].place, "identity.static: " + bindings[i].address.text() + " is bound twice", "first on line " + std::to_string(bindings[j].place.line));
+      }
+    }
+  }
+}
+
+}  // namespace
+
+void check_references(LoadContext& context, const Config& config) {
+  check_unique(context, config.targets, &TargetConfig::name, "targets");
+  check_unique(context, config.grants, &GrantConfig::name, "grants");
+  check_unique(context, config.rules, &RuleConfig::id, "rules");
+  check_unique(context, config.data_kinds, &DataKindConfig::name, "kinds");
+  for (std::size_t i = 0; i < config.identity.issuers.size(); ++i) {
+    for (std::size_t j = 0; j < i; ++j) {
+      if (!config.identity.issuers[i].name.empty() && config.identity.issuers[i].name == config.identity.issuers[j].name) {
+        context.error({config.file, 0, 0}, "identity.issuers: two entries are named " + in_quotes(config.identity.issuers[i].name));
+      }
+    }
+  }
+  std::vector<std::string_view> targets;
+  for (const TargetConfig& target : config.targets) targets.push_back(target.name);
+  check_grants(context, config, targets);
+  check_rules(context, config, targets);
+  check_overlaps(context, config);
+  check_interfaces(context, config);
+  check_static_bindings(context, config);
+}
+
+}  // namespace weir::control

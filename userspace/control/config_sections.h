@@ -1,0 +1,38 @@
+// The sections of weir.yaml, one function each; config_loader.cc calls them in file order.  Internal to control/.
+#pragma once
+#include "control/config_reader.h"
+#include "core/config.h"
+
+namespace weir::control {
+
+void read_engine(MapReader root, EngineConfig& out);
+void read_steer(MapReader root, SteerConfig& out);
+void read_tls(MapReader root, TlsConfig& out);
+void read_identity(MapReader root, IdentityConfig& out);
+void read_targets(MapReader& root, const SteerConfig& steer, std::vector<TargetConfig>& out);
+void read_grants(MapReader& root, std::vector<GrantConfig>& out);
+// Appends; `list_key` is "rules" in every file.
+void read_rules(MapReader& file, std::vector<RuleConfig>& out);
+void read_data_kinds(MapReader& file, std::vector<DataKindConfig>& out);
+void read_masks(MapReader root, Config& out);
+void read_record(MapReader root, RecordConfig& out);
+void read_control(MapReader root, ControlConfig& out);
+void read_log(MapReader root, LogConfig& out);
+void read_changes(MapReader root, Config& out);
+
+// Sections that later versions carry out; here they are checked for form, and names in them are kept for references.
+void read_approvals(MapReader& root);
+void read_notify(MapReader& root);
+void read_retention(MapReader root);
+void read_store(MapReader& root);
+void read_encryption(MapReader section);   // record.encryption
+void read_evidence_log(MapReader section); // record.log, but for its origin
+void read_archive(MapReader section);      // record.archive
+
+void read_who(MapReader section, WhoConfig& out);
+VerbSet read_verbs(MapReader& section, std::string_view key, Need need = Need::kOptional);
+
+// Names that point nowhere, two entries of one name, and settings that contradict one another.
+void check_references(LoadContext& context, const Config& config);
+
+}  // namespace weir::control
