@@ -71,6 +71,7 @@ class Policy {
   virtual Bytes redact_field(DecideContext&, const Codec&, const Unit&, Bytes /*wire*/, const Field&) const { return {}; }
   // Made once per core and snapshot, off the data path.
   virtual std::unique_ptr<ScanScratch> make_scratch() const { return nullptr; }
+  virtual std::string_view rule_name(uint32_t /*index*/) const { return {}; }  // For Verdict::alerts.  Snapshot memory.
   virtual uint64_t generation() const = 0;
   virtual std::string_view digest() const = 0;  // SHA-256, hex, of all rule, grant and mask text in force.
 };

@@ -1,0 +1,40 @@
+// What a session asks of its core.  In production the core fills it (core_loop.cc); in simulation the world does.
+#pragma once
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <string_view>
+#include <vector>
+
+#include "accept/admission.h"
+#include "base/arena.h"
+#include "core/event.h"
+#include "core/facts.h"
+#include "core/io.h"
+#include "core/metrics.h"
+#include "core/steering.h"
+#include "forward/block_pool.h"
+#include "session/directory.h"
+#include "session/runtime.h"
+
+namespace weir::session {
+
+struct Services {
+  Io& io;
+  Recorder& recorder;
+  std::vector<FactsSource*> facts;          // By TargetRuntime::facts_index.
+  Steering& steering;
+  CoreCounters& counters;
+  forward::BlockPool& blocks;
+  Arena& scratch;                           // Verdicts that live for one step.
+  Directory& directory;
+  accept::Admission& admission;
+  RuntimePtr runtime;                       // The one in force; new sessions and policy follow it.
+  uint32_t core = 0;
+  std::function<IdentityPtr(const Address&, std::chrono::sys_seconds)> identity_of;
+  // A short connection of our own to a target, to deliver a cancel request.
+  std::function<void(const Endpoint& target, Bytes request)> deliver_cancel;
+  std::unique_ptr<ScanScratch> scan_scratch;  // Of runtime's policy.
+};
+
+}  // namespace weir::session

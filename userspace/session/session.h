@@ -1,0 +1,181 @@
+// Joins the stages for one flow.  A session is a state machine over completions: it parses, has units judged, puts them on
+// the record, waits until the record is durable, settles them, and sends.  It never blocks and never suspends a stack.
+//
+//   completion -> receive -> [TLS] -> StreamBuffer -> codec.parse -> policy.decide -> recorder.write -> (durable?)
+//              -> codec.settle -> OutQueue -> [TLS] -> send
+//
+// In one direction no new bytes are parsed while a unit of the last parse waits: order is kept by doing one batch at a time.
+#pragma once
+#include <array>
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/arena.h"
+#include "core/event.h"
+#include "core/io.h"
+#include "core/policy.h"
+#include "forward/stream_buffer.h"
+#include "forward/window.h"
+#include "session/leg.h"
+#include "session/response_head.h"
+#include "session/services.h"
+
+namespace weir::session {
+
+enum class EndReason : uint8_t {
+  kNone, kClientClosed, kTargetClosed, kClientReset, kTargetReset, kRefused, kUnbound, kTargetUnreachable, kConnectTimeout,
+  kHandshakeTimeout, kIdleTimeout, kDrained, kCut, kViolation, kTlsFault, kTerminated, kRecordFailed, kCapacity, kSystemFailed,
+};
+std::string_view name_of(EndReason reason);
+
+class Session final : public SideFacts {
+ public:
+  // `slot` and `generation` go into every token.  Pre: services outlive the session.
+  Session(Services& services, uint32_t slot, uint16_t generation, uint8_t owner);
+  ~Session() override;
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
+
+  // Takes the accepted socket.  Post: live, or closing with its reason recorded.
+  void start(int client_socket);
+  void on_completion(Completion& completion);
+  // The recorder's durable_upto() moved, a facts answer came, buffers are back, or a new runtime is in force.
+  void wake();
+  // Provided buffers are back.
+  void feed();
+  // Once in a while: deadlines.
+  void on_tick();
+  // At once, in both directions; the statement that runs is cancelled at the target.
+  void cut(std::string_view why);
+  // Ends at the next moment at which the client loses nothing, at the latest when the drain timeout is over.
+  void drain();
+
+  [[nodiscard]] uint64_t id() const { return id_; }
+  [[nodiscard]] const IdentityPtr& identity() const { return facts_.identity; }
+  [[nodiscard]] bool is_finished() const { return state_ == State::kDone && operations_ == 0; }
+  // Group that must be durable before this session can go on; 0: it waits for none.
+  [[nodiscard]] uint64_t waits_for_group() const { return streams_[0].waits_for_group; }
+  // The journal's memory is nearly full: no new commands until it has drained.
+  [[nodiscard]] bool is_held_back() const { return is_held_back_; }
+  [[nodiscard]] bool is_starved() const { return legs_[0].is_starved || legs_[1].is_starved; }
+  [[nodiscard]] EndReason end_reason() const { return end_; }
+
+  bool is_tls(Side side) const override { return legs_[index_of(side)].tls != nullptr; }
+  Bytes peer_certificate_hash(Side side) const override;
+
+ private:
+  friend class SessionOutbox;
+  enum class State : uint8_t { kIdle, kDialling, kLive, kClosing /* what is queued goes out */, kDone /* operations end */ };
+  struct Stream {  // One direction's plaintext.
+    explicit Stream(forward::BlockPool& blocks) : buffer(blocks) {}
+    forward::StreamBuffer buffer;
+    forward::Window window;
+    std::vector<Unit> units;          // Of the last parse; settled up to `next`.
+    std::vector<Verdict> verdicts;
+    uint32_t next = 0;
+    uint32_t judged = 0;              // Units with a final verdict, from the front.
+    uint32_t recorded = 0;
+    uint64_t waits_for_group = 0;
+    uint32_t need = 0;                // Bytes from parsed() that the codec asked for.
+    uint64_t seen = 0;                // received() at the last parse.
+    bool is_fenced = false;
+    bool is_upgrading = false;        // The unconsumed rest belongs to TLS: there must be none.
+    Side upgrading{};
+    bool is_eof = false;              // No more bytes will come.
+    bool is_finished = false;         // codec.finish() was called.
+    bool is_half_closed = false;      // The sink side was told.
+    ByteAccount account;
+  };
+  class Sink;
+
+  // session.cc: life
+  void open(int client_socket);
+  void refuse(EndReason reason, std::string_view code, std::string_view text);
+  void refuse_admission(accept::Admission::Answer answer);
+  void dial();
+  void cancel_dial();
+  void on_connected(int32_t result);
+  void close(EndReason reason, bool reset);
+  void finish_close();
+  bool close_legs();
+  void check_end();
+  void identify_flow();
+  // session_legs.cc: bytes in and out
+  void arm_receive(Side side);
+  void on_received(Side side, Completion& completion);
+  void on_end_of_stream(Side side);
+  void on_sent(Side side, int32_t result);
+  void flush(Side side);
+  void encrypt(Side side);
+  void start_tls(Side side);
+  void update_receives();
+  void half_close(Direction direction);
+  bool shut(Side side);
+  void take_account();
+  [[nodiscard]] OpToken token(OpKind kind, Side side) const;
+  // session_step.cc: parse, judge, settle
+  void step();
+  bool advance(Direction direction);
+  bool parse(Direction direction);
+  bool judge(Direction direction);
+  bool settle(Direction direction);
+  void on_settled(Direction direction, const Unit& unit, const Verdict& verdict, Fate fate, uint64_t out_size);
+  void on_violation(const char* why);
+  void follow_runtime();
+  [[nodiscard]] Stream& stream(Direction d) { return streams_[index_of(d)]; }
+  [[nodiscard]] Leg& leg(Side side) { return legs_[index_of(side)]; }
+  void session_rules(Stream& stream, const Unit& unit, Verdict& verdict);
+  // session_record.cc: events
+  bool record_opened();
+  bool record_unit(Direction direction, uint32_t index);
+  bool record_reply_end(const Unit& unit);
+  void record_fate(const Unit& unit, Fate fate);
+  void record_note(std::string_view text);
+  void record_alerts(const Unit& unit, const Verdict& verdict);
+  bool record_command(const Unit& unit, const Verdict& verdict, Bytes wire, uint64_t& group);
+  void record_stand_in(const Unit& unit, std::string_view text);
+  void record_closed();
+  bool write(RecordEvent& event, uint64_t& group);
+  bool write(RecordEvent& event);
+  Bytes parameters(DecideContext& context, const Unit& unit, Bytes wire);
+
+  DecideContext decide_context(Direction direction);
+
+  Services& services_;
+  const uint32_t slot_;
+  const uint16_t generation_;
+  const uint8_t owner_;
+  State state_ = State::kIdle;
+  EndReason end_ = EndReason::kNone;
+  bool end_with_reset_ = false, is_entered_ = false, is_cut_ = false, is_draining_ = false, login_recorded_ = false, in_step_ = false,
+       close_recorded_ = false, is_terminating_ = false, is_key_published_ = false, is_dialling_ = false,
+       is_dial_cancelled_ = false, is_held_back_ = false;
+  uint64_t id_ = 0, sequence_ = 0;
+  RuntimePtr opened_with_;             // Target, keys, TLS: for life.
+  RuntimePtr judged_by_;               // Policy: follows services_.runtime.
+  const TargetRuntime* target_ = nullptr;
+  FlowKey flow_;
+  SessionFacts facts_;
+  std::unique_ptr<PolicySession> policy_;
+  std::shared_ptr<const Catalogue> catalogue_;
+  Arena arena_;                        // Decoded text of unsettled units; attached to block_ while there are any.
+  forward::Block arena_block_;
+  std::unique_ptr<CodecEnvironment> environment_;
+  CodecPtr codec_;
+  std::array<Leg, 2> legs_;
+  std::array<Stream, 2> streams_;
+  uint32_t operations_ = 0;            // Under way in Io: the slot is not reused before they end.
+  std::chrono::nanoseconds opened_at_{}, last_activity_{}, refused_at_{}, closing_until_{}, drain_until_{};
+  ResponseHead head_;                  // Of the reply that is being passed on.
+  uint64_t reply_rows_ = 0, reply_bytes_ = 0, reply_masked_ = 0;
+  Verdict::Action reply_action_ = Verdict::Action::kAllow;   // The strictest over its units.
+  std::string_view reply_rule_;                              // Snapshot memory: judged_by_ is not changed in mid-reply units.
+  accept::AdmissionPass admission_;
+  std::string request_id_;
+  std::string parameters_;             // JSON of the command that is being recorded; keeps its room.
+};
+
+}  // namespace weir::session
