@@ -11,12 +11,12 @@
 namespace weir::transport {
 
 struct CaRequest {
-  std::string certificate_file, key_file;
+  std::string certificate_file = {}, key_file = {};
   std::string common_name = "Weir CA";
   std::chrono::days validity{3650};
   // Name constraints: what the CA may sign for.  Both empty: anything.
-  std::vector<std::string> permitted_names;    // "lab.example": itself and what is below it.
-  std::vector<Prefix> permitted_addresses;
+  std::vector<std::string> permitted_names = {};    // "lab.example": itself and what is below it.
+  std::vector<Prefix> permitted_addresses = {};
 };
 struct CaDescription {
   std::string certificate_file;

@@ -42,8 +42,10 @@ LeafNames permitted_names(X509* ca, const LeafNames& names) {
   if (!constraints) return names;
   const auto is_permitted = [&](const std::string& name) {
     const X509Ptr probe(X509_new());
-    return probe && add_extension(probe.get(), ca, NID_subject_alt_name, name) &&
-           NAME_CONSTRAINTS_check(probe.get(), constraints.get()) == X509_V_OK;
+    if (!probe || !add_extension(probe.get(), ca, NID_subject_alt_name, name)) return false;
+    X509_check_purpose(probe.get(), -1, 0);  // Reads the extensions in; NAME_CONSTRAINTS_check looks only at what was read.
+    ERR_clear_error();
+    return NAME_CONSTRAINTS_check(probe.get(), constraints.get()) == X509_V_OK;
   };
   LeafNames permitted;
   for (const std::string& name : names.dns) {

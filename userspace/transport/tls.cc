@@ -23,6 +23,15 @@ void forget_old_errors() {
   if (ERR_peek_error() != 0) ERR_clear_error();
 }
 
+// Empties this thread's queue.  The first of TLS itself says the most: what a cipher reports below it says only that it failed.
+unsigned long take_cause() {
+  unsigned long cause = 0;
+  while (const unsigned long code = ERR_get_error()) {
+    if (cause == 0 || (ERR_GET_LIB(cause) != ERR_LIB_SSL && ERR_GET_LIB(code) == ERR_LIB_SSL)) cause = code;
+  }
+  return cause;
+}
+
 }  // namespace
 
 // What OpenSSL calls back.  C frames lie between: nothing here may throw.
@@ -252,10 +261,9 @@ void TlsTransport::close(TransportSink& sink) {
 
 void TlsTransport::become_faulty() {
   const bool was_ready = state_ != State::kHandshake;
-  const unsigned long code = ERR_peek_error();
+  const unsigned long code = take_cause();
   state_ = State::kFault;
   fault_ = !refused_certificate_.empty() ? refused_certificate_ : explain_fault(*leg_, code, was_ready);
-  ERR_clear_error();
 }
 
 std::string TlsTransport::describe() const {
