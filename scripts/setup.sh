@@ -10,7 +10,7 @@ build=(build-essential gcc g++ cmake ninja-build ccache mold pkg-config git
   libhyperscan-dev libpg-query-dev libprotobuf-c-dev libssl-dev libboost-program-options-dev libspdlog-dev libfmt-dev
   libexpected-dev libpq-dev libyaml-cpp-dev nlohmann-json3-dev libzstd-dev libgtest-dev libgmock-dev libbenchmark-dev)
 # What the lab, the tests and the side-by-side measurements run.
-lab=(iproute2 nftables postgresql-15 postgresql-client-15 jq python3 ca-certificates tcpdump zstd openssl psmisc procps util-linux
+lab=(iproute2 nftables postgresql-15 postgresql-client-15 jq python3 ca-certificates curl iputils-ping tcpdump zstd openssl psmisc procps util-linux
   iperf3 haproxy nginx libnginx-mod-stream pgbouncer python3-scapy)
 
 missing_packages() {

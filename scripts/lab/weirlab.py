@@ -3,10 +3,13 @@
 Everything goes through scripts/lab.sh, but for commands inside a namespace, which are started directly (no shell between).
 Must never: wait without a bound, or end a process that it did not start.
 """
+import ctypes
 import json
 import os
 import shlex
+import socket
 import subprocess
+import threading
 import time
 
 REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -110,6 +113,27 @@ class Lab:
     def start(self, where, argv, *, env=None, **options):
         options.setdefault("stdin", subprocess.DEVNULL)
         return subprocess.Popen(self.command(where, argv), env={**os.environ, **(env or {})}, cwd="/", **options)
+
+    def socket(self, where, family):
+        """A TCP socket of that namespace: a socket stays where it was made, so only the thread that makes it moves there."""
+        made = []
+
+        def make():
+            libc = ctypes.CDLL(None, use_errno=True)
+            namespace = os.open(f"/run/netns/weir-{where}{self.suffix}", os.O_RDONLY)
+            try:
+                if libc.setns(namespace, 0x40000000) != 0:  # CLONE_NEWNET
+                    raise OSError(ctypes.get_errno(), "setns")
+                made.append(socket.socket(family, socket.SOCK_STREAM))
+            finally:
+                os.close(namespace)
+
+        thread = threading.Thread(target=make)
+        thread.start()
+        thread.join()
+        if not made:
+            raise LabError(f"no socket in weir-{where}{self.suffix}")
+        return made[0]
 
     def client_env(self, *, ipv6=False, user=None, sslmode=None, host=None, port=None, app=None):
         """libpq's variables for a client of the target; what is not given is libpq's own default."""

@@ -1,0 +1,238 @@
+"""The record verifies with its files and a public key alone, and any change inside it is found (I12); no record, no bytes (I9)."""
+import os
+import random
+import shutil
+import subprocess
+import time
+
+from harness import case, expect, expect_equal, expect_in
+from pgwire import WireError, bind, execute, parse
+from weirlab import wait_until
+
+
+def verify(context, state):
+    return context.lab.run("gateway", [context.env["WEIR"], "verify", "--state", state, "--key", context.env["WEIR_PUBKEY"]], timeout=120)
+
+
+def _archives(state):
+    found = []
+    for folder, _, names in os.walk(os.path.join(state, "archive")):
+        found += [os.path.join(folder, name) for name in names if name.endswith(".weir")]
+    return sorted(found)
+
+
+def _some_sessions(context, count=3):
+    before = context.session_ids()
+    for i in range(count):
+        context.rows(f"select {i}, name from people order by id limit 5", "select count(*) from orders")
+    return context.sealed_since(before, count)
+
+
+def _copy_of_state(context, name):
+    """A copy that a case may spoil; the engine goes on with its own."""
+    copy = os.path.join(context.folder, name)
+    shutil.rmtree(copy, ignore_errors=True)
+    shutil.copytree(context.env["WEIR_STATE"], copy, ignore=lambda folder, names: [n for n in names if n.endswith(".sock")])
+    return copy
+
+
+@case("weir verify passes on the record as it is, while the engine runs")
+def verifies(context):
+    _some_sessions(context)
+    done = verify(context, context.env["WEIR_STATE"])
+    expect_equal(done.returncode, 0, done.stdout[-600:] + done.stderr[-600:])
+
+
+SPOILERS = {}
+
+
+def _spoiler(name):
+    def register(function):
+        SPOILERS[name] = function
+        return function
+    return register
+
+
+@_spoiler("one byte of an archive flipped")
+def flip(archives):
+    for path in random.sample(archives, min(3, len(archives))):
+        with open(path, "r+b") as file:
+            data = file.read()
+            at = random.randrange(len(data))
+            file.seek(at)
+            file.write(bytes([data[at] ^ 1 << random.randrange(8)]))
+
+
+@_spoiler("one archive removed")
+def remove(archives):
+    os.unlink(archives[len(archives) // 2])
+
+
+@_spoiler("the newest archive removed")
+def remove_newest(archives):
+    os.unlink(max(archives, key=os.path.getmtime))
+
+
+@_spoiler("two archives swapped")
+def swap(archives):
+    os.rename(archives[0], archives[0] + ".x")
+    os.rename(archives[-1], archives[0])
+    os.rename(archives[0] + ".x", archives[-1])
+
+
+@_spoiler("an archive cut short")
+def cut_short(archives):
+    os.truncate(archives[-1], os.path.getsize(archives[-1]) - 20)
+
+
+@_spoiler("an archive replaced by another one's copy")
+def copy_over(archives):
+    shutil.copy(archives[0], archives[-1])
+
+
+def _spoil_case(name, spoil):
+    @case(f"weir verify finds {name}")
+    def check(context):
+        _some_sessions(context)
+        copy = _copy_of_state(context, "state-copy")
+        try:
+            done = verify(context, copy)
+            expect_equal(done.returncode, 0, f"the copy before it is spoilt: {done.stdout[-400:]}{done.stderr[-400:]}")
+            spoil(_archives(copy))
+            done = verify(context, copy)
+            expect(done.returncode != 0, f"verify is silent: {done.stdout[-400:]}")
+        finally:
+            shutil.rmtree(copy, ignore_errors=True)
+
+
+for _name, _spoil in SPOILERS.items():
+    _spoil_case(_name, _spoil)
+
+
+@case("every bit of the smallest archive matters: 200 random flips, each found", seconds=240)
+def many_flips(context):
+    _some_sessions(context, 1)
+    copy = _copy_of_state(context, "state-copy")
+    try:
+        path = min(_archives(copy), key=os.path.getsize)
+        with open(path, "rb") as file:
+            data = file.read()
+        for turn in range(200):
+            at, bit = random.randrange(len(data)), random.randrange(8)
+            with open(path, "wb") as file:
+                file.write(data[:at] + bytes([data[at] ^ 1 << bit]) + data[at + 1 :])
+            expect(verify(context, copy).returncode != 0, f"turn {turn}: byte {at}, bit {bit} of {os.path.basename(path)}")
+    finally:
+        shutil.rmtree(copy, ignore_errors=True)
+
+
+@case("a session's byte account balances: kernel = handshake + parsed + opaque + refused, both directions, plain and TLS")
+def accounts(context):
+    for sslmode in ("disable", "require"):
+        before = context.session_ids()
+        context.rows("select * from orders order by id limit 500", sslmode=sslmode)
+        context.psql("delete from scratch", sslmode=sslmode)
+        for session in context.sealed_since(before, 2):
+            for direction in ("to_target", "to_client"):
+                account = session["bytes"][direction]
+                total = account["handshake"] + account["parsed"] + account["opaque"] + account["refused"]
+                expect_equal(account["kernel"], total, f"{direction} over {sslmode}: {account}")
+
+
+@case("a session has its times, its subject, its target and its counts")
+def fields(context):
+    before = context.session_ids()
+    context.rows("select 1", "select 2")
+    context.psql("delete from scratch")
+    sessions = sorted(context.sealed_since(before, 2), key=lambda s: s["opened"])
+    expect_equal([(s["target"], s["subject"], s["commands"], s["blocked"]) for s in sessions],
+                 [("orders-db", "svc:report-agent", 2, 0), ("orders-db", "svc:report-agent", 1, 1)], "the sessions")
+    for session in sessions:
+        expect(session["opened"] <= session["closed"] and session["reason"], f"times and reason: {session}")
+
+
+@case("weir replay gives statements, parameters, verdicts and masked rows in order")
+def replays(context):
+    before = context.session_ids()
+    with context.wire() as wire:
+
+        wire.pipeline(parse("", "select id, email from people where id = $1::int"), bind("", "", ["77"]), execute())
+        wire.query("select 'told'")
+    session = context.sealed_since(before)[0]
+    events = context.replay(session)
+    expect_equal([e["seq"] for e in events], list(range(1, len(events) + 1)), "the sequence")
+    expect([e["at"] for e in events] == sorted(e["at"] for e in events), "the times are in order")
+    commands = [e for e in events if e["kind"] == "command"]
+    expect_in("select id, email from people where id = $1::int", [e["text"] for e in commands], "the statement")
+    expect_in("select 'told'", [e["text"] for e in commands], "the statement")
+    done = context.lab.weir("replay", str(session["id"]))
+    expect_equal(done.returncode, 0, done.stderr)
+    expect_in("select 'told'", done.stdout, "the replay for people")
+    expect_in("77", done.stdout, "the parameter")
+
+
+def _small_disk(context):
+    """A file system of its own for the state, 160 MiB."""
+    image, mount = os.path.join(context.lab.folder, "small.img"), os.path.join(context.lab.folder, "small")
+    os.makedirs(mount, exist_ok=True)
+    subprocess.run(["truncate", "-s", "192M", image], check=True)
+    subprocess.run(["mkfs.ext4", "-q", "-F", "-m", "0", image], check=True, stdin=subprocess.DEVNULL)
+    subprocess.run(["mount", "-o", "loop", image, mount], check=True)
+    return image, mount
+
+
+@case("state on a full disk: the client gets an error, the target never sees the statement; with space again it goes on",
+      config=None, seconds=150, spoils=True)
+def full_disk(context):
+    image, mount = _small_disk(context)
+    try:
+        path = context.lab.config_variant("small", lambda text: text.replace(
+            f"state: {context.lab.folder}/state", f"state: {mount}/state").replace("reserve: 64MiB", "reserve: 16MiB"))
+        context.use(lambda _: path)
+        expect_equal(context.rows("select 'while there is space'", app="elsewhere"), ["while there is space"], "before")
+        filler = os.path.join(mount, "filler")
+        subprocess.run(["dd", "if=/dev/zero", f"of={filler}", "bs=1M"], capture_output=True)
+        refused = None
+        for turn in range(4000):
+            mark = context.lab.log_mark()
+            word = f"full_disk_{turn}"
+            try:
+                with context.wire(timeout=20, startup={"application_name": "elsewhere"}) as wire:
+                    for _ in range(20):
+                        mark = context.lab.log_mark()
+                        reply = wire.query(f"select '{word}', '" + "x" * 30_000 + "'")
+                        if reply.errors or reply.status is None:
+                            refused = reply
+                            break
+            except (WireError, OSError, EOFError) as error:
+                refused = error
+            if refused is not None:
+                break
+        expect(refused is not None, "the disk is full and commands still pass")
+        time.sleep(0.3)
+        expect(word not in context.lab.log_since(mark), f"the target saw the statement that was refused ({refused})")
+        with context.target_never_sees("after_the_end"):
+            done = context.psql("select 'after_the_end'", app="elsewhere")
+            expect(done.returncode != 0, "a new session is served without a record")
+        os.unlink(filler)
+        wait_until("with space again it serves", lambda: context.psql("select 1", app="elsewhere").returncode == 0, 30, 0.5)
+    finally:
+        context.stop()
+        subprocess.run(["umount", mount], check=False)
+        os.unlink(image)
+
+
+@case("the state folder holds no password and no key of a login")
+def no_secrets(context):
+    context.rows("select 1")
+    secrets = [password.encode() for password in context.passwords.values()]
+    for folder, _, names in os.walk(context.env["WEIR_STATE"]):
+        for name in names:
+            path = os.path.join(folder, name)
+            if os.path.isfile(path):
+                with open(path, "rb") as file:
+                    data = file.read()
+                expect(not any(secret in data for secret in secrets), f"a password stands in {path}")
+    with open(context.env["WEIR_LOG"], "rb") as file:
+        data = file.read()
+    expect(not any(secret in data for secret in secrets), "a password stands in the log")
