@@ -1,6 +1,7 @@
 """A masked value reaches neither the client nor anything that is kept (I4)."""
 import base64
 import os
+import re
 import subprocess
 
 from harness import case, expect, expect_equal, expect_in, expect_not_in
@@ -17,9 +18,11 @@ def _secrets(context):
 def _hidden(secrets, output, where):
     """No original, nor its readable head, nor its usual disguises."""
     lowered = output.lower()
+    joined = re.sub(r"[\s|,;{}()\"']", "", lowered)     # A value that came in pieces, a row or a column each.
     for secret in secrets:
         for form in {secret, secret[::-1], secret.encode().hex(), base64.b64encode(secret.encode()).decode(), secret[:-4]}:
             expect_not_in(form.lower(), lowered, where)
+            expect_not_in(form.lower(), joined, f"{where}, put together")
 
 
 # Each reads masked columns of one person.  A refusal is as good as a mask; the value is what must not come.
