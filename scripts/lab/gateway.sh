@@ -224,7 +224,8 @@ gateway_stop() {
   fi
   rm -f "$gateway_pid_file"
   [ -f "$lab_folder/gateway.config" ] || return 0
-  inside "$gateway_namespace" "$weir" down --config "$(gateway_config)" >>"$gateway_log" 2>&1 || gateway_explain "weir down failed"
+  # Exit 1: something that others changed meanwhile was left as it is.
+  inside "$gateway_namespace" "$weir" down --config "$(gateway_config)" >>"$gateway_log" 2>&1 || [ $? -eq 1 ] || gateway_explain "weir down failed"
   echo "lab: the gateway is stopped"
 }
 
