@@ -17,24 +17,17 @@
 #include "core/address.h"
 #include "core/config.h"
 #include "core/identity.h"
+#include "identify/binding_file.h"
 #include "identify/token.h"
 
 namespace weir::identify {
-
-struct Binding {
-  IdentityPtr identity;                  // Never null.
-  Prefix where;                          // One address, or a static binding's prefix.
-  bool is_static = false;
-  std::chrono::sys_seconds bound_at{};
-  uint32_t refused_attempts = 0;         // Others who tried to bind this address; address bindings only.
-  std::string last_refused_subject;
-};
 
 struct BindOutcome {
   enum class Kind : uint8_t {
     kBound,            // New.
     kRenewed,          // The same person with a newer (or the same) token: same id, later end.
-    kReplaced,         // The same person with other groups or another chain: new id; `ended` lists the old one, to be cut.
+    kReplaced,         // Other groups or another chain (or, unless one_identity_per_address, another person): new id; `ended`
+                       // lists the old one, to be cut.
     kAddressTaken,     // Refused: the address is somebody else's.  `text` is for who asked, `text_for_holder` for the other.
     kTokenElsewhere,   // Refused: this token is bound to another address, or was.
     kTokenRevoked,     // Refused: a binding of this token was revoked; a fresh sign-in is needed.
@@ -80,29 +73,19 @@ class BindingTable {
   [[nodiscard]] Result<std::vector<Binding>> expire(std::chrono::sys_seconds now);
 
  private:
-  struct Spent {                 // A token that may not bind elsewhere.
-    std::string key;             // Issuer and jti, or the token's digest.
-    Address where;
-    bool is_revoked = false;
-    std::chrono::sys_seconds until{};
-  };
-  struct Table {
-    uint64_t next_id = 1;
-    std::vector<Binding> bindings;
-    std::vector<Spent> spent;
-  };
-  struct Snapshot;               // Table's bindings, indexed.
+  struct Snapshot;               // A table's bindings, indexed.
 
   BindingTable(std::string file, const Options& options);
-  [[nodiscard]] Result<void> commit(Table next);
+  [[nodiscard]] Result<void> commit(BindingRecords next);
+  void publish(BindingRecords next);
+  void count_refusal(const Binding& holder);
   [[nodiscard]] std::shared_ptr<const Snapshot> snapshot() const;
-  static Result<Table> read(const std::string& file, std::chrono::sys_seconds now);
-  static std::string write(const Table&);
+  [[nodiscard]] BindOutcome admit(BindingRecords& next, const VerifiedToken&, const Address&, std::chrono::sys_seconds now) const;
 
   const std::string file_;
-  std::mutex writer_;            // Table and options.
+  std::mutex writer_;            // records_ and options_.
   Options options_;
-  Table table_;
+  BindingRecords records_;
   mutable std::mutex reader_;    // The pointer alone.
   std::shared_ptr<const Snapshot> snapshot_;
 };

@@ -53,6 +53,7 @@ class TokenVerifier {
     std::shared_ptr<const KeySet> keys;
     FileStamp stamp;
     std::string warning;
+    bool is_refused = false;   // The file as `stamp` has it does not parse.
   };
   TokenVerifier() = default;
   void refresh(Issuer&);

@@ -1,0 +1,212 @@
+#include "identify/binding_file.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <unordered_set>
+
+#include "identify/strict_json.h"
+
+namespace weir::identify {
+namespace {
+
+using nlohmann::json;
+using std::chrono::seconds;
+using std::chrono::sys_seconds;
+
+constexpr int kVersion = 1;
+constexpr std::size_t kFileSizeMax = 256u << 20;
+
+int64_t number_of(sys_seconds time) { return time.time_since_epoch().count(); }
+
+json json_of(const Binding& binding) {
+  const Identity& identity = *binding.identity;
+  return {{"id", identity.binding_id}, {"where", binding.where.text()}, {"static", binding.is_static}, {"bound_at", number_of(binding.bound_at)},
+          {"subject", identity.subject}, {"groups", identity.groups}, {"issuer", identity.issuer}, {"token_id", identity.token_id},
+          {"email", identity.email}, {"acting_for", identity.acting_for}, {"expires", number_of(identity.expires)}, {"reason", identity.reason}};
+}
+json json_of(const SpentToken& token) {
+  return {{"key", token.key}, {"where", token.where.text()}, {"revoked", token.is_revoked}, {"until", number_of(token.until)}};
+}
+
+// Reads members and remembers whether one was missing or of another type.
+class Members {
+ public:
+  explicit Members(const json& object) : object_(object), is_good_(object.is_object()) {}
+  std::string text(const char* name) {
+    const json* member = find(name);
+    if (member == nullptr || !member->is_string()) return bad(std::string());
+    return member->get<std::string>();
+  }
+  uint64_t number(const char* name) {
+    const json* member = find(name);
+    if (member == nullptr || !member->is_number_integer() || (!member->is_number_unsigned() && member->get<int64_t>() < 0)) return bad(uint64_t{0});
+    return member->get<uint64_t>();
+  }
+  sys_seconds time(const char* name) { return sys_seconds(seconds(static_cast<int64_t>(number(name)))); }
+  bool truth(const char* name) {
+    const json* member = find(name);
+    if (member == nullptr || !member->is_boolean()) return bad(false);
+    return member->get<bool>();
+  }
+  std::vector<std::string> texts(const char* name) {
+    const json* member = find(name);
+    if (member == nullptr || !member->is_array()) return bad(std::vector<std::string>());
+    std::vector<std::string> all;
+    for (const json& each : *member) {
+      if (!each.is_string()) return bad(std::vector<std::string>());
+      all.push_back(each.get<std::string>());
+    }
+    return all;
+  }
+  [[nodiscard]] bool is_good() const { return is_good_; }
+
+ private:
+  const json* find(const char* name) const {
+    if (!object_.is_object()) return nullptr;
+    const auto found = object_.find(name);
+    return found == object_.end() ? nullptr : &*found;
+  }
+  template <class T>
+  T bad(T value) {
+    is_good_ = false;
+    return value;
+  }
+  const json& object_;
+  bool is_good_;
+};
+
+bool read_binding(const json& object, Binding& binding) {
+  Members members(object);
+  Identity identity;
+  identity.binding_id = members.number("id");
+  identity.subject = members.text("subject");
+  identity.groups = members.texts("groups");
+  identity.issuer = members.text("issuer");
+  identity.token_id = members.text("token_id");
+  identity.email = members.text("email");
+  identity.acting_for = members.texts("acting_for");
+  identity.expires = members.time("expires");
+  identity.reason = members.text("reason");
+  binding.is_static = members.truth("static");
+  binding.bound_at = members.time("bound_at");
+  identity.assurance = binding.is_static ? Assurance::kStatic : Assurance::kNetwork;
+  const auto where = Prefix::parse(members.text("where"));
+  if (!members.is_good() || !where || (!binding.is_static && where->bits != 128)) return false;
+  binding.where = *where;
+  binding.identity = std::make_shared<const Identity>(std::move(identity));
+  return true;
+}
+
+bool read_spent(const json& object, SpentToken& token) {
+  Members members(object);
+  token.key = members.text("key");
+  token.is_revoked = members.truth("revoked");
+  token.until = members.time("until");
+  const auto where = Address::parse(members.text("where"));
+  if (!members.is_good() || !where) return false;
+  token.where = *where;
+  return true;
+}
+
+bool read_records(const json& file, BindingRecords& records) {
+  Members members(file);
+  records.next_id = members.number("next_id");
+  const auto bindings = file.find("bindings"), spent = file.find("spent");
+  if (members.number("version") != kVersion || !members.is_good() || bindings == file.end() || !bindings->is_array() || spent == file.end() || !spent->is_array()) {
+    return false;
+  }
+  std::unordered_set<uint64_t> ids;
+  for (const json& each : *bindings) {
+    Binding binding;
+    if (!read_binding(each, binding)) return false;
+    const uint64_t id = binding.identity->binding_id;
+    if (id == 0 || id >= records.next_id || !ids.insert(id).second) return false;
+    records.bindings.push_back(std::move(binding));
+  }
+  return std::all_of(spent->begin(), spent->end(), [&](const json& each) {
+    records.spent.emplace_back();
+    return read_spent(each, records.spent.back());
+  });
+}
+
+tl::unexpected<Error> fail_here(const std::string& path) {
+  const int code = errno;
+  return fail(code == ENOENT ? Error::Kind::kNotFound : Error::Kind::kSystem, path + ": " + std::strerror(code), code);
+}
+
+bool write_fully(int fd, std::string_view text) {
+  while (!text.empty()) {
+    const ssize_t size = ::write(fd, text.data(), text.size());
+    if (size < 0 && errno == EINTR) continue;
+    if (size <= 0) return false;
+    text.remove_prefix(static_cast<std::size_t>(size));
+  }
+  return true;
+}
+
+}  // namespace
+
+bool has_ended(const Binding& binding, sys_seconds now) {
+  return binding.identity->expires != sys_seconds{} && binding.identity->expires <= now;
+}
+
+Result<BindingRecords> read_bindings(const std::string& file) {
+  const int fd = ::open(file.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return fail_here(file);
+  std::string text;
+  std::string block(64 << 10, '\0');
+  ssize_t size = 0;
+  while (text.size() <= kFileSizeMax && (size = ::read(fd, block.data(), block.size())) != 0) {
+    if (size < 0 && errno == EINTR) continue;
+    if (size < 0) break;
+    text.append(block, 0, static_cast<std::size_t>(size));
+  }
+  const auto unread = fail_here(file);
+  ::close(fd);
+  if (size < 0) return unread;
+  BindingRecords records;
+  const auto parsed = parse_strict_json(text);
+  if (text.size() > kFileSizeMax || !parsed || !read_records(*parsed, records)) {
+    return fail(Error::Kind::kCorrupt, file + " is damaged or not a file of bindings; move it away and start again: static bindings come back, everybody else signs in anew");
+  }
+  return records;
+}
+
+Result<void> write_bindings(const std::string& file, const BindingRecords& records) {
+  json content = {{"version", kVersion}, {"next_id", records.next_id}, {"bindings", json::array()}, {"spent", json::array()}};
+  for (const Binding& binding : records.bindings) content["bindings"].push_back(json_of(binding));
+  for (const SpentToken& token : records.spent) content["spent"].push_back(json_of(token));
+  // Subjects were checked when they came in; `replace` keeps a surprise from throwing here.
+  const std::string text = content.dump(1, ' ', false, json::error_handler_t::replace) + "\n";
+
+  const std::string aside = file + ".new";
+  const int fd = ::open(aside.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+  if (fd < 0) return fail_here(aside);
+  if (!write_fully(fd, text) || ::fsync(fd) != 0) {
+    const auto failed = fail_here(aside);
+    ::close(fd);
+    ::unlink(aside.c_str());
+    return failed;
+  }
+  ::close(fd);
+  if (::rename(aside.c_str(), file.c_str()) != 0) {
+    const auto failed = fail_here(file);
+    ::unlink(aside.c_str());
+    return failed;
+  }
+  const std::size_t slash = file.rfind('/');
+  const std::string folder = slash == std::string::npos ? "." : file.substr(0, slash + 1);
+  const int folder_fd = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (folder_fd < 0) return fail_here(folder);
+  const bool is_synced = ::fsync(folder_fd) == 0;
+  const auto failed = fail_here(folder);
+  ::close(folder_fd);
+  if (!is_synced) return failed;
+  return {};
+}
+
+}  // namespace weir::identify

@@ -1,0 +1,45 @@
+// Bindings on disk: state/bindings.json, written whole and aside, synced, then renamed, so that a crash leaves the old or the
+// new one.
+// Must never: hold a token; only what it said, its id, or its digest.
+#pragma once
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "core/address.h"
+#include "core/identity.h"
+
+namespace weir::identify {
+
+struct Binding {
+  IdentityPtr identity;                  // Never null.
+  Prefix where;                          // One address, or a static binding's prefix.
+  bool is_static = false;
+  std::chrono::sys_seconds bound_at{};
+  uint32_t refused_attempts = 0;         // Others who tried to bind this address; since start-up.
+  std::string last_refused_subject;
+};
+[[nodiscard]] bool has_ended(const Binding&, std::chrono::sys_seconds now);
+
+// A token that was used: it binds one address, and none once it is revoked.
+struct SpentToken {
+  std::string key;                       // VerifiedToken::key
+  Address where;
+  bool is_revoked = false;
+  std::chrono::sys_seconds until{};      // Nobody accepts the token any more from here on.
+};
+
+struct BindingRecords {
+  uint64_t next_id = 1;                  // Above every id ever given.
+  std::vector<Binding> bindings;
+  std::vector<SpentToken> spent;
+};
+
+// Errors: kNotFound; kCorrupt for what is not a whole and consistent file of this kind; kSystem.
+[[nodiscard]] Result<BindingRecords> read_bindings(const std::string& file);
+// Errors: kSystem; then the old file is still there.
+[[nodiscard]] Result<void> write_bindings(const std::string& file, const BindingRecords&);
+
+}  // namespace weir::identify

@@ -1,0 +1,284 @@
+#include "identify/bindings.h"
+
+#include <algorithm>
+#include <charconv>
+#include <cstring>
+#include <unordered_map>
+
+namespace weir::identify {
+namespace {
+
+using std::chrono::seconds;
+using std::chrono::sys_seconds;
+using Kind = BindOutcome::Kind;
+
+constexpr seconds kSkewMax{600};  // Of any issuer: a used token is remembered beyond its end by as much.
+
+struct AddressHash {
+  std::size_t operator()(const Address& address) const noexcept {
+    uint64_t high = 0, low = 0;
+    std::memcpy(&high, address.bytes.data(), 8);
+    std::memcpy(&low, address.bytes.data() + 8, 8);
+    return static_cast<std::size_t>((high ^ (low * 0x9e3779b97f4a7c15ULL)) * 0xbf58476d1ce4e5b9ULL >> 16);
+  }
+};
+
+bool is_same_person(const Identity& identity, const VerifiedToken& token) {
+  return identity.issuer == token.issuer && identity.subject == token.subject;
+}
+
+// A static binding of one address takes it; one of a prefix is what applies to those there who have not signed in.
+bool takes_address(const Binding& binding, const Address& address) { return binding.where.bits == 128 && binding.where.address == address; }
+
+bool is_as_configured(const Binding& binding, const StaticBindingConfig& config) {
+  const Identity& identity = *binding.identity;
+  return binding.is_static && binding.where == config.address && identity.subject == config.subject && identity.groups == config.groups &&
+         identity.reason == config.reason && identity.expires == config.until;
+}
+
+IdentityPtr identity_of(const VerifiedToken& token, uint64_t id, sys_seconds expires) {
+  Identity identity;
+  identity.binding_id = id;
+  identity.subject = token.subject;
+  identity.groups = token.groups;
+  identity.issuer = token.issuer;
+  identity.token_id = token.token_id;
+  identity.email = token.email;
+  identity.acting_for = token.acting_for;
+  identity.assurance = Assurance::kNetwork;
+  identity.expires = expires;
+  return std::make_shared<const Identity>(std::move(identity));
+}
+
+// Takes out and returns those that `is_out` says.
+template <class Predicate>
+std::vector<Binding> take(std::vector<Binding>& bindings, Predicate is_out) {
+  const auto end = std::stable_partition(bindings.begin(), bindings.end(), [&](const Binding& each) { return !is_out(each); });
+  std::vector<Binding> taken(std::make_move_iterator(end), std::make_move_iterator(bindings.end()));
+  bindings.erase(end, bindings.end());
+  return taken;
+}
+
+}  // namespace
+
+struct BindingTable::Snapshot {
+  std::vector<Binding> all;                                        // By id.
+  std::unordered_map<Address, IdentityPtr, AddressHash> addresses;
+  std::vector<Binding> prefixes;                                   // Static; the longest first.
+
+  explicit Snapshot(std::vector<Binding> bindings) : all(std::move(bindings)) {
+    std::sort(all.begin(), all.end(), [](const Binding& a, const Binding& b) { return a.identity->binding_id < b.identity->binding_id; });
+    for (const Binding& each : all) {
+      if (each.is_static) {
+        prefixes.push_back(each);
+      } else {
+        addresses.emplace(each.where.address, each.identity);
+      }
+    }
+    std::stable_sort(prefixes.begin(), prefixes.end(), [](const Binding& a, const Binding& b) { return a.where.bits > b.where.bits; });
+  }
+};
+
+BindingTable::BindingTable(std::string file, const Options& options) : file_(std::move(file)), options_(options) {}
+
+Result<std::unique_ptr<BindingTable>> BindingTable::open(std::string file, const Options& options, sys_seconds now) {
+  auto records = read_bindings(file);
+  if (!records && records.error().kind != Error::Kind::kNotFound) return tl::unexpected<Error>(records.error());
+  BindingRecords current;
+  if (records) {
+    current = std::move(*records);
+    take(current.bindings, [&](const Binding& each) { return has_ended(each, now); });
+  } else {
+    // A lost file must not lead to old ids: the kernel's flow map may still know them.  A thousand a second is more than
+    // any gateway binds.
+    current.next_id = static_cast<uint64_t>(std::max<int64_t>(now.time_since_epoch().count(), 0)) * 1000 + 1;
+  }
+  auto table = std::unique_ptr<BindingTable>(new BindingTable(std::move(file), options));
+  if (const auto written = table->commit(std::move(current)); !written) return tl::unexpected<Error>(written.error());
+  return table;
+}
+
+Result<void> BindingTable::commit(BindingRecords next) {
+  if (auto written = write_bindings(file_, next); !written) return written;
+  publish(std::move(next));
+  return {};
+}
+
+void BindingTable::publish(BindingRecords next) {
+  auto snapshot = std::make_shared<const Snapshot>(next.bindings);
+  records_ = std::move(next);
+  const std::lock_guard lock(reader_);
+  snapshot_ = std::move(snapshot);
+}
+
+std::shared_ptr<const BindingTable::Snapshot> BindingTable::snapshot() const {
+  const std::lock_guard lock(reader_);
+  return snapshot_;
+}
+
+IdentityPtr BindingTable::find(const Address& address, sys_seconds now) const {
+  const auto current = snapshot();
+  const auto is_live = [now](const IdentityPtr& identity) { return identity->expires == sys_seconds{} || identity->expires > now; };
+  const auto bound = current->addresses.find(address);
+  if (bound != current->addresses.end() && is_live(bound->second)) return bound->second;
+  for (const Binding& each : current->prefixes) {
+    if (each.where.contains(address) && is_live(each.identity)) return each.identity;
+  }
+  return nullptr;
+}
+
+std::vector<Binding> BindingTable::list(sys_seconds now) const {
+  std::vector<Binding> live = snapshot()->all;
+  take(live, [&](const Binding& each) { return has_ended(each, now); });
+  return live;
+}
+
+void BindingTable::set_options(const Options& options) {
+  const std::lock_guard lock(writer_);
+  options_ = options;
+}
+
+Result<std::vector<Binding>> BindingTable::set_static(const std::vector<StaticBindingConfig>& configured, sys_seconds now) {
+  const std::lock_guard lock(writer_);
+  BindingRecords next = records_;
+  std::vector<Binding> old = take(next.bindings, [](const Binding& each) { return each.is_static; });
+  for (const StaticBindingConfig& config : configured) {
+    if (config.until != sys_seconds{} && config.until <= now) continue;
+    const auto same = std::find_if(old.begin(), old.end(), [&](const Binding& each) { return is_as_configured(each, config); });
+    if (same != old.end()) {
+      next.bindings.push_back(std::move(*same));
+      old.erase(same);
+      continue;
+    }
+    Identity identity;
+    identity.binding_id = next.next_id++;
+    identity.subject = config.subject;
+    identity.groups = config.groups;
+    identity.assurance = Assurance::kStatic;
+    identity.expires = config.until;
+    identity.reason = config.reason;
+    Binding binding;
+    binding.identity = std::make_shared<const Identity>(std::move(identity));
+    binding.where = config.address;
+    binding.is_static = true;
+    binding.bound_at = now;
+    next.bindings.push_back(std::move(binding));
+  }
+  if (const auto written = commit(std::move(next)); !written) return tl::unexpected<Error>(written.error());
+  return old;
+}
+
+Result<BindOutcome> BindingTable::bind(const VerifiedToken& token, const Address& address, sys_seconds now) {
+  const std::lock_guard lock(writer_);
+  BindingRecords next = records_;
+  std::erase_if(next.spent, [&](const SpentToken& each) { return each.until <= now; });
+  BindOutcome outcome = admit(next, token, address, now);
+  if (outcome.is_bound()) {
+    if (const auto written = commit(std::move(next)); !written) return tl::unexpected<Error>(written.error());
+  } else if (outcome.kind == Kind::kAddressTaken) {
+    count_refusal(outcome.binding);
+  }
+  return outcome;
+}
+
+// In memory alone: a stranger who is refused must not make us write.  Pre: writer_ is held.
+void BindingTable::count_refusal(const Binding& holder) {
+  BindingRecords next = records_;
+  const auto same = [&](const Binding& each) { return each.identity->binding_id == holder.identity->binding_id; };
+  const auto found = std::find_if(next.bindings.begin(), next.bindings.end(), same);
+  if (found != next.bindings.end()) *found = holder;
+  publish(std::move(next));
+}
+
+// What becomes of `next` if the token binds the address.  Pre: writer_ is held.
+BindOutcome BindingTable::admit(BindingRecords& next, const VerifiedToken& token, const Address& address, sys_seconds now) const {
+  BindOutcome outcome;
+  const auto refused = [&outcome](Kind kind, std::string text) {
+    outcome.kind = kind;
+    outcome.text = std::move(text);
+    return outcome;
+  };
+  const auto spent = std::find_if(next.spent.begin(), next.spent.end(), [&](const SpentToken& each) { return each.key == token.key; });
+  if (spent != next.spent.end() && spent->is_revoked) return refused(Kind::kTokenRevoked, "a binding of this token was revoked; sign in again");
+  if (spent != next.spent.end() && spent->where != address) {
+    return refused(Kind::kTokenElsewhere, "this token has bound another address already; one sign-in binds one address: sign in again from here");
+  }
+  std::vector<Binding> old = take(next.bindings, [&](const Binding& each) { return !each.is_static && each.where.address == address && has_ended(each, now); });
+  auto holder = std::find_if(next.bindings.begin(), next.bindings.end(), [&](const Binding& each) { return !each.is_static && each.where.address == address; });
+  if (holder == next.bindings.end()) {
+    holder = std::find_if(next.bindings.begin(), next.bindings.end(), [&](const Binding& each) { return takes_address(each, address) && !has_ended(each, now); });
+  }
+  const bool is_held = holder != next.bindings.end();
+  const bool is_same = is_held && (holder->is_static ? holder->identity->subject == token.subject : is_same_person(*holder->identity, token));
+  if (is_held && !is_same && options_.one_identity_per_address) {
+    ++holder->refused_attempts;
+    holder->last_refused_subject = token.subject;
+    outcome.binding = *holder;
+    outcome.text_for_holder = token.subject + " (" + token.issuer + ") tried to bind your address " + address.text() + " and was refused";
+    return refused(Kind::kAddressTaken, address.text() + " is bound to somebody else; they can end it (`weir revoke`), or prove yourself on the wire where the target admits it");
+  }
+  const bool is_new = !is_held || holder->is_static;
+  if ((is_new && next.bindings.size() >= options_.bindings_max) || next.spent.size() >= 2 * static_cast<std::size_t>(options_.bindings_max)) {
+    return refused(Kind::kFull, "this gateway holds as many bindings as it may (" + std::to_string(options_.bindings_max) + ")");
+  }
+
+  const sys_seconds expires = std::min(token.expires, now + options_.ttl_max);
+  const bool is_renewal = !is_new && is_same && holder->identity->groups == token.groups && holder->identity->acting_for == token.acting_for;
+  uint64_t id = 0;
+  if (is_renewal) {
+    id = holder->identity->binding_id;
+    outcome.kind = Kind::kRenewed;
+    holder->identity = identity_of(token, id, expires);
+    outcome.binding = *holder;
+  } else {
+    if (!is_new) {
+      outcome.kind = Kind::kReplaced;
+      old.push_back(*holder);
+      next.bindings.erase(holder);
+    }
+    id = next.next_id++;
+    Binding binding;
+    binding.identity = identity_of(token, id, expires);
+    binding.where = {address, 128};
+    binding.bound_at = now;
+    next.bindings.push_back(binding);
+    outcome.binding = std::move(binding);
+  }
+  outcome.ended = std::move(old);
+  if (spent == next.spent.end()) next.spent.push_back({token.key, address, false, token.expires + kSkewMax});
+  outcome.text = address.text() + " is bound to " + token.subject;
+  return outcome;
+}
+
+Result<std::vector<Binding>> BindingTable::revoke(std::string_view which, sys_seconds now) {
+  uint64_t id = 0;
+  const auto [end, error] = std::from_chars(which.data(), which.data() + which.size(), id);
+  const bool is_id = error == std::errc{} && end == which.data() + which.size();
+  const auto place = Prefix::parse(which);
+  const std::lock_guard lock(writer_);
+  BindingRecords next = records_;
+  std::vector<Binding> ended = take(next.bindings, [&](const Binding& each) {
+    if (is_id) return each.identity->binding_id == id;
+    return place ? each.where == *place : each.identity->subject == which;
+  });
+  if (ended.empty()) return ended;
+  // Every live token that bound there, renewals included.
+  std::erase_if(next.spent, [&](const SpentToken& each) { return each.until <= now; });
+  for (SpentToken& token : next.spent) {
+    token.is_revoked = token.is_revoked || std::any_of(ended.begin(), ended.end(), [&](const Binding& each) { return !each.is_static && each.where.address == token.where; });
+  }
+  if (const auto written = commit(std::move(next)); !written) return tl::unexpected<Error>(written.error());
+  return ended;
+}
+
+Result<std::vector<Binding>> BindingTable::expire(sys_seconds now) {
+  const std::lock_guard lock(writer_);
+  BindingRecords next = records_;
+  std::vector<Binding> ended = take(next.bindings, [&](const Binding& each) { return has_ended(each, now); });
+  if (ended.empty()) return ended;
+  std::erase_if(next.spent, [&](const SpentToken& each) { return each.until <= now; });
+  if (const auto written = commit(std::move(next)); !written) return tl::unexpected<Error>(written.error());
+  return ended;
+}
+
+}  // namespace weir::identify
