@@ -45,7 +45,10 @@ class AlignedBuffer {
  public:
   explicit AlignedBuffer(std::size_t size);
   AlignedBuffer(AlignedBuffer&& other) noexcept : bytes_(std::exchange(other.bytes_, MutableBytes{})) {}
-  AlignedBuffer& operator=(AlignedBuffer&&) = delete;
+  AlignedBuffer& operator=(AlignedBuffer&& other) noexcept {
+    std::swap(bytes_, other.bytes_);
+    return *this;
+  }
   ~AlignedBuffer();
   [[nodiscard]] MutableBytes bytes() const { return bytes_; }
 

@@ -176,7 +176,8 @@ void JournalWriter::submit() {
   in_flight_ = index;
   if (is_first) {
     const MutableBytes slot = pending_.segment_slot(index);
-    store(slot, options_.core, segment_number_, buffers_[index].group, run_, options_.gateway);
+    store(slot, SegmentHeader{.core = options_.core, .number = segment_number_, .first_group = buffers_[index].group, .run = run_,
+                              .gateway = options_.gateway});
     writing_ = Bytes(slot.data(), kBlockSize + size);  // The slot stands right before the group.
     writing_at_ = 0;
   } else {

@@ -109,17 +109,19 @@ std::optional<GroupHeader> load_closed_group(Bytes bytes) noexcept {
   return header;
 }
 
-void store(MutableBytes out, uint32_t core, uint64_t number, uint64_t first_group, uint64_t run, std::string_view gateway) noexcept {
-  WEIR_CHECK(gateway.size() <= kGatewayNameMax);
+void store(MutableBytes out, const SegmentHeader& header) noexcept {
+  WEIR_CHECK(header.gateway.size() <= kGatewayNameMax);
   std::memset(out.data(), 0, SegmentHeader::kSize);
   store_le(out, 0, kSegmentMagic);
   store_le<uint16_t>(out, 8, kFormatVersion);
-  store_le(out, 12, core);
-  store_le(out, 16, number);
-  store_le(out, 24, first_group);
-  store_le(out, 32, run);
-  store_le<uint16_t>(out, 44, static_cast<uint16_t>(gateway.size()));
-  std::memcpy(out.data() + kSegmentNameOffset, gateway.data(), gateway.size());
+  store_le(out, 10, header.flags);
+  store_le(out, 12, header.core);
+  store_le(out, 16, header.number);
+  store_le(out, 24, header.first_group);
+  store_le(out, 32, header.run);
+  store_le(out, 40, header.key_id);
+  store_le<uint16_t>(out, 44, static_cast<uint16_t>(header.gateway.size()));
+  std::memcpy(out.data() + kSegmentNameOffset, header.gateway.data(), header.gateway.size());
   store_le(out, kSegmentCrcOffset, crc32c(0, out.first(kSegmentCrcOffset)));
 }
 
@@ -130,6 +132,7 @@ std::optional<SegmentHeader> load_segment_header(Bytes bytes) noexcept {
     return std::nullopt;
   }
   SegmentHeader header;
+  header.flags = load_le<uint16_t>(bytes, 10);
   header.core = load_le<uint32_t>(bytes, 12);
   header.number = load_le<uint64_t>(bytes, 16);
   header.first_group = load_le<uint64_t>(bytes, 24);

@@ -3,7 +3,7 @@
 #pragma once
 #include <cstdint>
 #include <optional>
-#include <string>
+#include <string_view>
 
 #include "base/bytes.h"
 
@@ -72,10 +72,12 @@ struct SegmentHeader {
   uint64_t first_group = 0;                       // Groups of earlier segments from this number on do not count.
   uint64_t run = 0;
   uint32_t key_id = 0;
-  std::string gateway;                            // At most kGatewayNameMax bytes.
+  uint16_t flags = 0;
+  std::string_view gateway;                       // At most kGatewayNameMax bytes; points into what was loaded.
+  static constexpr uint16_t kRecovered = 1;       // Made by recovery: what groups before first_group lack stands in here.
 };
 inline constexpr std::size_t kGatewayNameMax = 255;
-void store(MutableBytes out, uint32_t core, uint64_t number, uint64_t first_group, uint64_t run, std::string_view gateway) noexcept;
+void store(MutableBytes out, const SegmentHeader&) noexcept;
 std::optional<SegmentHeader> load_segment_header(Bytes) noexcept;  // nullopt: free (zeros), torn, or not ours.
 
 }  // namespace weir::record

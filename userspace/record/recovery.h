@@ -16,6 +16,7 @@
 #include "base/result.h"
 #include "core/event.h"
 #include "record/files.h"
+#include "record/sealer.h"
 
 namespace weir::record {
 
@@ -33,6 +34,8 @@ struct RecoveryReport {
   uint64_t next_session = 1;                // Numbers are never used again.
   std::vector<CoreNumbers> cores;           // Cores not named start at 1.
   [[nodiscard]] CoreNumbers numbers(uint32_t core) const;
+
+  std::vector<SealedBefore> sealed;         // For SealerOptions.
 
   uint64_t events = 0;                      // Read from the journals.
   uint64_t from_pending = 0;                // Of these, groups that only pending memory held.

@@ -1,0 +1,165 @@
+#include "record/manifest.h"
+
+#include <array>
+#include <chrono>
+#include <cstdio>
+#include <ctime>
+
+namespace weir::record {
+namespace {
+
+using nlohmann::json;
+
+constexpr const char* kFormat = "weir archive 1";
+
+uint64_t number(const json& object, const char* key) {
+  const auto found = object.find(key);
+  return found != object.end() && found->is_number_unsigned() ? found->get<uint64_t>() : 0;
+}
+int64_t nanoseconds(const json& object, const char* key) {
+  const auto found = object.find(key);
+  return found != object.end() && found->is_number_integer() ? found->get<int64_t>() : 0;
+}
+bool truth(const json& object, const char* key) {
+  const auto found = object.find(key);
+  return found != object.end() && found->is_boolean() && found->get<bool>();
+}
+json child(const json& object, const char* key) {
+  const auto found = object.find(key);
+  return found != object.end() && found->is_object() ? *found : json::object();
+}
+
+ByteAccount account_from(const json& object) {
+  return {.kernel = number(object, "kernel"), .handshake = number(object, "handshake"), .parsed = number(object, "parsed"),
+          .opaque = number(object, "opaque"), .refused = number(object, "refused"), .injected = number(object, "injected")};
+}
+
+int64_t difference(const ByteAccount& a) {
+  return static_cast<int64_t>(a.kernel - (a.handshake + a.parsed + a.opaque + a.refused));
+}
+
+json counts_json(const SessionSummary& s) {
+  return {{"events", s.events}, {"commands", s.commands}, {"blocked", s.blocked}, {"masked", s.masked}, {"alerts", s.alerts},
+          {"stand_ins", s.stand_ins}, {"responses", s.responses}, {"errors", s.errors}, {"rows", s.rows}, {"gaps", s.gaps},
+          {"undecodable", s.undecodable}, {"clock_steps", s.clock_steps}};
+}
+
+void read_counts(const json& counts, SessionSummary& s) {
+  s.events = number(counts, "events");
+  s.commands = number(counts, "commands");
+  s.blocked = number(counts, "blocked");
+  s.masked = number(counts, "masked");
+  s.alerts = number(counts, "alerts");
+  s.stand_ins = number(counts, "stand_ins");
+  s.responses = number(counts, "responses");
+  s.errors = number(counts, "errors");
+  s.rows = number(counts, "rows");
+  s.gaps = number(counts, "gaps");
+  s.undecodable = number(counts, "undecodable");
+  s.clock_steps = number(counts, "clock_steps");
+}
+
+// The account as the seal states it: I11 balanced, differs (by how much), or unknown (nobody closed the session).
+json accounts_json(const SessionSummary& s) {
+  if (!s.accounts) return {{"state", "unknown"}};
+  const ByteAccount &to_target = (*s.accounts)[0], &to_client = (*s.accounts)[1];
+  json result = {{"to_target", account_json(to_target)}, {"to_client", account_json(to_client)}};
+  const bool balances = to_target.balances() && to_client.balances();
+  result["state"] = s.is_interrupted() ? "unknown" : balances ? "balanced" : "differs";
+  if (!balances) result["difference"] = {{"to_target", difference(to_target)}, {"to_client", difference(to_client)}};
+  return result;
+}
+
+}  // namespace
+
+std::string dump(const json& value) { return value.dump(-1, ' ', false, json::error_handler_t::replace); }
+
+json parse_object(std::string_view text) {
+  json value = json::parse(text, nullptr, false);
+  return value.is_object() ? value : json::object();
+}
+
+std::string text_of(const json& object, const char* key) {
+  const auto found = object.find(key);
+  return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
+}
+
+json account_json(const ByteAccount& a) {
+  return {{"kernel", a.kernel}, {"handshake", a.handshake}, {"parsed", a.parsed},
+          {"opaque", a.opaque}, {"refused", a.refused},     {"injected", a.injected}};
+}
+
+std::string time_text(int64_t ns) {
+  const auto seconds = static_cast<time_t>(ns >= 0 ? ns / 1'000'000'000 : (ns - 999'999'999) / 1'000'000'000);
+  std::tm parts{};
+  if (gmtime_r(&seconds, &parts) == nullptr) return "";
+  std::array<char, 64> text{};
+  std::snprintf(text.data(), text.size(), "%04d-%02d-%02dT%02d:%02d:%02d.%09lldZ", parts.tm_year + 1900, parts.tm_mon + 1, parts.tm_mday,
+                parts.tm_hour, parts.tm_min, parts.tm_sec, static_cast<long long>(ns - static_cast<int64_t>(seconds) * 1'000'000'000));
+  return text.data();
+}
+
+std::string signed_text(const Digest& manifest_digest) { return "weir seal 1\n" + hex(manifest_digest) + "\n"; }
+
+std::string to_json(const Manifest& m) {
+  const SessionSummary& s = m.summary;
+  const json facts = parse_object(s.opened_json), login = parse_object(s.login_json);
+  json awaiting = json::array();
+  for (const SessionSummary::Unit& unit : s.awaiting) awaiting.push_back(json::array({unit.stream, unit.id}));
+  const json object = {
+      {"format", kFormat}, {"gateway", m.gateway}, {"session", m.session}, {"part", m.part}, {"is_last", m.is_last},
+      {"seal", m.seal}, {"previous", hex(m.previous)}, {"sealed_ns", m.sealed_ns}, {"sealed", time_text(m.sealed_ns)}, {"key", m.key},
+      {"target", text_of(facts, "target")}, {"subject", text_of(facts, "subject")}, {"capability", text_of(facts, "capability")},
+      {"policy", text_of(facts, "policy")}, {"facts", facts}, {"login", login},
+      {"opened_ns", m.opened_ns}, {"opened", time_text(m.opened_ns)},
+      {"closed_ns", s.closed_ns}, {"closed", s.is_closed ? json(time_text(s.closed_ns)) : json(nullptr)},
+      {"reason", s.reason}, {"is_interrupted", s.is_interrupted()},
+      {"sequence", {{"first", s.first_sequence}, {"last", s.last_sequence}}},
+      {"time", {{"first_ns", s.first_at_ns}, {"last_ns", s.last_at_ns}}},
+      {"counts", counts_json(s)}, {"bytes", accounts_json(s)}, {"awaiting", awaiting},
+      {"chunks", {{"count", m.chunk_count}, {"bytes", m.chunk_bytes}, {"head", hex(m.chain_head)}}}};
+  return dump(object);
+}
+
+Result<Manifest> manifest_from_json(std::string_view text) {
+  const json object = parse_object(text);
+  if (text_of(object, "format") != kFormat) return fail(Error::Kind::kCorrupt, "the manifest is not of format \"weir archive 1\"");
+  Manifest m;
+  SessionSummary& s = m.summary;
+  m.gateway = text_of(object, "gateway");
+  m.session = s.session = number(object, "session");
+  m.part = static_cast<uint32_t>(number(object, "part"));
+  m.is_last = truth(object, "is_last");
+  m.seal = number(object, "seal");
+  m.sealed_ns = nanoseconds(object, "sealed_ns");
+  m.key = text_of(object, "key");
+  m.opened_ns = s.opened_ns = nanoseconds(object, "opened_ns");
+  s.closed_ns = nanoseconds(object, "closed_ns");
+  s.is_closed = m.is_last;
+  s.reason = text_of(object, "reason");
+  s.opened_json = dump(child(object, "facts"));
+  s.login_json = dump(child(object, "login"));
+  const json sequence = child(object, "sequence"), time = child(object, "time"), bytes = child(object, "bytes"), chunks = child(object, "chunks");
+  s.first_sequence = number(sequence, "first");
+  s.last_sequence = number(sequence, "last");
+  s.first_at_ns = nanoseconds(time, "first_ns");
+  s.last_at_ns = nanoseconds(time, "last_ns");
+  read_counts(child(object, "counts"), s);
+  if (bytes.contains("to_target")) s.accounts = {account_from(child(bytes, "to_target")), account_from(child(bytes, "to_client"))};
+  if (const auto awaiting = object.find("awaiting"); awaiting != object.end() && awaiting->is_array()) {
+    for (const json& unit : *awaiting) {
+      if (unit.is_array() && unit.size() == 2 && unit[0].is_number_unsigned() && unit[1].is_number_unsigned()) {
+        s.awaiting.push_back({unit[0].get<uint32_t>(), unit[1].get<uint64_t>()});
+      }
+    }
+  }
+  m.chunk_count = number(chunks, "count");
+  m.chunk_bytes = number(chunks, "bytes");
+  const Result<Digest> previous = digest_from_hex(text_of(object, "previous")), head = digest_from_hex(text_of(chunks, "head"));
+  if (!previous || !head || m.seal == 0 || m.part == 0) return fail(Error::Kind::kCorrupt, "the manifest lacks its digests or numbers");
+  m.previous = *previous;
+  m.chain_head = *head;
+  return m;
+}
+
+}  // namespace weir::record

@@ -1,0 +1,39 @@
+// The end of an archive: a JSON object that says what the archive holds, signed.  FORMAT.md lists the keys.
+#pragma once
+#include <cstdint>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "base/result.h"
+#include "record/keys.h"
+#include "record/session_summary.h"
+
+namespace weir::record {
+
+struct Manifest {
+  std::string gateway;
+  uint64_t session = 0;
+  uint32_t part = 1;
+  bool is_last = true;
+  uint64_t seal = 0;                  // Number in the gateway's chain, from 1.
+  Digest previous{};                  // Of the seal before it; zeros for the first.
+  int64_t sealed_ns = 0;
+  std::string key;                    // Id of the signing key.
+  int64_t opened_ns = 0;              // Of the session, also in later parts.
+  SessionSummary summary;             // Of this part; opened_json and login_json also in later parts.
+  uint64_t chunk_count = 0, chunk_bytes = 0;
+  Digest chain_head{};
+};
+
+std::string to_json(const Manifest&);                  // What is signed, byte for byte.
+Result<Manifest> manifest_from_json(std::string_view text);
+std::string signed_text(const Digest& manifest_digest);  // "weir seal 1\n<hex>\n": what the signature covers.
+
+// Shared by manifests and listings.
+nlohmann::json account_json(const ByteAccount&);
+std::string time_text(int64_t ns);                     // RFC 3339, UTC, nanoseconds.
+std::string dump(const nlohmann::json&);               // One line; bytes that are not UTF-8 become U+FFFD.
+nlohmann::json parse_object(std::string_view text);    // An empty object if it is none.
+std::string text_of(const nlohmann::json& object, const char* key);  // "" if it is no string there.
+
+}  // namespace weir::record

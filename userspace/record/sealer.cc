@@ -1,0 +1,413 @@
+#include "record/sealer.h"
+
+#include <algorithm>
+#include <deque>
+#include <map>
+#include <set>
+#include <unordered_map>
+
+#include "base/check.h"
+#include "record/archive.h"
+#include "record/event_codec.h"
+#include "record/journal_reader.h"
+#include "record/seal_log.h"
+
+namespace weir::record {
+namespace {
+
+using Time = std::chrono::sys_time<std::chrono::nanoseconds>;
+
+// A session's events since its last seal.
+struct Gathered {
+  SessionSummary summary;
+  EventAssembler assembler;
+  ArchiveBuilder builder;
+  uint32_t part = 1;
+  int64_t opened_ns = 0;
+  uint32_t core = 0;
+  uint64_t oldest_segment = 0;   // Ordinal of the segment with its first frame.
+  Time begun{}, closed{};        // When the sealer saw the first frame, the end.
+};
+
+struct Core {
+  Core(JournalFolder& folder, uint32_t number, Bytes memory) : reader(folder, number), index(number), pending(memory) {}
+  CoreReader reader;
+  uint32_t index;
+  Bytes pending;                                   // Empty: a core of an earlier run; its journal is at rest.
+  uint64_t current_id = 0, current_ordinal = 0;
+  std::map<uint64_t, uint64_t> ordinals;           // Segment id -> ordinal, of segments with frames not yet passed.
+  std::deque<std::pair<uint64_t, uint64_t>> passed;  // Ordinal, id: read to the end, not recycled.
+  bool is_done = false;                            // At rest, and read to its end.
+  [[nodiscard]] uint64_t limit() const { return pending.empty() ? UINT64_MAX : load_progress(pending).durable_group; }
+};
+
+// A seal whose file is whole and synced under archive/.open.
+struct Made {
+  SealEntry entry;
+  std::string open_path, path;
+  bool is_renamed = false;
+};
+
+class JournalSealer final : public Sealer {
+ public:
+  JournalSealer(SealerOptions options, SigningKey key, Files& files, Recycle recycle)
+      : options_(std::move(options)),
+        key_(std::move(key)),
+        files_(files),
+        recycle_(std::move(recycle)),
+        folder_(options_.state + "/journal"),
+        archive_(options_.state + "/archive"),
+        log_(options_.state + "/log"),
+        sessions_seen_(options_.sessions_seen) {
+    for (const SealedBefore& before : options_.sealed_before) sealed_before_[before.session] = before;
+  }
+
+  Result<void> start(const std::vector<SealerCore>& cores);
+  Result<void> step(Time now) override { return work(now, options_.after_close); }
+  Result<void> finish(Time now) override;
+  SealerCounts counts() const override;
+
+ private:
+  Result<void> work(Time now, std::chrono::milliseconds after_close);
+  Result<void> read(Core&, Time now);
+  void take(Core&, const JournalFrame&, Time now);
+  Gathered* gathered(Core&, const JournalFrame&, Time now);
+  Result<void> spill_for_memory();
+  std::vector<Gathered*> due(Time now, std::chrono::milliseconds after_close);
+  Result<void> make(Gathered&, Time now);
+  Result<void> commit(Time now);
+  Result<void> place_files();
+  Result<void> list_seals(Time now);
+  void settle(const Made&);
+  void recycle_passed();
+  Result<void> write_head(Time now);
+
+  const SealerOptions options_;
+  const SigningKey key_;
+  Files& files_;
+  const Recycle recycle_;
+  FileJournalFolder folder_;
+  const std::string archive_, log_;
+  std::vector<std::unique_ptr<Core>> cores_;
+  std::unordered_map<uint64_t, std::unique_ptr<Gathered>> sessions_;
+  std::unordered_map<uint64_t, SealedBefore> sealed_before_;
+  std::vector<Made> made_;             // In seal order; files exist, the list does not name them yet.
+  std::optional<Error> blocked_;       // A spill that failed just now.
+  bool is_spill_due_ = false;          // One failed: nothing more is read until it succeeds.
+  uint64_t gathered_bytes_ = 0;
+  uint64_t seals_ = 0;                 // Listed.
+  uint64_t list_size_ = 0;
+  Digest newest_{};                    // Of the newest seal made.
+  uint64_t sessions_seen_ = 0, head_sessions_ = 0;
+  SealerCounts counts_;
+};
+
+Result<void> JournalSealer::start(const std::vector<SealerCore>& cores) {
+  for (const std::string& folder : {archive_ + "/.open", log_}) {
+    if (Result<void> done = files_.make_folder(folder); !done) return done;
+  }
+  const Result<std::vector<std::string>> left = list_folder(archive_ + "/.open");
+  if (!left) return tl::unexpected(left.error());
+  for (const std::string& name : *left) {
+    if (Result<void> done = files_.remove(archive_ + "/.open/" + name); !done) return done;
+  }
+  const Result<SealList> list = read_seals(log_, [](const SealEntry&) {});
+  if (!list) return tl::unexpected(list.error());
+  if (list->torn_size != 0) return fail(Error::Kind::kCorrupt, seals_path(log_) + ": its last line is cut; recovery must run first");
+  list_size_ = list->sound_size;
+  if (list->last) {
+    seals_ = list->last->seal;
+    newest_ = list->last->digest;
+  }
+  for (const SealerCore& core : cores) cores_.push_back(std::make_unique<Core>(folder_, core.core, core.pending));
+  const Result<std::vector<SegmentEntry>> segments = folder_.segments();
+  if (!segments) return tl::unexpected(segments.error());
+  for (const SegmentEntry& segment : *segments) {
+    const auto is_it = [&](const auto& core) { return core->index == segment.header.core; };
+    if (std::none_of(cores_.begin(), cores_.end(), is_it)) cores_.push_back(std::make_unique<Core>(folder_, segment.header.core, Bytes{}));
+  }
+  return {};
+}
+
+Result<void> JournalSealer::work(Time now, std::chrono::milliseconds after_close) {
+  const auto steps = [&]() -> Result<void> {
+    if (Result<void> done = commit(now); !done) return done;       // Of a step that failed.
+    if (Result<void> done = spill_for_memory(); !done) return done;
+    for (const auto& core : cores_) {
+      if (Result<void> done = read(*core, now); !done) return done;
+    }
+    while (true) {
+      const std::vector<Gathered*> sessions = due(now, after_close);
+      if (sessions.empty()) break;
+      for (Gathered* session : sessions) {
+        if (Result<void> done = make(*session, now); !done) return done;
+      }
+      if (Result<void> done = commit(now); !done) return done;
+    }
+    if (head_sessions_ != sessions_seen_) {
+      if (Result<void> done = write_head(now); !done) return done;
+    }
+    return {};
+  };
+  const Result<void> done = steps();
+  if (!done) ++counts_.errors;
+  recycle_passed();
+  return done;
+}
+
+Result<void> JournalSealer::finish(Time now) { return work(now, std::chrono::milliseconds(0)); }
+
+Result<void> JournalSealer::read(Core& core, Time now) {
+  if (core.is_done) return {};
+  const uint64_t limit = core.limit();
+  const auto visit = [&](const JournalFrame& frame) {
+    take(core, frame, now);
+    return !blocked_;
+  };
+  for (int attempt = 0; attempt < 2; ++attempt) {
+    if (core.reader.next_group() > limit || blocked_) break;
+    // A segment may have been begun since: only then is the folder read again.
+    if (attempt == 1 || core.reader.segment_count() == 0) {
+      if (Result<void> done = core.reader.refresh(); !done) return done;
+    }
+    if (Result<void> done = core.reader.read(limit, visit); !done) return done;
+  }
+  if (core.pending.empty() && !blocked_) {
+    core.reader.pass_all();
+    core.is_done = true;
+  }
+  for (const uint64_t id : core.reader.take_passed()) {
+    const auto ordinal = core.ordinals.find(id);
+    core.passed.emplace_back(ordinal == core.ordinals.end() ? 0 : ordinal->second, id);
+    if (ordinal != core.ordinals.end()) core.ordinals.erase(ordinal);
+  }
+  if (blocked_) return tl::unexpected(*std::exchange(blocked_, std::nullopt));
+  if (!core.pending.empty() && core.reader.next_group() <= limit && limit != 0 && core.reader.next_group() != 0) {
+    return fail(Error::Kind::kCorrupt, "journal of core " + std::to_string(core.index) + ": group " + std::to_string(core.reader.next_group()) +
+                                           " was durable and cannot be read");
+  }
+  return spill_for_memory();
+}
+
+Gathered* JournalSealer::gathered(Core& core, const JournalFrame& frame, Time now) {
+  const uint64_t session = frame.frame.header.session;
+  if (const auto found = sessions_.find(session); found != sessions_.end()) return found->second.get();
+  uint32_t part = 1;
+  int64_t opened_ns = frame.frame.header.at_ns;
+  SessionSummary carried;
+  if (const auto before = sealed_before_.find(session); before != sealed_before_.end()) {
+    if (frame.frame.header.sequence <= before->second.last_sequence) return nullptr;  // In a listed seal.
+    part = before->second.parts + 1;
+    if (const Result<ArchiveReader> newest = ArchiveReader::open(archive_ + "/" + before->second.path)) {
+      opened_ns = newest->manifest().opened_ns;
+      carried.opened_json = newest->manifest().summary.opened_json;
+      carried.login_json = newest->manifest().summary.login_json;
+      carried.awaiting = newest->manifest().summary.awaiting;
+    }
+  }
+  const std::string path = archive_ + "/.open/" + std::to_string(session) + "." + std::to_string(part);
+  auto fresh = std::make_unique<Gathered>(Gathered{.summary = std::move(carried), .assembler = {}, .builder = ArchiveBuilder(files_, path, session, part),
+                                                   .part = part, .opened_ns = opened_ns, .core = core.index,
+                                                   .oldest_segment = core.current_ordinal, .begun = now});
+  fresh->summary.session = session;
+  return sessions_.emplace(session, std::move(fresh)).first->second.get();
+}
+
+void JournalSealer::take(Core& core, const JournalFrame& frame, Time now) {
+  if (frame.segment_id != core.current_id) {
+    core.current_id = frame.segment_id;
+    core.ordinals[frame.segment_id] = ++core.current_ordinal;
+  }
+  Gathered* session = gathered(core, frame, now);
+  if (session == nullptr) return;
+  const std::size_t before = session->builder.gathered();
+  session->builder.add(frame.frame);
+  gathered_bytes_ += session->builder.gathered() - before;
+  ++counts_.events;
+  sessions_seen_ = std::max(sessions_seen_, frame.frame.header.session);
+  if (const std::optional<EventAssembler::Event> whole = session->assembler.add(frame.frame)) {
+    RecordEvent event;
+    Accounts accounts;
+    if (decode_event(whole->header, whole->payload, event, accounts)) {
+      session->summary.add(event);
+    } else {
+      session->summary.add_undecodable(whole->header);
+    }
+    if (session->summary.is_closed && session->closed == Time{}) session->closed = now;
+  }
+  if (session->builder.gathered() >= options_.chunk_size) {
+    const std::size_t size = session->builder.gathered();
+    if (Result<void> done = session->builder.spill(); !done) {
+      blocked_ = done.error();
+      is_spill_due_ = true;
+    } else {
+      gathered_bytes_ -= size;
+    }
+  }
+}
+
+Result<void> JournalSealer::spill_for_memory() {
+  if (gathered_bytes_ <= options_.memory_max && !is_spill_due_) return {};
+  std::vector<Gathered*> fullest;
+  for (const auto& [id, session] : sessions_) fullest.push_back(session.get());
+  std::sort(fullest.begin(), fullest.end(), [](const Gathered* a, const Gathered* b) { return a->builder.gathered() > b->builder.gathered(); });
+  for (Gathered* session : fullest) {
+    const std::size_t size = session->builder.gathered();
+    if (gathered_bytes_ <= options_.memory_max / 2 && size < options_.chunk_size) break;
+    if (Result<void> done = session->builder.spill(); !done) return done;
+    gathered_bytes_ -= size;
+  }
+  is_spill_due_ = false;
+  return {};
+}
+
+// Sessions to be sealed now, at most a batch: ended, older than a part may be, or holding back a segment.
+std::vector<Gathered*> JournalSealer::due(Time now, std::chrono::milliseconds after_close) {
+  std::map<uint32_t, uint64_t> pressed;  // Core -> ordinals up to this are held too long.
+  for (const auto& core : cores_) {
+    const std::size_t behind = core->passed.size();
+    if (behind > options_.segments_behind_max) pressed[core->index] = core->passed[behind - options_.segments_behind_max - 1].first;
+  }
+  std::vector<Gathered*> sessions;
+  for (const auto& [id, session] : sessions_) {
+    if (session->summary.events == 0 || session->assembler.is_inside()) continue;
+    const bool has_ended = session->summary.is_closed && now >= session->closed + after_close;
+    const bool is_old = !session->summary.is_closed && now >= session->begun + options_.every;
+    const auto press = pressed.find(session->core);
+    const bool is_pressed = press != pressed.end() && session->oldest_segment <= press->second;
+    if (has_ended || is_old || is_pressed) sessions.push_back(session.get());
+  }
+  const std::size_t count = std::min<std::size_t>(sessions.size(), options_.batch_max);
+  std::partial_sort(sessions.begin(), sessions.begin() + static_cast<std::ptrdiff_t>(count), sessions.end(),
+                    [](const Gathered* a, const Gathered* b) { return a->summary.session < b->summary.session; });
+  sessions.resize(count);
+  return sessions;
+}
+
+Result<void> JournalSealer::make(Gathered& session, Time now) {
+  Manifest manifest;
+  manifest.gateway = options_.gateway;
+  manifest.session = session.summary.session;
+  manifest.part = session.part;
+  manifest.is_last = session.summary.is_closed;
+  manifest.seal = seals_ + made_.size() + 1;
+  manifest.previous = newest_;
+  manifest.sealed_ns = now.time_since_epoch().count();
+  manifest.key = key_.id();
+  manifest.opened_ns = session.opened_ns;
+  manifest.summary = session.summary;
+  const std::size_t size = session.builder.gathered();
+  const Result<Digest> digest = session.builder.finish(manifest, key_);
+  gathered_bytes_ -= size - session.builder.gathered();
+  if (!digest) return tl::unexpected(digest.error());
+  const std::string name = archive_name(session.opened_ns, manifest.session, manifest.part);
+  made_.push_back({.entry = entry_of(manifest, *digest, name), .open_path = session.builder.path(), .path = archive_ + "/" + name});
+  newest_ = *digest;
+  counts_.bytes += manifest.chunk_bytes;
+  counts_.parts += manifest.is_last ? 0 : 1;
+  return {};
+}
+
+// Places, lists and heads what is made.  Every step can be repeated.
+Result<void> JournalSealer::commit(Time now) {
+  if (made_.empty()) return {};
+  if (Result<void> done = place_files(); !done) return done;
+  if (Result<void> done = list_seals(now); !done) return done;
+  for (const Made& made : made_) settle(made);
+  made_.clear();
+  recycle_passed();
+  return write_head(now);
+}
+
+Result<void> JournalSealer::place_files() {
+  std::set<std::string> folders;
+  for (Made& made : made_) {
+    const std::string folder = folder_of(made.path);
+    if (!made.is_renamed) {
+      if (Result<void> done = files_.make_folder(folder); !done) return done;
+      if (Result<void> done = files_.rename(made.open_path, made.path); !done) return done;
+      made.is_renamed = true;
+    }
+    // The day may be new, and the month, and the year.
+    for (std::string at = folder; at.size() >= archive_.size(); at = folder_of(at)) folders.insert(at);
+  }
+  for (auto folder = folders.rbegin(); folder != folders.rend(); ++folder) {
+    if (Result<void> done = files_.sync_folder(*folder); !done) return done;
+  }
+  return {};
+}
+
+Result<void> JournalSealer::list_seals(Time) {
+  std::string lines;
+  for (const Made& made : made_) lines += to_line(made.entry);
+  const std::string path = seals_path(log_);
+  if (const Result<uint64_t> size = file_size(path); size && *size > list_size_) {
+    if (Result<void> done = files_.truncate(path, list_size_); !done) return done;  // An attempt that failed half-way.
+  }
+  const bool is_new = list_size_ == 0;
+  if (Result<void> done = files_.append(path, as_bytes(lines)); !done) return done;
+  if (Result<void> done = files_.sync(path); !done) return done;
+  if (is_new) {
+    if (Result<void> done = files_.sync_folder(log_); !done) return done;
+  }
+  list_size_ += lines.size();
+  seals_ += made_.size();
+  counts_.seals += made_.size();
+  return {};
+}
+
+// The seal is listed: the session is done, or its next part begins.
+void JournalSealer::settle(const Made& made) {
+  const auto found = sessions_.find(made.entry.session);
+  WEIR_CHECK(found != sessions_.end());
+  Gathered& old = *found->second;
+  if (made.entry.is_last) {
+    sessions_.erase(found);
+    sealed_before_.erase(made.entry.session);
+    return;
+  }
+  SealedBefore& before = sealed_before_[made.entry.session];
+  before = {.session = made.entry.session, .parts = old.part, .last_sequence = made.entry.last_sequence, .is_closed = false, .path = made.entry.path};
+  sessions_.erase(found);
+}
+
+void JournalSealer::recycle_passed() {
+  for (const auto& core : cores_) {
+    uint64_t held = UINT64_MAX;
+    for (const auto& [id, session] : sessions_) {
+      if (session->core == core->index) held = std::min(held, session->oldest_segment);
+    }
+    while (!core->passed.empty() && core->passed.front().first < held) {
+      recycle_(core->passed.front().second);
+      core->passed.pop_front();
+      ++counts_.recycled;
+    }
+  }
+}
+
+Result<void> JournalSealer::write_head(Time now) {
+  const SealHead head{.gateway = options_.gateway, .seals = seals_, .digest = newest_, .sessions = sessions_seen_, .at_ns = now.time_since_epoch().count(), .key = key_.id()};
+  const Result<std::string> text = to_text(head, key_);
+  if (!text) return tl::unexpected(text.error());
+  if (Result<void> done = replace_file(files_, head_path(log_), as_bytes(*text)); !done) return done;
+  head_sessions_ = sessions_seen_;
+  return {};
+}
+
+SealerCounts JournalSealer::counts() const {
+  SealerCounts counts = counts_;
+  counts.open_sessions = sessions_.size();
+  counts.gathered_bytes = gathered_bytes_;
+  for (const auto& core : cores_) counts.segments_behind += core->passed.size();
+  return counts;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Sealer>> Sealer::open(SealerOptions options, SigningKey key, Files& files, std::vector<SealerCore> cores, Recycle recycle) {
+  auto sealer = std::make_unique<JournalSealer>(std::move(options), std::move(key), files, std::move(recycle));
+  if (Result<void> started = sealer->start(cores); !started) return tl::unexpected(started.error());
+  return sealer;
+}
+
+}  // namespace weir::record

@@ -1,0 +1,72 @@
+#include "record/session_summary.h"
+
+#include <algorithm>
+
+namespace weir::record {
+
+void SessionSummary::place(uint64_t sequence, int64_t at_ns) {
+  if (events == 0 && first_sequence == 0) {
+    first_sequence = sequence;
+    first_at_ns = at_ns;
+  } else {
+    gaps += sequence != last_sequence + 1 ? 1 : 0;
+    clock_steps += at_ns < last_at_ns ? 1 : 0;
+  }
+  last_sequence = sequence;
+  last_at_ns = at_ns;
+  ++events;
+}
+
+void SessionSummary::add_undecodable(const FrameHeader& header) {
+  session = header.session;
+  place(header.sequence, header.at_ns);
+  ++undecodable;
+}
+
+void SessionSummary::settle(uint32_t stream, uint64_t unit) {
+  std::erase_if(awaiting, [&](const Unit& one) { return one.id == unit && one.stream == stream; });
+}
+
+void SessionSummary::add(const RecordEvent& event) {
+  using Kind = RecordEvent::Kind;
+  session = event.session;
+  place(event.sequence, event.at.time_since_epoch().count());
+  switch (event.kind) {
+    case Kind::kOpened:
+      opened_ns = event.at.time_since_epoch().count();
+      opened_json = as_text(event.text.first(std::min(event.text.size(), kJsonMax)));
+      break;
+    case Kind::kLogin:
+      login_json = as_text(event.text.first(std::min(event.text.size(), kJsonMax)));
+      break;
+    case Kind::kCommand: {
+      ++commands;
+      const bool is_refused = event.action == Verdict::Action::kBlock || event.action == Verdict::Action::kTerminate;
+      blocked += is_refused && !event.observed ? 1 : 0;
+      masked += event.masked;
+      if (event.fate == Fate::kAwaitingTarget && awaiting.size() < kAwaitingMax) awaiting.push_back({event.unit.stream, event.unit.id});
+      break;
+    }
+    case Kind::kFate:
+      if (event.fate != Fate::kAwaitingTarget) settle(event.unit.stream, event.unit.id);
+      break;
+    case Kind::kResponse:
+      ++responses;
+      rows += event.rows;
+      masked += event.masked;
+      errors += event.sqlstate.empty() ? 0 : 1;
+      settle(event.unit.stream, event.unit.in_reply_to);
+      break;
+    case Kind::kStandIn: ++stand_ins; break;
+    case Kind::kAlert: ++alerts; break;
+    case Kind::kNote: break;
+    case Kind::kClosed:
+      is_closed = true;
+      closed_ns = event.at.time_since_epoch().count();
+      reason = event.reason.empty() ? std::string(as_text(event.text.first(std::min<std::size_t>(event.text.size(), 1024)))) : std::string(event.reason);
+      if (event.accounts != nullptr) accounts = {event.accounts[0], event.accounts[1]};
+      break;
+  }
+}
+
+}  // namespace weir::record
