@@ -173,7 +173,7 @@ void read_record(MapReader record, RecordConfig& out) {
   read_encryption(record.map("encryption"));
   record.has_no_effect("encryption", "the record is written in clear: keep `state` on an encrypted disk");
   MapReader signing = record.map("signing");
-  signing.file("key_file", out.signing_key_file, FileKind::kSecret);
+  signing.file("key_file", out.signing_key_file, FileKind::kSecretOrMade);
   signing.choice_of("algorithm", {"ed25519"});
   signing.finish();
   MapReader log = record.map("log");

@@ -143,7 +143,7 @@ void complete(LoadContext& context, Config& config) {
   }
   if (config.record.signing_key_file.empty()) {
     context.error({config.file, 0, 0}, "record.signing.key_file is missing: seals are signed with it",
-                  "openssl genpkey -algorithm ed25519 -out keys/log.key");
+                  "record: {signing: {key_file: keys/log.key}} and `weir ca init --keys`");
   }
 }
 

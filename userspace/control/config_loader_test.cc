@@ -86,11 +86,13 @@ TEST(ConfigLoader, DepthAndSizeAreBounded) {
 
 TEST(ConfigLoader, SecretFilesMustBeThereAndTheOwnersAlone) {
   MemoryFiles files;
-  for (const char* name : {"ca.crt", "ca.key", "target-ca.crt"}) files.files[std::string("/etc/weir/keys/") + name].mode = 0644;
+  for (const char* name : {"ca.crt", "ca.key"}) files.files[std::string("/etc/weir/keys/") + name].mode = 0644;
   EXPECT_THAT(lines_of(load_text(kSmallConfig, {}, &files).problems),
               ElementsAre("weir.yaml:5:53: error: tls.ca.key_file: others than its owner can use the secret /etc/weir/keys/ca.key "
                           "(chmod 600 /etc/weir/keys/ca.key)",
-                          "weir.yaml:12:30: error: record.signing.key_file: there is no file /etc/weir/keys/log.key"));
+                          "weir.yaml:11:20: error: targets[orders-db].tls.ca_file: there is no file /etc/weir/keys/target-ca.crt",
+                          "weir.yaml:12:30: warning: record.signing.key_file: there is no file /etc/weir/keys/log.key yet: `weir ca init --keys` or the "
+                          "first `weir run` makes it"));
 }
 
 TEST(ConfigLoader, FilesMayBeMissingWhenNobodyNeedsThemYet) {

@@ -242,11 +242,13 @@ void MapReader::file(std::string_view key, std::string& out, FileKind kind, Need
   if (!context_.check_files) return;
   const ConfigFiles::Facts facts = context_.files.facts(out);
   const SourcePlace where = place_of(key);
-  if (!facts.exists) {
+  if (!facts.exists && kind == FileKind::kSecretOrMade) {
+    context_.warn(where, path_of(key) + ": there is no file " + out + " yet: `weir ca init --keys` or the first `weir run` makes it");
+  } else if (!facts.exists) {
     context_.error(where, path_of(key) + ": there is no file " + out);
   } else if (!facts.is_regular) {
     context_.error(where, path_of(key) + ": " + out + " is not a regular file");
-  } else if (kind == FileKind::kSecret) {
+  } else if (kind != FileKind::kPublic) {
     check_secret(path_of(key), where, out, facts);
   }
 }

@@ -36,7 +36,11 @@ struct LoadContext {
 };
 
 enum class Need : uint8_t { kOptional, kRequired };
-enum class FileKind : uint8_t { kPublic, kSecret };
+enum class FileKind : uint8_t {
+  kPublic,
+  kSecret,         // Must be there, and its owner's alone.
+  kSecretOrMade,   // As a secret; if it is not there, the engine makes it.
+};
 struct ListRule {
   Need need = Need::kOptional;
   bool may_be_empty = false;

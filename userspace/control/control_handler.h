@@ -1,0 +1,40 @@
+// What the engine answers on its control socket.  Implemented by session/, called on the control thread, one request at a time.
+#pragma once
+#include <cstdint>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <string_view>
+
+#include "base/result.h"
+
+namespace weir::control {
+
+// Who asks, as the kernel says: SO_PEERCRED, and the audit login uid, which su and sudo do not change.
+struct ControlPeer {
+  static constexpr uint32_t kNoLogin = 0xffff'ffff;
+  uint32_t uid = 0;
+  uint32_t login_uid = kNoLogin;
+  int32_t pid = 0;
+};
+
+// verb       arguments                                   result
+// status     {}                                          {engine: {pid, version, started, config: {...}}, SECTION: {...}, ...}
+//              config: {file, digest, generation, on_disk}: on_disk is "in force", or "refused: configuration on disk refused: why"
+//              any other section is an object of plain values, printed as a line: sessions {open, ...}, record {...}
+// reload     {reason, set?: [KEY=VALUE..]}               {generation, digest}; kInvalid: every problem in the message, a line each
+// bind       {address, token}                            {kind, id, subject, address, until, ended: [id..], text}
+// revoke     {which, reason}                             {revoked: [{id, subject, address}..], cut}
+// cut        {session} or {binding}, {reason}            {cut}
+// bindings   {}                                          [{id, subject, address, static, assurance, issuer, until, reason, refused}]
+// sessions   {}                                          [{id, target, subject, client, opened, commands, blocked, masked, ...}]: live ones
+// profile    {}                                          [{rule, matched, decided, observed, masked}]
+class ControlHandler {
+ public:
+  virtual ~ControlHandler() = default;
+  // Errors: Error::kind becomes the verb's exit code.  Must not block longer than a few seconds.
+  virtual Result<nlohmann::json> handle(std::string_view verb, const nlohmann::json& arguments, const ControlPeer& peer) = 0;
+  // Prometheus text; see render_metrics().
+  virtual std::string metrics() = 0;
+};
+
+}  // namespace weir::control

@@ -1,0 +1,189 @@
+// bind, revoke, cut, bindings: who is behind an address, and the end of it.
+#include <boost/program_options/value_semantic.hpp>
+#include <iterator>
+
+#include "control/cli_text.h"
+#include "control/config_values.h"
+#include "control/verbs.h"
+#include "transport/secret_file.h"
+
+namespace weir::control {
+namespace {
+
+namespace po = boost::program_options;
+using nlohmann::json;
+
+constexpr std::size_t kTokenSizeMax = 16u << 10;
+
+void trim(std::string& text) {
+  while (!text.empty() && (text.back() == '\n' || text.back() == '\r' || text.back() == ' ')) text.pop_back();
+}
+
+// From --token-file, or standard input.  Never from the command line, where every process of the host can read it.
+Result<std::string> read_token(VerbCall& call) {
+  std::string token;
+  if (call.has("token-file") && call.text("token-file") != "-") {
+    const auto secret = transport::read_secret_file(call.text("token-file"), kTokenSizeMax);
+    if (!secret) return tl::unexpected<Error>(secret.error());
+    token = std::string(secret->view());
+  } else {
+    for (std::istreambuf_iterator<char> it(call.terminal.in), end; it != end && token.size() <= kTokenSizeMax; ++it) token += *it;
+  }
+  trim(token);
+  if (token.empty()) return fail(Error::Kind::kInvalid, "the token is empty: give it on standard input or with --token-file FILE");
+  if (token.size() > kTokenSizeMax) return fail(Error::Kind::kInvalid, "the token is longer than 16 KiB");
+  return token;
+}
+
+int run_bind(VerbCall& call) {
+  if (!call.words().empty()) return call.fail(kExitUsage, "a token does not belong on the command line, where every process can read it: use standard input or --token-file");
+  const auto address = Address::parse(call.text("address"));
+  if (!address) return call.fail(kExitUsage, "--address: " + address.error().message);
+  const auto config = call.load_state();
+  if (!config) return kExitUsage;
+  auto token = read_token(call);
+  if (!token) return call.fail(token.error());
+  int code = kExitDone;
+  json arguments{{"address", address->text()}, {"token", *token}};
+  const auto answer = call.ask(*config, "bind", arguments, code);
+  transport::wipe(*token);
+  transport::wipe(arguments["token"].get_ref<std::string&>());
+  if (!answer) return code;
+  if (call.json) {
+    call.print_json(*answer);
+    return kExitDone;
+  }
+  const std::string until = answer->value("until", std::string());
+  call.terminal.out << answer->value("address", address->text()) << " is " << paint(answer->value("subject", std::string("?")), Colour::kBold, call.colour) << ", binding "
+                    << answer->value("id", uint64_t{0}) << (until.empty() ? "" : ", until " + until) << "\n";
+  if (const std::string text = answer->value("text", std::string()); !text.empty()) call.terminal.out << text << "\n";
+  return kExitDone;
+}
+
+// The reason of a revoke or cut: needed where changes are.
+bool has_reason(VerbCall& call, const Config& config, int& code) {
+  if (!config.changes_require_reason || !call.text("reason").empty()) return true;
+  code = call.fail(kExitUsage, "a reason is required: --reason TEXT (a ticket number)");
+  return false;
+}
+
+int run_revoke(VerbCall& call) {
+  if (call.words().size() != 1) return call.fail(kExitUsage, "say which: a binding's id, an address or a subject; `weir bindings` lists them");
+  const auto config = call.load_state();
+  int code = kExitUsage;
+  if (!config || !has_reason(call, *config, code)) return code;
+  const auto answer = call.ask(*config, "revoke", {{"which", call.words()[0]}, {"reason", call.text("reason")}}, code);
+  if (!answer) return code;
+  if (call.json) {
+    call.print_json(*answer);
+    return kExitDone;
+  }
+  for (const json& binding : answer->value("revoked", json::array())) {
+    call.terminal.out << "revoked " << binding.value("id", uint64_t{0}) << "  " << binding.value("subject", std::string()) << "  " << binding.value("address", std::string()) << "\n";
+  }
+  call.terminal.out << counted(answer->value("cut", uint64_t{0}), "flow") << " cut\n";
+  return kExitDone;
+}
+
+int run_cut(VerbCall& call) {
+  const bool by_session = call.words().size() == 1;
+  if (by_session == call.has("binding")) return call.fail(kExitUsage, "say which: weir cut SESSION, or weir cut --binding ID; `weir sessions --live` lists them");
+  const auto number = parse_number(by_session ? call.words()[0] : call.text("binding"));
+  if (!number || *number == 0) return call.fail(kExitUsage, "a session and a binding are named by their number");
+  const auto config = call.load_state();
+  int code = kExitUsage;
+  if (!config || !has_reason(call, *config, code)) return code;
+  const auto answer = call.ask(*config, "cut", {{by_session ? "session" : "binding", *number}, {"reason", call.text("reason")}}, code);
+  if (!answer) return code;
+  if (call.json) call.print_json(*answer);
+  else call.terminal.out << counted(answer->value("cut", uint64_t{0}), "flow") << " cut\n";
+  return kExitDone;
+}
+
+int run_bindings(VerbCall& call) {
+  const auto config = call.load_state();
+  if (!config) return kExitUsage;
+  int code = kExitDone;
+  const auto answer = call.ask(*config, "bindings", json::object(), code);
+  if (!answer) return code;
+  if (call.json) {
+    call.print_json(*answer);
+    return kExitDone;
+  }
+  TextTable table({{"ID", TextTable::Align::kRight}, {"ADDRESS"}, {"SUBJECT"}, {"GROUPS"}, {"ASSURANCE"}, {"ISSUER"}, {"UNTIL"}, {"REFUSED", TextTable::Align::kRight}});
+  for (const json& binding : *answer) {
+    std::string groups;
+    for (const json& group : binding.value("groups", json::array())) groups += (groups.empty() ? "" : " ") + group.get<std::string>();
+    const uint64_t refused = binding.value("refused", uint64_t{0});
+    const std::string until = binding.value("until", std::string());
+    table.add({binding.value("id", uint64_t{0}), binding.value("address", std::string()), binding.value("subject", std::string()), groups, binding.value("assurance", std::string()),
+               binding.value("issuer", std::string()), until.empty() ? TextTable::Cell("no end", Colour::kYellow) : TextTable::Cell(until),
+               refused == 0 ? TextTable::Cell("") : TextTable::Cell(std::to_string(refused), Colour::kRed)});
+  }
+  table.print(call.terminal.out, call.colour);
+  return kExitDone;
+}
+
+void add_reason(po::options_description& options) {
+  options.add_options()("reason", po::value<std::string>()->value_name("TEXT"), "why; a ticket number; required unless changes.require_reason is false");
+}
+
+}  // namespace
+
+Verb bind_verb() {
+  return {.name = "bind",
+          .group = "People and sessions",
+          .summary = "say who is behind an address, by a token",
+          .synopsis = "--address ADDRESS [--token-file FILE | -]",
+          .description = "Shows an OIDC token to the engine, which checks it against identity.issuers and binds the address to who it names, until the token ends or identity.address_bindings.ttl_max is over. "
+                         "The token is read from a file that its owner alone can read, or from standard input, never from the command line. One token binds one address; a bound address stays who it is.",
+          .exits = "0 bound\n2 the token or the address cannot be read\n3 the engine is not running\n4 the token does not hold, the address is somebody else's, or the caller may not ask",
+          .example = "get-token | weir bind --address 198.18.1.7\nweir bind --address 198.18.1.7 --token-file token",
+          .add_options = [](po::options_description& options) {
+            options.add_options()("address", po::value<std::string>()->value_name("ADDRESS"), "the client's address")
+                ("token-file", po::value<std::string>()->value_name("FILE"), "where the token is; - or nothing: standard input");
+          },
+          .run = run_bind};
+}
+
+Verb revoke_verb() {
+  return {.name = "revoke",
+          .group = "People and sessions",
+          .summary = "take a binding back and cut its sessions",
+          .synopsis = "ID | ADDRESS | SUBJECT --reason TEXT",
+          .description = "Ends every binding that fits, in the kernel first, so that no packet of it passes any more; then its sessions, with the statement that runs at the target. "
+                         "The tokens behind them do not bind again. A static binding comes back with the next reload that has it.",
+          .exits = "0 revoked\n1 no binding fits\n2 the reason is missing\n3 the engine is not running\n4 not root, nor the engine's user",
+          .example = "weir revoke user:mallory --reason 'case 17'\nweir revoke 198.18.1.7 --reason 'host is gone'",
+          .add_options = add_reason,
+          .run = run_revoke};
+}
+
+Verb cut_verb() {
+  return {.name = "cut",
+          .group = "People and sessions",
+          .summary = "end a live session at once",
+          .synopsis = "SESSION | --binding ID --reason TEXT",
+          .description = "Cuts both directions on both sides in the kernel, destroys the sockets and cancels the statement that runs at the target. The binding stays: its owner may connect again.",
+          .exits = "0 cut\n1 there is no such live session\n2 the command line is wrong, or the reason is missing\n3 the engine is not running\n4 not root, nor the engine's user",
+          .example = "weir sessions --live\nweir cut 4711 --reason 'runs away with the disk'",
+          .add_options = [](po::options_description& options) {
+            options.add_options()("binding", po::value<std::string>()->value_name("ID"), "every session of this binding");
+            add_reason(options);
+          },
+          .run = run_cut};
+}
+
+Verb bindings_verb() {
+  return {.name = "bindings",
+          .group = "People and sessions",
+          .summary = "list who is bound to which address",
+          .synopsis = "",
+          .description = "Bindings that have not ended, static ones too. REFUSED counts others who tried to bind an address that is taken.\n"
+                         "JSON: [{id, address, subject, groups, static, assurance, issuer, until, reason, refused}]",
+          .exits = "0 done\n3 the engine is not running\n4 not root, nor the engine's user",
+          .example = "weir bindings\nweir bindings --json | jq '.[] | select(.until == \"\")'",
+          .run = run_bindings};
+}
+
+}  // namespace weir::control

@@ -1,0 +1,154 @@
+// up, down, doctor: the kernel side, for the command line.
+#include <boost/program_options/value_semantic.hpp>
+
+#include "control/cli_text.h"
+#include "control/verbs.h"
+#include "steer/steer.h"
+
+namespace weir::control {
+namespace {
+
+namespace po = boost::program_options;
+using nlohmann::ordered_json;
+
+void add_set(po::options_description& options) {
+  options.add_options()("set", po::value<std::vector<std::string>>()->value_name("KEY=VALUE"), "override one key of the configuration; may be given several times");
+}
+
+int run_plan(VerbCall& call, const Config& config) {
+  const auto plan = steer::plan(config);
+  if (!plan) return call.fail(plan.error());
+  if (call.json) {
+    call.print_json({{"steps", plan->steps}, {"clashes", plan->clashes}});
+  } else {
+    std::size_t number = 0;
+    for (const std::string& step : plan->steps) {
+      ++number;
+      call.terminal.out << (number < 10 ? " " : "") << number << "  " << step << "\n";
+    }
+    for (const std::string& clash : plan->clashes) call.terminal.out << paint("clash  " + clash, Colour::kRed, call.colour) << "\n";
+    if (plan->clashes.empty()) call.terminal.out << "nothing stands in the way; `weir up` does this\n";
+  }
+  return plan->clashes.empty() ? kExitDone : kExitFinding;
+}
+
+int run_up(VerbCall& call) {
+  const auto loaded = call.load(false);
+  if (!loaded) return kExitUsage;
+  if (call.has("plan")) return run_plan(call, loaded->config);
+  if (const auto up = steer::up(loaded->config); !up) return call.fail(up.error());
+  if (call.json) {
+    call.print_json({{"up", true}});
+  } else {
+    call.terminal.out << "up: target-bound traffic goes to the engine, and nowhere while there is none; `weir run` serves\n";
+  }
+  return kExitDone;
+}
+
+int run_down(VerbCall& call) {
+  const auto config = call.load_state();
+  if (!config) return kExitUsage;
+  const auto left = steer::down(*config);
+  if (!left) return call.fail(left.error());
+  if (call.json) {
+    call.print_json({{"down", true}, {"left", *left}});
+  } else {
+    for (const std::string& line : *left) call.terminal.out << paint("left as it is: " + line, Colour::kYellow, call.colour) << "\n";
+    call.terminal.out << "down: the kernel forwards as if there were no gateway\n";
+  }
+  return left->empty() ? kExitDone : kExitFinding;
+}
+
+std::string_view name_of(steer::Finding::Level level) {
+  switch (level) {
+    case steer::Finding::Level::kOk: return "ok";
+    case steer::Finding::Level::kWarn: return "warn";
+    case steer::Finding::Level::kFail: return "fail";
+  }
+  return "fail";
+}
+
+Colour colour_of(steer::Finding::Level level) {
+  return level == steer::Finding::Level::kOk ? Colour::kGreen : level == steer::Finding::Level::kWarn ? Colour::kYellow : Colour::kRed;
+}
+
+// The configuration itself, as one finding.
+steer::Finding config_finding(const LoadedConfig& loaded) {
+  steer::Finding finding{"configuration", steer::Finding::Level::kOk, loaded.config.file, ""};
+  std::size_t errors = 0;
+  for (const ConfigProblem& problem : loaded.problems) errors += problem.severity == ConfigProblem::Severity::kError ? 1 : 0;
+  if (errors == 0) return finding;
+  finding.level = steer::Finding::Level::kFail;
+  finding.found = counted(errors, "error") + ", the first: " + text_of(loaded.problems.front());
+  finding.fix = "weir check";
+  return finding;
+}
+
+int run_doctor(VerbCall& call) {
+  const LoadedConfig loaded = load_config(call.config_path(), call.config_options(true));
+  std::vector<steer::Finding> findings{config_finding(loaded)};
+  for (steer::Finding& finding : steer::doctor(loaded.config)) findings.push_back(std::move(finding));
+  bool has_failed = false;
+  ordered_json list = ordered_json::array();
+  for (const steer::Finding& finding : findings) {
+    has_failed = has_failed || finding.level == steer::Finding::Level::kFail;
+    list.push_back({{"check", finding.check}, {"level", name_of(finding.level)}, {"found", finding.found}, {"fix", finding.fix}});
+  }
+  if (call.json) {
+    call.print_json({{"ok", !has_failed}, {"findings", std::move(list)}});
+    return has_failed ? kExitFinding : kExitDone;
+  }
+  TextTable table({{""}, {"CHECK"}, {"FOUND"}});
+  for (const steer::Finding& finding : findings) {
+    table.add({{std::string(name_of(finding.level)), colour_of(finding.level)}, finding.check, finding.found});
+    if (!finding.fix.empty()) table.add({"", "", "fix: " + finding.fix});
+  }
+  table.print(call.terminal.out, call.colour);
+  return has_failed ? kExitFinding : kExitDone;
+}
+
+}  // namespace
+
+Verb up_verb() {
+  return {.name = "up",
+          .group = "Kernel side",
+          .summary = "attach programs, routes and the egress guard",
+          .synopsis = "[--plan] [--set KEY=VALUE]",
+          .description = "Attaches the kernel side in the network namespace of the caller: egress guard first, then routes, the listener link and the "
+                         "programs on the client and target interfaces. From then on, what goes to a target goes to the engine, and nowhere while there is no engine. "
+                         "All or nothing: after an error everything is undone. On a gateway that is up already, what is missing is put back.\n"
+                         "--plan prints every step and every clash, and changes nothing.",
+          .exits = "0 done\n1 --plan: something stands in the way\n2 the configuration is wrong, or something stands in the way\n3 the kernel cannot do it; `weir doctor` has the fix\n4 a capability is missing: run as root",
+          .example = "weir up --plan\nweir up",
+          .add_options = [](po::options_description& options) {
+            options.add_options()("plan", "say what would be done, and do nothing");
+            add_set(options);
+          },
+          .run = run_up};
+}
+
+Verb down_verb() {
+  return {.name = "down",
+          .group = "Kernel side",
+          .summary = "take all of that away again",
+          .synopsis = "",
+          .description = "Undoes what `weir up` recorded, also when the configuration has changed since: rules, routes, filters, links and settings are as they were "
+                         "before. The egress guard goes last. From then on the kernel forwards to targets as if there were no gateway.",
+          .exits = "0 done, or was not up\n1 done, but something that others have changed meanwhile was left as it is\n2 the configuration is wrong\n4 a capability is missing: run as root",
+          .example = "weir down",
+          .run = run_down};
+}
+
+Verb doctor_verb() {
+  return {.name = "doctor",
+          .group = "Look",
+          .summary = "check kernel, network, privileges and configuration, with the fix for each fault",
+          .synopsis = "",
+          .description = "Checks what the gateway needs of this host: kernel features, settings, capabilities, routes, listeners that clash, other programs and rules, "
+                         "and that the target's way back comes through here. Each fault has its fix. Changes nothing.",
+          .exits = "0 nothing that keeps the gateway from working\n1 at least one fault",
+          .example = "weir doctor\nweir doctor --json | jq '.findings[] | select(.level == \"fail\")'",
+          .run = run_doctor};
+}
+
+}  // namespace weir::control

@@ -1,0 +1,321 @@
+// sessions, replay, verify: the record, read from its files.  Works beside a running engine, without one, and on a copy.
+#include <unistd.h>
+
+#include <boost/program_options/value_semantic.hpp>
+#include <filesystem>
+
+#include "control/cli_text.h"
+#include "control/config_values.h"
+#include "control/logging.h"
+#include "control/verbs.h"
+#include "record/reader.h"
+#include "record/verify.h"
+
+namespace weir::control {
+namespace {
+
+namespace po = boost::program_options;
+using nlohmann::json;
+using nlohmann::ordered_json;
+
+// --state FOLDER, else the configuration's.
+std::optional<std::string> folder_of(VerbCall& call) {
+  if (call.has("state")) return call.text("state");
+  const auto config = call.load_state();
+  if (!config) return std::nullopt;
+  return config->state;
+}
+
+// "2027-01-02T03:04:05.678Z" to the second: what a table has room for.
+std::string short_time(const std::string& text) {
+  const std::size_t dot = text.find('.');
+  return dot == std::string::npos ? text : text.substr(0, dot) + "Z";
+}
+std::string text_at(const json& object, const char* key) {
+  const auto found = object.find(key);
+  if (found == object.end() || found->is_null()) return "";
+  return found->is_string() ? found->get<std::string>() : found->dump();
+}
+uint64_t number_at(const json& object, const char* key) {
+  const auto found = object.find(key);
+  return found != object.end() && found->is_number_unsigned() ? found->get<uint64_t>() : 0;
+}
+
+// A JSON array, one element a line, written as the elements come.
+class ArrayWriter {
+ public:
+  explicit ArrayWriter(std::ostream& out) : out_(out) { out_ << "["; }
+  void add(const std::string& element) {
+    out_ << (is_first_ ? "\n" : ",\n") << element;
+    is_first_ = false;
+  }
+  void end() { out_ << (is_first_ ? "]\n" : "\n]\n"); }
+
+ private:
+  std::ostream& out_;
+  bool is_first_ = true;
+};
+
+// A time, or how long ago: "2027-01-02T00:00:00Z", "8h".
+Result<std::chrono::sys_seconds> parse_moment(const std::string& text) {
+  if (const auto time = parse_time(text)) return *time;
+  const auto ago = parse_duration(text);
+  if (!ago) return fail(Error::Kind::kInvalid, "\"" + text + "\" is neither a time like 2027-01-02T00:00:00Z nor how long ago, like 8h");
+  return std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now() - *ago);
+}
+
+Result<record::SessionFilter> filter_of(const VerbCall& call) {
+  record::SessionFilter filter;
+  filter.target = call.text("target");
+  filter.subject = call.text("subject");
+  filter.only_blocked = call.has("blocked");
+  if (call.has("live")) filter.is_live = true;
+  if (call.has("limit")) filter.count_max = call.options["limit"].as<uint64_t>();
+  for (const char* key : {"since", "until"}) {
+    if (!call.has(key)) continue;
+    const auto moment = parse_moment(call.text(key));
+    if (!moment) return fail(Error::Kind::kInvalid, std::string("--") + key + " " + moment.error().message);
+    (key[0] == 's' ? filter.since : filter.until) = *moment;
+  }
+  return filter;
+}
+
+int run_sessions(VerbCall& call) {
+  const auto filter = filter_of(call);
+  if (!filter) return call.fail(filter.error());
+  const auto folder = folder_of(call);
+  if (!folder) return kExitUsage;
+  if (call.json) {
+    ArrayWriter array(call.terminal.out);
+    const auto listed = record::list_sessions(record::RecordPlace::of(*folder), *filter, [&](const std::string& line) {
+      array.add(line);
+      return static_cast<bool>(call.terminal.out);
+    });
+    array.end();
+    return listed ? kExitDone : call.fail(listed.error());
+  }
+  TextTable table({{"SESSION", TextTable::Align::kRight}, {"OPENED"}, {"CLOSED"}, {"SUBJECT"}, {"TARGET"}, {"COMMANDS", TextTable::Align::kRight}, {"BLOCKED", TextTable::Align::kRight},
+                   {"MASKED", TextTable::Align::kRight}, {"REASON"}});
+  const auto listed = record::list_sessions(record::RecordPlace::of(*folder), *filter, [&](const std::string& line) {
+    const json session = json::parse(line, nullptr, false);
+    if (!session.is_object()) return true;
+    const std::string closed = text_at(session, "closed");
+    const uint64_t blocked = number_at(session, "blocked");
+    table.add({text_at(session, "id"), short_time(text_at(session, "opened")), closed.empty() ? TextTable::Cell("live", Colour::kGreen) : TextTable::Cell(short_time(closed)),
+               text_at(session, "subject"), text_at(session, "target"), number_at(session, "commands"), {std::to_string(blocked), blocked != 0 ? Colour::kRed : Colour::kNone},
+               number_at(session, "masked"), text_at(session, "reason")});
+    return true;
+  });
+  if (!listed) return call.fail(listed.error());
+  table.print(call.terminal.out, call.colour);
+  return kExitDone;
+}
+
+Colour colour_of(const std::string& verdict) {
+  if (verdict == "block" || verdict == "terminate") return Colour::kRed;
+  return verdict == "mask" || verdict == "hold" ? Colour::kYellow : Colour::kNone;
+}
+
+// One event for a person: time, kind, verdict; its text below, indented.
+void print_event(VerbCall& call, const json& event) {
+  std::ostream& out = call.terminal.out;
+  const std::string at = text_at(event, "at"), verdict = text_at(event, "verdict"), rule = text_at(event, "rule"), outcome = text_at(event, "outcome");
+  const std::size_t t = at.find('T');
+  std::string line = (t == std::string::npos ? at : at.substr(t + 1, 12)) + "  " + text_at(event, "kind");
+  if (const std::string verb = text_at(event, "verb"); !verb.empty()) line += " " + verb;
+  out << paint(escape_bytes(line), Colour::kDim, call.colour);
+  if (!verdict.empty()) out << "  " << paint(escape_bytes(verdict), colour_of(verdict), call.colour);
+  if (!rule.empty()) out << " by " << escape_bytes(rule);
+  if (!outcome.empty()) out << ", " << escape_bytes(outcome);
+  if (const std::string reason = text_at(event, "reason"); !reason.empty()) out << ": " << escape_bytes(reason);
+  out << "\n";
+  if (const std::string text = text_at(event, "text"); !text.empty()) out << "    " << escape_bytes(text) << "\n";
+  for (const char* key : {"parameters", "rows", "head"}) {
+    const auto found = event.find(key);
+    if (found == event.end() || found->is_null()) continue;
+    if (found->is_array() && !found->empty() && found->front().is_array()) {
+      for (const json& row : *found) out << "    | " << escape_bytes(row.dump()) << "\n";
+    } else {
+      out << "    " << key << " " << escape_bytes(found->dump()) << "\n";
+    }
+  }
+}
+
+int run_replay(VerbCall& call) {
+  const auto session = call.words().size() == 1 ? parse_number(call.words()[0]) : Result<uint64_t>(fail(Error::Kind::kInvalid, ""));
+  if (!session) return call.fail(kExitUsage, "name one session by its number; `weir sessions` lists them");
+  const auto folder = folder_of(call);
+  if (!folder) return kExitUsage;
+  std::optional<ArrayWriter> array;
+  const auto replayed = record::replay(record::RecordPlace::of(*folder), *session, [&](const std::string& line) {
+    if (call.json) {
+      if (!array) array.emplace(call.terminal.out);
+      array->add(line);
+    } else if (const json event = json::parse(line, nullptr, false); event.is_object()) {
+      print_event(call, event);
+    }
+    return static_cast<bool>(call.terminal.out);
+  });
+  if (call.json && array) array->end();
+  return replayed ? kExitDone : call.fail(replayed.error());
+}
+
+std::string_view name_of(record::Finding::Severity severity) {
+  switch (severity) {
+    case record::Finding::Severity::kBroken: return "broken";
+    case record::Finding::Severity::kAttention: return "attention";
+    case record::Finding::Severity::kNote: return "note";
+  }
+  return "broken";
+}
+
+Colour colour_of(record::Finding::Severity severity) {
+  return severity == record::Finding::Severity::kBroken ? Colour::kRed : severity == record::Finding::Severity::kAttention ? Colour::kYellow : Colour::kDim;
+}
+
+// --key FILE..., else what the configuration's signing key has beside it.
+Result<std::vector<record::VerifyingKey>> keys_of(VerbCall& call) {
+  std::vector<std::string> paths = call.texts("key");
+  if (paths.empty()) {
+    const auto config = call.load_state();
+    if (!config) return fail(Error::Kind::kInvalid, "no public key: give it with --key FILE");
+    const std::string& signing = config->record.signing_key_file;
+    std::string stem = signing;
+    if (const std::size_t dot = stem.rfind('.'); dot != std::string::npos) stem.resize(dot);
+    for (const std::string& path : {signing + ".pub", stem + ".pub"}) {
+      if (paths.empty() && std::filesystem::exists(path)) paths.push_back(path);
+    }
+    if (paths.empty()) return fail(Error::Kind::kInvalid, "there is no public key beside " + signing + ": give it with --key FILE");
+  }
+  std::vector<record::VerifyingKey> keys;
+  for (const std::string& path : paths) {
+    auto key = record::VerifyingKey::read(path);
+    if (!key) return fail(Error::Kind::kInvalid, key.error().message);
+    keys.push_back(std::move(*key));
+  }
+  return keys;
+}
+
+void print_report(VerbCall& call, const record::VerifyReport& report) {
+  std::ostream& out = call.terminal.out;
+  if (call.json) {
+    ordered_json findings = ordered_json::array();
+    for (const record::Finding& finding : report.findings) {
+      findings.push_back({{"severity", name_of(finding.severity)}, {"code", finding.code}, {"where", finding.where}, {"message", finding.message}});
+    }
+    call.print_json({{"verified", report.exit_code() != kExitFinding},
+                     {"archives", report.archives},
+                     {"sessions", report.sessions},
+                     {"events", report.events},
+                     {"bytes", report.bytes},
+                     {"live_sessions", report.live_sessions},
+                     {"first_seal", report.first_seal},
+                     {"last_seal", report.last_seal},
+                     {"has_head", report.has_head},
+                     {"has_known_head", report.has_known_head},
+                     {"findings", std::move(findings)}});
+    return;
+  }
+  TextTable table({{""}, {""}, {""}, {""}});
+  for (const record::Finding& finding : report.findings) {
+    table.add({{std::string(name_of(finding.severity)), colour_of(finding.severity)}, finding.code, finding.where, finding.message});
+  }
+  table.print(out, call.colour);
+  const bool is_broken = report.exit_code() == kExitFinding;
+  out << paint(is_broken ? "BROKEN" : "verified", is_broken ? Colour::kRed : Colour::kGreen, call.colour) << ": " << counted(report.archives, "archive") << ", " << counted(report.sessions, "session")
+      << ", " << counted(report.events, "event") << ", " << human_size(report.bytes) << ", seals " << report.first_seal << " to " << report.last_seal;
+  if (report.live_sessions != 0) out << "; " << counted(report.live_sessions, "live session") << " not sealed yet";
+  out << "\n";
+  if (is_broken) return;
+  out << (report.has_known_head ? "Goes on from the head that you kept.\n"
+                                : "A whole folder put back as it was earlier, or rewritten with the signing key, would look the same: keep log/seals.head elsewhere and give it with --head.\n");
+}
+
+int run_verify(VerbCall& call) {
+  record::VerifyOptions options;
+  if (call.words().size() > 1) return call.fail(kExitUsage, "at most one folder");
+  const auto folder = call.words().empty() ? folder_of(call) : std::optional(call.words()[0]);
+  if (!folder) return kExitUsage;
+  options.place = record::RecordPlace::of(*folder);
+  auto keys = keys_of(call);
+  if (!keys) return call.fail(keys.error());
+  options.keys = std::move(*keys);
+  if (call.has("threads")) options.threads = call.options["threads"].as<uint32_t>();
+  if (call.has("head")) {
+    DiskFiles files;
+    auto head = files.read(call.text("head"), 64u << 10);
+    if (!head) return call.fail(kExitUsage, call.text("head") + " " + head.error().message);
+    options.known_head = std::move(*head);
+  }
+  const bool shows_progress = call.terminal.err_is_terminal && !call.json;
+  if (shows_progress) {
+    options.progress = [&](uint64_t done, uint64_t total) { call.terminal.err << "\r" << done << " of " << counted(total, "archive") << "\x1b[K" << std::flush; };
+  }
+  const auto report = record::verify(options);
+  if (shows_progress) call.terminal.err << "\r\x1b[K" << std::flush;
+  if (!report) return call.fail(kExitUsage, report.error().message);
+  print_report(call, *report);
+  return report->exit_code();
+}
+
+void add_state(po::options_description& options) {
+  options.add_options()("state", po::value<std::string>()->value_name("FOLDER"), "a state folder or a copy of one; else the configuration's");
+}
+
+}  // namespace
+
+Verb sessions_verb() {
+  return {.name = "sessions",
+          .group = "The record",
+          .summary = "list sessions, live and sealed",
+          .synopsis = "[--live] [--blocked] [--target NAME] [--subject NAME] [--since TIME] [--until TIME] [--limit N] [--state FOLDER]",
+          .description = "Newest first, read from the record itself: works without an engine, and on a copy.\n"
+                         "JSON: [{id, target, subject, opened, closed, reason, commands, blocked, masked, bytes: {to_target: {kernel, handshake, parsed, opaque, refused, injected}, to_client: {...}}}]; "
+                         "closed is null while a session is live.",
+          .exits = "0 done\n2 the command line is wrong, or the configuration does not say where the state is\n5 the record cannot be read",
+          .example = "weir sessions --since 8h --blocked\nweir sessions --json | jq '.[] | select(.masked > 0) | .id'",
+          .add_options = [](po::options_description& options) {
+            options.add_options()("live", "only sessions that are open now")
+                ("blocked", "only sessions with at least one blocked command")
+                ("target", po::value<std::string>()->value_name("NAME"), "only this target")
+                ("subject", po::value<std::string>()->value_name("NAME"), "only this subject")
+                ("since", po::value<std::string>()->value_name("TIME"), "opened at or after; a time, or how long ago, such as 8h")
+                ("until", po::value<std::string>()->value_name("TIME"), "opened before")
+                ("limit", po::value<uint64_t>()->value_name("N"), "at most so many");
+            add_state(options);
+          },
+          .run = run_sessions};
+}
+
+Verb replay_verb() {
+  return {.name = "replay",
+          .group = "The record",
+          .summary = "show what happened in a session",
+          .synopsis = "SESSION [--state FOLDER]",
+          .description = "Every event in order: login, commands with parameters, verdicts and what became of them, masked rows, alerts, the end. What was masked for the client is masked here too.\n"
+                         "JSON: [{seq, at, kind, verb, text, verdict, rule, outcome, ...}]",
+          .exits = "0 done\n1 there is no such session, or its archive is damaged\n2 the command line is wrong\n5 the record cannot be read",
+          .example = "weir replay 4711\nweir replay 4711 --json | jq -r '.[] | select(.kind == \"command\") | .text'",
+          .add_options = add_state,
+          .run = run_replay};
+}
+
+Verb verify_verb() {
+  return {.name = "verify",
+          .group = "The record",
+          .summary = "check the record with its files and a public key alone",
+          .synopsis = "[FOLDER] [--key FILE] [--head FILE] [--threads N]",
+          .description = "Finds a change, swap, cut, removal or addition inside what the seals cover. Needs no engine, no configuration (with FOLDER and --key) and no secret.\n"
+                         "--head takes a head that you kept earlier (log/seals.head): the record must go on from it, so that a folder put back as it was earlier is found too.",
+          .exits = "0 verified\n1 broken\n2 could not be checked: no such folder, no key\n3 verified, with findings that need an explanation",
+          .example = "weir verify\nweir verify /mnt/copy/weir --key log.pub --head seals.head.monday",
+          .add_options = [](po::options_description& options) {
+            options.add_options()("key", po::value<std::vector<std::string>>()->value_name("FILE"), "public key of the seals, PEM; may be given several times; else the one beside record.signing.key_file")
+                ("head", po::value<std::string>()->value_name("FILE"), "a head that you kept")
+                ("threads", po::value<uint32_t>()->value_name("N"), "default: as many as there are processors");
+            add_state(options);
+          },
+          .run = run_verify};
+}
+
+}  // namespace weir::control
