@@ -21,13 +21,23 @@ CoreLoop::CoreLoop(Parts parts)
       scratch_(kScratchSize),
       blocks_(kBlocks),
       cancels_(parts.io, parts.counters, static_cast<uint8_t>(Owner::kCancel)),
-      services_{parts.io,       parts.journal,           std::move(parts.facts), parts.steering, parts.counters, blocks_, scratch_,
-                parts.directory, parts.admission, std::move(parts.runtime), parts.core,             std::move(parts.identity_of), {}, nullptr} {
+      services_{parts.io,        parts.journal,   {},  parts.steering, parts.counters, blocks_, scratch_,
+                parts.directory, parts.admission, std::move(parts.runtime), parts.core, std::move(parts.identity_of), {}, nullptr} {
   services_.deliver_cancel = [this](const Endpoint& target, Bytes request) {
     cancels_.deliver(target, services_.steering.upstream_mark(), request);
   };
   services_.scan_scratch = services_.runtime->policy->make_scratch();
+  add_facts();
   arm_tick();
+}
+
+void CoreLoop::add_facts() {
+  for (const TargetRuntime& target : services_.runtime->targets) {
+    if (target.facts_index >= facts_.size()) facts_.resize(target.facts_index + 1);
+    if (!facts_[target.facts_index]) facts_[target.facts_index] = target.make_facts([this] { io_.post(encode(Request::kWakeFacts)); });
+  }
+  services_.facts.clear();
+  for (const auto& source : facts_) services_.facts.push_back(source.get());
 }
 
 CoreLoop::~CoreLoop() { WEIR_CHECK(live_ == 0); }
@@ -152,7 +162,8 @@ void CoreLoop::on_journal() {
 }
 
 void CoreLoop::wake_facts() {
-  for (FactsSource* facts : services_.facts) {
+  for (const auto& facts : facts_) {
+    if (!facts) continue;
     for (const uint64_t id : facts->collect()) {
       const auto found = slot_of_.find(id);
       if (found == slot_of_.end()) continue;
@@ -171,6 +182,7 @@ void CoreLoop::on_posted(uint64_t value) {
       const std::lock_guard lock(handover_mutex_);
       if (handover_) {
         services_.runtime = std::move(handover_);
+        add_facts();
         services_.scan_scratch = services_.runtime->policy->make_scratch();
       }
       handover_ = nullptr;

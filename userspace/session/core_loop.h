@@ -27,7 +27,6 @@ class CoreLoop {
   struct Parts {
     Io& io;
     record::JournalWriter& journal;
-    std::vector<FactsSource*> facts;
     Steering& steering;
     CoreCounters& counters;
     Directory& directory;
@@ -67,6 +66,7 @@ class CoreLoop {
   void on_tick();
   void after(uint32_t slot);
   void wake_facts();
+  void add_facts();
   void arm_tick();
   template <class Visit>
   void each_session(Visit visit);
@@ -77,6 +77,7 @@ class CoreLoop {
   forward::BlockPool blocks_;
   CancelSender cancels_;
   Services services_;
+  std::vector<std::unique_ptr<FactsSource>> facts_;   // By TargetRuntime::facts_index; old ones stay for old sessions.
   std::vector<int> listeners_;
   std::vector<Slot> slots_;
   std::vector<uint32_t> free_, waiting_, starved_, woken_;

@@ -21,11 +21,14 @@ struct TargetRuntime {
   const ProtocolModule* module = nullptr;
   TargetFacts facts;                               // Logins' secrets are in here; wiped with it.
   std::function<TransportPtr()> client_leg;        // A new TLS server leg; empty: the target offers none to clients.
-  std::function<TransportPtr(std::string_view address)> target_leg;  // A new TLS client leg; empty: plain.
+  std::function<TransportPtr(const Address& dialled)> target_leg;  // A new TLS client leg; empty: plain.
   std::string capability;                          // "full", ... with its reason; sealed into every archive.
   CatalogueLookup catalogue;
   std::function<void()> catalogue_stale;           // DDL was seen.
-  uint32_t facts_index = 0;                        // Which of a core's facts sources reads this target's statements.
+  // Which of a core's facts sources reads this target's statements: one number for a target and its catalogue, kept over
+  // reloads, never given to another.
+  uint32_t facts_index = 0;
+  std::function<std::unique_ptr<FactsSource>(std::function<void()> wake)> make_facts;
 
   TargetRuntime() = default;
   TargetRuntime(TargetRuntime&&) = default;

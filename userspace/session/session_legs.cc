@@ -112,7 +112,7 @@ void Session::start_tls(Side side) {
     return;
   }
   l.wants_tls = false;
-  l.tls = side == Side::kClient ? target_->client_leg() : target_->target_leg(flow_.target.address.text());
+  l.tls = side == Side::kClient ? target_->client_leg() : target_->target_leg(flow_.target.address);
   s.is_upgrading = false;
   if (!l.tls) return close(EndReason::kSystemFailed, true);
   Sink sink(*this, side);

@@ -1,0 +1,310 @@
+#include "session/engine.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "control/privileges.h"
+#include "kernel/socket_address.h"
+#include "kernel/upstream_socket.h"
+#include "record/keys.h"
+#include "session/engine_state.h"
+
+namespace weir::session {
+namespace {
+
+constexpr std::chrono::milliseconds kDialTimeout{3'000};
+
+// A connected socket to a target that the egress guard lets out, for the catalogue's own login.  Blocking.
+Result<int> dial_blocking(const Endpoint& target, uint32_t mark) {
+  DialPlan plan;
+  plan.target = target;
+  plan.is_transparent = false;
+  plan.mark = mark;
+  auto socket = kernel::prepare_upstream_socket(plan);
+  if (!socket) return tl::unexpected<Error>(socket.error());
+  const timeval limit{kDialTimeout.count() / 1000, 0};
+  setsockopt(socket->fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);  // Bounds connect() as well.
+  sockaddr_storage address{};
+  const socklen_t size = kernel::to_sockaddr(target, address);
+  if (connect(socket->fd, reinterpret_cast<const sockaddr*>(&address), size) != 0) {
+    const int error = errno;
+    close(socket->fd);
+    return fail(Error::Kind::kUnavailable, "cannot reach " + target.text() + ": " + std::strerror(error), error);
+  }
+  const timeval none{0, 0};
+  setsockopt(socket->fd, SOL_SOCKET, SO_SNDTIMEO, &none, sizeof none);
+  return socket->fd;
+}
+
+// Reads the signing key, or makes one the first time.
+Result<record::SigningKey> signing_key(const std::string& path, spdlog::logger& log) {
+  if (access(path.c_str(), F_OK) == 0) return record::SigningKey::read(path);
+  auto made = record::SigningKey::generate(path);
+  if (made) log.info("made a new signing key {} (give {}.pub to your auditors)", path, path);
+  return made;
+}
+
+}  // namespace
+
+std::chrono::sys_seconds wall_seconds() { return std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now()); }
+
+uint32_t core_count(const Config& config) {
+  if (!config.engine.cores.empty()) return static_cast<uint32_t>(config.engine.cores.size());
+  return std::max(1u, std::thread::hardware_concurrency());
+}
+
+Engine::~Engine() { drain(); }
+
+Result<void> Engine::open_kernel() {
+  const Config& wanted = options_.config;
+  auto steering = steer::KernelSteering::open(wanted);
+  if (!steering) return tl::unexpected<Error>(steering.error());
+  steering_ = std::move(*steering);
+  auto kernel_bindings = steer::KernelBindings::open(wanted);
+  if (!kernel_bindings) return tl::unexpected<Error>(kernel_bindings.error());
+  kernel_bindings_.emplace(std::move(*kernel_bindings));
+  auto listeners = accept::open_listeners(core_count(wanted), steering_->client_leg_mark());
+  if (!listeners) return tl::unexpected<Error>(listeners.error());
+  listeners_ = std::move(*listeners);
+  auto watch = steer::SteerWatch::open(wanted, [this](const steer::Loss& loss) {
+    if (logging_) logging_->log().error("{} was lost{}{}", loss.piece, loss.is_restored ? " and put back" : " and cannot be put back: ", loss.is_restored ? "" : loss.detail);
+  });
+  if (!watch) return tl::unexpected<Error>(watch.error());
+  watch_ = std::move(*watch);
+  auto notices = steer::DropNotices::open(wanted, [this](const steer::DropNotice& notice) {
+    if (logging_) logging_->log().warn("dropped {} -> {}: {}", notice.source.text(), notice.destination.text(), notice.reason);
+  });
+  if (!notices) return tl::unexpected<Error>(notices.error());
+  notices_ = std::move(*notices);
+  return {};
+}
+
+Result<void> Engine::drop_privileges() {
+  const Config& wanted = options_.config;
+  if (auto prepared = control::prepare_state_folder(wanted.state, wanted.engine.user); !prepared) return prepared;
+  return control::drop_privileges({.user = wanted.engine.user});
+}
+
+Result<void> Engine::open_record() {
+  const Config& wanted = options_.config;
+  logging_ = std::make_unique<control::Logging>(wanted.log);
+  metrics_ = std::make_unique<MetricsRegistry>(core_count(wanted));
+  auto lock = record::StateLock::take(wanted.state);
+  if (!lock) return tl::unexpected<Error>(lock.error());
+  lock_.emplace(std::move(*lock));
+  auto key = signing_key(wanted.record.signing_key_file, logging_->log());
+  if (!key) return tl::unexpected<Error>(key.error());
+  record::RecoveryOptions recovery;
+  recovery.state = wanted.state;
+  recovery.gateway = wanted.name;
+  recovery.public_key_file = wanted.record.signing_key_file + ".pub";
+  recovery.now = std::chrono::system_clock::now();
+  auto recovered = record::recover(recovery);
+  if (!recovered) return tl::unexpected<Error>(recovered.error());
+  recovered_ = std::move(*recovered);
+  for (const std::string& note : recovered_.notes) logging_->log().info("recovery: {}", note);
+  for (const std::string& damage : recovered_.damage) logging_->log().error("recovery: {}", damage);
+  record::SegmentStoreOptions store;
+  store.folder = wanted.state + "/journal";
+  store.core_count = core_count(wanted);
+  store.segment_size = wanted.record.segment_size;
+  store.reserve = wanted.record.reserve;
+  auto segments = record::SegmentStore::start(store);
+  if (!segments) return tl::unexpected<Error>(segments.error());
+  segments_ = std::move(*segments);
+  std::vector<record::SealerCore> sealed;
+  for (uint32_t core = 0; core < core_count(wanted); ++core) {
+    auto pending = record::PendingFile::create(record::pending_path(store.folder, core), {});
+    if (!pending) return tl::unexpected<Error>(pending.error());
+    pending_.push_back(std::move(*pending));
+    sealed.push_back({core, pending_.back().memory()});
+  }
+  record::SealerOptions sealer;
+  sealer.state = wanted.state;
+  sealer.gateway = wanted.name;
+  sealer.after_close = wanted.record.seal_after_close;
+  sealer.every = wanted.record.seal_every;
+  sealer.chunk_size = wanted.record.chunk_size;
+  auto opened = record::Sealer::open(sealer, std::move(*key), files_, sealed, [this](uint64_t id) { segments_->recycle(id); });
+  if (!opened) return tl::unexpected<Error>(opened.error());
+  sealer_ = std::make_unique<record::SealerThread>(std::move(*opened), std::chrono::milliseconds(200),
+                                                   [this](const Error& error) { logging_->log().error("sealing: {}", error.message); });
+  return {};
+}
+
+Result<RuntimePtr> Engine::build(const Config& wanted) {
+  auto tokens = identify::TokenVerifier::make(wanted.identity.issuers);
+  if (!tokens) return tl::unexpected<Error>(tokens.error());
+  auto runtime = builder_->build(wanted, wall_seconds());
+  if (!runtime) return runtime;
+  tokens_ = std::move(*tokens);
+  return runtime;
+}
+
+Result<void> Engine::open_policy() {
+  const Config& wanted = options_.config;
+  auto table = identify::BindingTable::open(wanted.state + "/bindings.json",
+                                            {wanted.identity.binding_ttl_max, wanted.identity.one_identity_per_address, wanted.steer.bindings_max}, wall_seconds());
+  if (!table) return tl::unexpected<Error>(table.error());
+  bindings_ = std::move(*table);
+  if (auto set = bindings_->set_static(wanted.identity.static_bindings, wall_seconds()); !set) return tl::unexpected<Error>(set.error());
+  parsers_ = std::make_unique<postgres::SqlParserPool>(wanted.engine.limits);
+  builder_ = std::make_unique<RuntimeBuilder>(*parsers_, [mark = steering_->upstream_mark()](const Endpoint& target) { return dial_blocking(target, mark); },
+                                              [this](std::string_view text) { logging_->log().warn("{}", text); });
+  auto runtime = build(wanted);
+  if (!runtime) return tl::unexpected<Error>(runtime.error());
+  runtime_ = *runtime;
+  return sync_kernel_bindings();
+}
+
+Result<void> Engine::sync_kernel_bindings() {
+  std::vector<steer::KernelBinding> all;
+  for (const identify::Binding& binding : bindings_->list(wall_seconds())) {
+    steer::KernelBinding entry;
+    entry.id = binding.identity->binding_id;
+    entry.where = binding.where;
+    entry.until = binding.identity->expires;
+    all.push_back(entry);
+  }
+  auto gone = kernel_bindings_->replace(all);
+  if (!gone) return tl::unexpected<Error>(gone.error());
+  for (const uint64_t id : *gone) steering_->cut_binding(id);
+  return {};
+}
+
+Result<void> Engine::start_cores() {
+  const Config& wanted = options_.config;
+  directory_ = std::make_unique<Directory>(recovered_.next_session);
+  admission_ = std::make_unique<accept::Admission>(wanted.engine.limits);
+  std::vector<steer::CoreListeners> table;
+  for (uint32_t index = 0; index < core_count(wanted); ++index) {
+    const accept::CoreListenerSockets& sockets = listeners_[index];
+    const record::CoreNumbers numbers = recovered_.numbers(index);
+    EngineCore::Parts parts;
+    parts.index = index;
+    parts.cpu = wanted.engine.cores.empty() ? -1 : static_cast<int>(wanted.engine.cores[index]);
+    parts.runtime = runtime_;
+    parts.journal.gateway = wanted.name;
+    parts.journal.core = index;
+    parts.journal.first_group = numbers.next_group;
+    parts.journal.first_segment = numbers.next_segment;
+    parts.journal.commit_every = wanted.record.commit_every;
+    parts.journal.write_token = owner_token(Owner::kJournal, OpKind::kWrite);
+    parts.journal.timer_token = owner_token(Owner::kJournal, OpKind::kTimer);
+    parts.supply = &segments_->supply(index);
+    parts.pending = pending_[index].memory();
+    parts.steering = steering_.get();
+    parts.counters = &metrics_->core(index);
+    parts.directory = directory_.get();
+    parts.admission = admission_.get();
+    for (const int fd : {sockets.v4.get(), sockets.v6.get()}) {
+      if (fd >= 0) parts.listeners.push_back(fd);
+    }
+    parts.identity_of = [this](const Address& address, std::chrono::sys_seconds now) { return bindings_->find(address, now); };
+    auto core = EngineCore::start(std::move(parts));
+    if (!core) return tl::unexpected<Error>(core.error());
+    cores_.push_back(std::move(*core));
+    table.push_back({sockets.v4.get(), sockets.v6.get()});
+  }
+  for (const auto& core : cores_) core->listen();
+  return steering_->set_listeners(table);
+}
+
+Result<void> Engine::start_control() {
+  control::ControlServer::Options server;
+  server.socket = options_.config.control.socket.empty() ? options_.config.state + "/control.sock" : options_.config.control.socket;
+  if (!options_.config.control.metrics.empty()) {
+    const std::string& text = options_.config.control.metrics;
+    const std::size_t colon = text.rfind(':');
+    auto address = Address::parse(text.substr(0, colon).starts_with('[') ? text.substr(1, colon - 2) : text.substr(0, colon));
+    if (!address) return tl::unexpected<Error>(address.error());
+    server.metrics = Endpoint{*address, static_cast<uint16_t>(std::stoi(text.substr(colon + 1)))};
+  }
+  auto opened = control::ControlServer::open(server, *this);
+  if (!opened) return tl::unexpected<Error>(opened.error());
+  server_ = std::move(*opened);
+  server_->watch(watch_->fd(), [this] { watch_->handle(); });
+  server_->watch(notices_->fd(), [this] { notices_->handle(); });
+  server_->every(std::chrono::seconds(1), [this] { on_tick(); });
+  server_->every(std::chrono::minutes(1), [this] { steering_->sweep(); });
+  server_->start();
+  return {};
+}
+
+// Bindings that have ended take their sessions with them; TLS material is renewed before it expires.
+void Engine::on_tick() {
+  watch_->handle();
+  auto ended = bindings_->expire(wall_seconds());
+  if (ended) {
+    end_bindings(*ended);
+  } else {
+    logging_->log().error("bindings: {}", ended.error().message);
+  }
+  if (wall_seconds() >= builder_->refresh_at()) {
+    auto runtime = build(config());
+    if (runtime) {
+      hand_over(*runtime);
+    } else {
+      logging_->log().error("renewing certificates: {}", runtime.error().message);
+    }
+  }
+}
+
+void Engine::hand_over(RuntimePtr runtime) {
+  runtime_ = std::move(runtime);
+  for (const auto& core : cores_) core->hand_over(runtime_);
+}
+
+void Engine::serve_until_signal() {
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, SIGTERM);
+  sigaddset(&set, SIGINT);
+  int signal = 0;
+  sigwait(&set, &signal);
+  logging_->log().info("draining: {}", signal == SIGTERM ? "SIGTERM" : "SIGINT");
+}
+
+void Engine::drain() {
+  if (steering_) steering_->clear_listeners();
+  if (admission_) admission_->close();
+  if (server_) server_->stop();
+  for (const auto& core : cores_) {
+    core->post(Request::kDrain);
+    core->listen();
+  }
+  for (const auto& core : cores_) core->join();
+  cores_.clear();
+  if (sealer_) {
+    if (auto finished = sealer_->finish(); !finished) logging_->log().error("sealing: {}", finished.error().message);
+    sealer_.reset();
+  }
+}
+
+Result<void> run_engine(EngineOptions options) {
+  if (auto hard = control::harden_process(); !hard) return hard;
+  // Blocked before the first thread, so that all inherit it and serve_until_signal() alone takes them.
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, SIGTERM);
+  sigaddset(&set, SIGINT);
+  pthread_sigmask(SIG_BLOCK, &set, nullptr);
+  signal(SIGPIPE, SIG_IGN);
+  signal(SIGHUP, SIG_IGN);
+  Engine engine(std::move(options));
+  for (auto step : {&Engine::open_kernel, &Engine::drop_privileges, &Engine::open_record, &Engine::open_policy, &Engine::start_cores, &Engine::start_control}) {
+    if (auto done = (engine.*step)(); !done) return done;
+  }
+  engine.serve_until_signal();
+  engine.drain();
+  return {};
+}
+
+}  // namespace weir::session

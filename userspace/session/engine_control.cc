@@ -1,0 +1,229 @@
+// What the control socket may ask of the engine.  All of it on the control thread, one request at a time.
+#include <unistd.h>
+
+#include "control/config_loader.h"
+#include "control/metrics_text.h"
+#include "session/engine_state.h"
+
+namespace weir::session {
+namespace {
+
+using nlohmann::json;
+
+std::string text_of(std::chrono::sys_seconds at) {
+  if (at == std::chrono::sys_seconds{}) return "";
+  const std::time_t seconds = std::chrono::system_clock::to_time_t(at);
+  std::tm parts{};
+  gmtime_r(&seconds, &parts);
+  char buffer[32];
+  std::strftime(buffer, sizeof buffer, "%Y-%m-%dT%H:%M:%SZ", &parts);
+  return buffer;
+}
+
+json describe(const identify::Binding& binding) {
+  const Identity& identity = *binding.identity;
+  return {{"id", identity.binding_id},       {"subject", identity.subject}, {"address", binding.where.text()},
+          {"static", binding.is_static},     {"assurance", weir::name_of(identity.assurance)}, {"issuer", identity.issuer},
+          {"until", text_of(identity.expires)}, {"reason", identity.reason}, {"groups", identity.groups},
+          {"refused", binding.refused_attempts}};
+}
+
+std::string argument(const json& arguments, const char* name) {
+  const auto found = arguments.find(name);
+  return found != arguments.end() && found->is_string() ? found->get<std::string>() : std::string();
+}
+uint64_t number(const json& arguments, const char* name) {
+  const auto found = arguments.find(name);
+  return found != arguments.end() && found->is_number_unsigned() ? found->get<uint64_t>() : 0;
+}
+
+std::string who(const control::ControlPeer& peer) {
+  std::string text = "uid " + std::to_string(peer.uid);
+  if (peer.login_uid != control::ControlPeer::kNoLogin) text += ", login uid " + std::to_string(peer.login_uid);
+  return text;
+}
+
+}  // namespace
+
+Result<json> Engine::handle(std::string_view verb, const json& arguments, const control::ControlPeer& peer) {
+  if (verb == "status") return status();
+  if (verb == "reload") return reload(arguments, peer);
+  if (verb == "bind") return bind(arguments);
+  if (verb == "revoke") return revoke(arguments, peer);
+  if (verb == "cut") return cut(arguments, peer);
+  if (verb == "bindings") return bindings();
+  if (verb == "sessions") return sessions();
+  if (verb == "profile") return profile();
+  return fail(Error::Kind::kInvalid, "unknown request \"" + std::string(verb.substr(0, 40)) + "\"");
+}
+
+json Engine::status() const {
+  const record::SealerCounts seals = sealer_->counts();
+  const record::SegmentStore::Counts segments = segments_->counts();
+  json targets = json::array();
+  for (const TargetRuntime& target : runtime_->targets) {
+    json entry = {{"name", target.config.name}, {"protocol", target.config.protocol}, {"capability", target.capability}, {"mode", target.config.observe ? "observe" : "enforce"}};
+    if (const auto reader = builder_->catalogue(target.config.name)) {
+      const auto counts = reader->stats();
+      entry["catalogue"] = {{"reads", counts.reads}, {"failures", counts.failures}, {"relations", counts.relations}, {"error", reader->last_error()}};
+    }
+    targets.push_back(std::move(entry));
+  }
+  return {
+      {"engine",
+       {{"pid", getpid()},
+        {"started", text_of(std::chrono::floor<std::chrono::seconds>(started_))},
+        {"config", {{"file", options_.config_file}, {"digest", config().digest}, {"generation", runtime_->generation}, {"on_disk", on_disk_}}},
+        {"policy", runtime_->policy->digest()},
+        {"cores", cores_.size()},
+        {"sessions", directory_->count()}}},
+      {"record",
+       {{"accepting", !segments.is_full},
+        {"segments_free", segments.free},
+        {"seals", seals.seals},
+        {"open_sessions", seals.open_sessions},
+        {"errors", seals.errors},
+        {"recovered", {{"interrupted", recovered_.interrupted}, {"unknown_commands", recovered_.unknown_commands}, {"torn_bytes", recovered_.torn_bytes}}}}},
+      {"targets", std::move(targets)},
+  };
+}
+
+Result<json> Engine::reload(const json& arguments, const control::ControlPeer& peer) {
+  const std::string reason = argument(arguments, "reason");
+  if (config().changes_require_reason && reason.empty()) {
+    return fail(Error::Kind::kInvalid, "a reason is required: weir reload --reason TEXT (a ticket number)");
+  }
+  control::ConfigOptions how;
+  how.overrides = options_.overrides;
+  control::LoadedConfig loaded = control::load_config(options_.config_file, how);
+  std::vector<control::ConfigProblem> problems = loaded.problems;
+  if (loaded.is_usable()) problems = control::restart_needed(config(), loaded.config);
+  CoreCounters& counters = metrics_->control();
+  const auto refuse = [&](std::string message) {
+    on_disk_ = "configuration on disk refused";
+    counters.add(Metric::kReloadsRefused);
+    counters.set(Metric::kConfigOnDiskRefused, 1);
+    logging_->log().error("reload refused: {}", message);
+    return fail(Error::Kind::kInvalid, std::move(message));
+  };
+  if (control::has_errors(problems)) {
+    std::string message;
+    for (const control::ConfigProblem& problem : problems) message += (message.empty() ? "" : "\n") + control::text_of(problem);
+    return refuse(message);
+  }
+  auto runtime = build(loaded.config);
+  if (!runtime) return refuse(runtime.error().message);
+  auto ended = bindings_->set_static(loaded.config.identity.static_bindings, wall_seconds());
+  if (!ended) return refuse(ended.error().message);
+  if (auto written = steer::write_targets(loaded.config); !written) return refuse(written.error().message);
+  if (auto synced = sync_kernel_bindings(); !synced) return refuse(synced.error().message);
+  end_bindings(*ended);
+  admission_->set_limits(loaded.config.engine.limits);
+  hand_over(*runtime);
+  on_disk_ = "in force";
+  counters.add(Metric::kReloads);
+  counters.set(Metric::kConfigOnDiskRefused, 0);
+  counters.set(Metric::kPolicyGeneration, runtime_->generation);
+  logging_->log().info("reload by {}: generation {}, reason: {}", who(peer), runtime_->generation, control::escape_bytes(reason));
+  return json{{"generation", runtime_->generation}, {"digest", config().digest}};
+}
+
+Result<json> Engine::bind(const json& arguments) {
+  auto address = Address::parse(argument(arguments, "address"));
+  if (!address) return tl::unexpected<Error>(address.error());
+  auto token = tokens_->verify(argument(arguments, "token"), wall_seconds());
+  if (!token) return tl::unexpected<Error>(token.error());
+  auto outcome = bindings_->bind(*token, *address, wall_seconds());
+  if (!outcome) return tl::unexpected<Error>(outcome.error());
+  logging_->log().info("bind {} to {}: {}", address->text(), control::escape_bytes(token->subject), outcome->text);
+  if (!outcome->is_bound()) return fail(Error::Kind::kDenied, outcome->text);
+  end_bindings(outcome->ended);
+  steer::KernelBinding entry;
+  entry.id = outcome->binding.identity->binding_id;
+  entry.where = outcome->binding.where;
+  entry.until = outcome->binding.identity->expires;
+  if (auto put = kernel_bindings_->put(entry); !put) return tl::unexpected<Error>(put.error());
+  json result = describe(outcome->binding);
+  result["text"] = outcome->text;
+  result["ended"] = json::array();
+  for (const identify::Binding& binding : outcome->ended) result["ended"].push_back(binding.identity->binding_id);
+  return result;
+}
+
+// In the kernel first, then the sessions, with the statement that runs at the target.
+uint32_t Engine::end_bindings(const std::vector<identify::Binding>& ended) {
+  uint32_t flows = 0;
+  for (const identify::Binding& binding : ended) {
+    const uint64_t id = binding.identity->binding_id;
+    if (auto removed = kernel_bindings_->remove(id); !removed) logging_->log().error("binding {}: {}", id, removed.error().message);
+    for (const auto& core : cores_) core->post(Request::kCutBinding, id);
+    flows += steering_->cut_binding(id);
+  }
+  return flows;
+}
+
+Result<json> Engine::revoke(const json& arguments, const control::ControlPeer& peer) {
+  const std::string which = argument(arguments, "which");
+  auto ended = bindings_->revoke(which, wall_seconds());
+  if (!ended) return tl::unexpected<Error>(ended.error());
+  if (ended->empty()) return fail(Error::Kind::kNotFound, "no binding has the id, address or subject \"" + which + "\"");
+  const uint32_t flows = end_bindings(*ended);
+  logging_->log().info("revoke {} by {}, reason: {}", control::escape_bytes(which), who(peer), control::escape_bytes(argument(arguments, "reason")));
+  json revoked = json::array();
+  for (const identify::Binding& binding : *ended) revoked.push_back(describe(binding));
+  return json{{"revoked", std::move(revoked)}, {"cut", flows}};
+}
+
+Result<json> Engine::cut(const json& arguments, const control::ControlPeer& peer) {
+  const uint64_t session = number(arguments, "session"), binding = number(arguments, "binding");
+  if (session == 0 && binding == 0) return fail(Error::Kind::kInvalid, "name a session or a binding");
+  uint32_t flows = 0;
+  if (session != 0) {
+    const auto live = directory_->find(session);
+    if (!live) return fail(Error::Kind::kNotFound, "session " + std::to_string(session) + " is not live");
+    cores_[live->core]->post(Request::kCutSession, session);
+    flows = steering_->cut_session(session);
+  } else {
+    for (const auto& core : cores_) core->post(Request::kCutBinding, binding);
+    flows = steering_->cut_binding(binding);
+  }
+  logging_->log().info("cut {} {} by {}, reason: {}", session != 0 ? "session" : "binding", session != 0 ? session : binding, who(peer),
+                       control::escape_bytes(argument(arguments, "reason")));
+  return json{{"cut", flows}};
+}
+
+json Engine::bindings() const {
+  json all = json::array();
+  for (const identify::Binding& binding : bindings_->list(wall_seconds())) all.push_back(describe(binding));
+  return all;
+}
+
+json Engine::sessions() const {
+  json all = json::array();
+  for (const LiveSession& session : directory_->list()) {
+    all.push_back({{"id", session.id}, {"target", session.target}, {"subject", session.identity ? session.identity->subject : ""}, {"client", session.client.text()},
+                   {"opened", text_of(std::chrono::sys_seconds(std::chrono::seconds(session.opened_ns / 1'000'000'000)))}});
+  }
+  return all;
+}
+
+json Engine::profile() const {
+  json all = json::array();
+  for (const decide::RuleCount& count : builder_->policy()->counts()) {
+    all.push_back({{"rule", count.rule}, {"matched", count.matched}, {"decided", count.decided}, {"observed", count.observed}, {"masked", count.masked}});
+  }
+  return all;
+}
+
+std::string Engine::metrics() {
+  const steer::KernelSteering::Counters kernel = steering_->counters();
+  const std::vector<control::MetricSample> more = {
+      {"weir_kernel_packets_total", "action=\"steered\"", "Packets as the kernel side decided.", MetricType::kCounter, static_cast<double>(kernel.steered)},
+      {"weir_kernel_packets_total", "action=\"sent\"", "", MetricType::kCounter, static_cast<double>(kernel.sent)},
+      {"weir_kernel_packets_total", "action=\"passed\"", "", MetricType::kCounter, static_cast<double>(kernel.passed)},
+      {"weir_kernel_packets_total", "action=\"dropped\"", "", MetricType::kCounter, static_cast<double>(kernel.dropped)},
+  };
+  return control::render_metrics(*metrics_, more);
+}
+
+}  // namespace weir::session

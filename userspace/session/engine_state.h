@@ -1,0 +1,92 @@
+// Everything the engine process holds, in the order in which it is built; destroyed in reverse.
+#pragma once
+#include <chrono>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "control/control_handler.h"
+#include "control/control_server.h"
+#include "control/logging.h"
+#include "identify/bindings.h"
+#include "identify/token.h"
+#include "record/recovery.h"
+#include "record/sealer.h"
+#include "record/segment_store.h"
+#include "session/engine.h"
+#include "session/engine_core.h"
+#include "session/runtime_builder.h"
+#include "steer/drop_notices.h"
+#include "steer/kernel_bindings.h"
+#include "steer/kernel_steering.h"
+#include "steer/steer.h"
+#include "steer/steer_watch.h"
+
+namespace weir::session {
+
+class Engine final : public control::ControlHandler {
+ public:
+  explicit Engine(EngineOptions options) : options_(std::move(options)) {}
+  ~Engine() override;
+
+  // engine.cc.  In this order; the first error ends it.
+  [[nodiscard]] Result<void> open_kernel();        // Needs privileges.
+  [[nodiscard]] Result<void> drop_privileges();
+  [[nodiscard]] Result<void> open_record();
+  [[nodiscard]] Result<void> open_policy();
+  [[nodiscard]] Result<void> start_cores();
+  [[nodiscard]] Result<void> start_control();
+  void serve_until_signal();
+  void drain();
+
+  // engine_control.cc
+  Result<nlohmann::json> handle(std::string_view verb, const nlohmann::json& arguments, const control::ControlPeer& peer) override;
+  std::string metrics() override;
+
+ private:
+  [[nodiscard]] const Config& config() const { return runtime_->config; }
+  [[nodiscard]] nlohmann::json status() const;
+  [[nodiscard]] Result<nlohmann::json> reload(const nlohmann::json& arguments, const control::ControlPeer& peer);
+  [[nodiscard]] Result<nlohmann::json> bind(const nlohmann::json& arguments);
+  [[nodiscard]] Result<nlohmann::json> revoke(const nlohmann::json& arguments, const control::ControlPeer& peer);
+  [[nodiscard]] Result<nlohmann::json> cut(const nlohmann::json& arguments, const control::ControlPeer& peer);
+  [[nodiscard]] nlohmann::json bindings() const;
+  [[nodiscard]] nlohmann::json sessions() const;
+  [[nodiscard]] nlohmann::json profile() const;
+  uint32_t end_bindings(const std::vector<identify::Binding>& ended);
+  [[nodiscard]] Result<void> sync_kernel_bindings();
+  [[nodiscard]] Result<RuntimePtr> build(const Config& wanted);
+  void hand_over(RuntimePtr runtime);
+  void on_tick();
+
+  EngineOptions options_;
+  std::chrono::system_clock::time_point started_ = std::chrono::system_clock::now();
+  std::string on_disk_ = "in force";                // Of the configuration file, as the last reload found it.
+  std::unique_ptr<steer::KernelSteering> steering_;
+  std::optional<steer::KernelBindings> kernel_bindings_;
+  std::vector<accept::CoreListenerSockets> listeners_;
+  std::unique_ptr<control::Logging> logging_;
+  std::unique_ptr<MetricsRegistry> metrics_;
+  std::optional<record::StateLock> lock_;
+  record::RecoveryReport recovered_;
+  std::unique_ptr<record::SegmentStore> segments_;
+  std::vector<record::PendingFile> pending_;
+  record::PosixFiles files_;
+  std::unique_ptr<record::SealerThread> sealer_;
+  std::unique_ptr<identify::BindingTable> bindings_;
+  std::unique_ptr<identify::TokenVerifier> tokens_;
+  std::unique_ptr<postgres::SqlParserPool> parsers_;
+  std::unique_ptr<RuntimeBuilder> builder_;
+  RuntimePtr runtime_;
+  std::unique_ptr<Directory> directory_;
+  std::unique_ptr<accept::Admission> admission_;
+  std::vector<std::unique_ptr<EngineCore>> cores_;
+  std::unique_ptr<steer::SteerWatch> watch_;
+  std::unique_ptr<steer::DropNotices> notices_;
+  std::unique_ptr<control::ControlServer> server_;
+};
+
+[[nodiscard]] uint32_t core_count(const Config& config);
+[[nodiscard]] std::chrono::sys_seconds wall_seconds();
+
+}  // namespace weir::session

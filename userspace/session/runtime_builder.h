@@ -1,0 +1,59 @@
+// From a checked configuration to a Runtime: reads the secrets, makes TLS contexts and the policy snapshot, starts the
+// catalogue readers.  Off the data path; at start-up and at each reload.
+#pragma once
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "decide/policy_compiler.h"
+#include "parse/postgres/catalogue_reader.h"
+#include "parse/postgres/facts_pool.h"
+#include "session/runtime.h"
+#include "transport/leaf_mint.h"
+#include "transport/tls_contexts.h"
+
+namespace weir::session {
+
+class RuntimeBuilder {
+ public:
+  // Dials a target with the gateway's own marked socket, for the catalogue's login.  Blocking; any thread.
+  using Dial = std::function<Result<int>(const Endpoint& target)>;
+  // Something an operator should see.
+  using Notice = std::function<void(std::string_view)>;
+
+  RuntimeBuilder(postgres::SqlParserPool& parsers, Dial dial, Notice notice)
+      : parsers_(parsers), dial_(std::move(dial)), notice_(std::move(notice)) {}
+
+  // Errors: one message, a line for each fault found.  After an error nothing has changed.
+  [[nodiscard]] Result<RuntimePtr> build(const Config& config, std::chrono::sys_seconds now);
+  // The policy of the last build, for `weir rules`.
+  [[nodiscard]] std::shared_ptr<const decide::CompiledPolicy> policy() const { return policy_; }
+  // When TLS material wants renewal: build again then.
+  [[nodiscard]] std::chrono::sys_seconds refresh_at() const { return refresh_at_; }
+  // Of one target; null: it has no catalogue.
+  [[nodiscard]] std::shared_ptr<postgres::CatalogueReader> catalogue(const std::string& target) const;
+
+ private:
+  struct Catalogue;
+  [[nodiscard]] Result<void> add_target(Runtime& runtime, const TargetConfig& target, std::shared_ptr<const transport::TlsContexts> tls);
+  [[nodiscard]] Result<const Catalogue*> catalogue_of(const TargetConfig& target);
+
+  postgres::SqlParserPool& parsers_;
+  Dial dial_;
+  Notice notice_;
+  uint64_t generation_ = 0;
+  std::unique_ptr<transport::LeafMint> mint_;
+  std::string mint_files_;                   // What mint_ was loaded from.
+  std::shared_ptr<const decide::CompiledPolicy> policy_;
+  std::chrono::sys_seconds refresh_at_ = std::chrono::sys_seconds::max();
+  struct Catalogue {
+    std::string settings;                    // What it was started with: another one is started when that changes.
+    std::shared_ptr<postgres::CatalogueReader> reader;
+    uint32_t facts_index = 0;
+  };
+  std::map<std::string, Catalogue> catalogues_;   // By target, also for those without a reader.
+  uint32_t facts_count_ = 0;
+};
+
+}  // namespace weir::session
