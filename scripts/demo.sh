@@ -168,9 +168,9 @@ claim "the events of the session are numbered without a gap" eval 'jq -e '\''[.[
 claim "every byte is accounted for: kernel = handshake + parsed + opaque + refused, in all sessions" \
   eval 'jq -e '\''all(.[] | select(.closed) | .bytes.to_target, .bytes.to_client; .kernel == .handshake + .parsed + .opaque + .refused)'\'' <<<"$sessions" >/dev/null'
 claim "no masked address stands in anything that was kept" eval '! grep -rqaF "$email" "$WEIR_STATE" "$WEIR_LOG"'
-shown "weir verify --key $(basename "$WEIR_PUBKEY")"
-bash "$lab" in gateway "$WEIR" verify --state "$WEIR_STATE" --key "$WEIR_PUBKEY" | tail -n 4 | output
-claim "the record verifies, with its files and the public key alone" eval 'bash "$lab" in gateway "$WEIR" verify --state "$WEIR_STATE" --key "$WEIR_PUBKEY" >/dev/null'
+shown "weir verify state --key $(basename "$WEIR_PUBKEY")"
+bash "$lab" in gateway "$WEIR" verify "$WEIR_STATE" --key "$WEIR_PUBKEY" | tail -n 4 | output
+claim "the record verifies, with its files and the public key alone" eval 'bash "$lab" in gateway "$WEIR" verify "$WEIR_STATE" --key "$WEIR_PUBKEY" >/dev/null'
 copy=$(mktemp -d)
 cp -a "$WEIR_STATE/." "$copy/" 2>/dev/null
 archive=$(find "$copy/archive" -name '*.weir' | sort | head -n 1)
@@ -181,7 +181,7 @@ data = bytearray(open(sys.argv[1], "rb").read())
 data[len(data) // 2] ^= 1
 open(sys.argv[1], "wb").write(data)
 PY
-claim "one flipped bit in a copy of it is found" eval '! bash "$lab" in gateway "$WEIR" verify --state "$copy" --key "$WEIR_PUBKEY" >/dev/null 2>&1'
+claim "one flipped bit in a copy of it is found" eval '! bash "$lab" in gateway "$WEIR" verify "$copy" --key "$WEIR_PUBKEY" >/dev/null 2>&1'
 rm -rf "$copy"
 
 chapter "6. The engine is killed: the wall stays closed"
@@ -195,7 +195,7 @@ claim "the target saw nothing from $CLIENT_IP" lacks "$(log_since "$mark")" "$CL
 need bash "$lab" gateway start
 names
 claim "a new engine serves again" equal "$(psql_client -A -t -c 'select 1')" 1
-claim "and the record still verifies" eval 'bash "$lab" in gateway "$WEIR" verify --state "$WEIR_STATE" --key "$WEIR_PUBKEY" >/dev/null'
+claim "and the record still verifies" eval 'bash "$lab" in gateway "$WEIR" verify "$WEIR_STATE" --key "$WEIR_PUBKEY" >/dev/null'
 
 finished=1
 printf '\n%d claims, %d of them not true\n' "$claims" "$untrue"

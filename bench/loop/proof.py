@@ -1,11 +1,12 @@
 """What shows that the measured Weir did its whole work: durable, recorded, judged, masked."""
+import json
 import os
 import platform
 import re
 import subprocess
 import time
 
-from weirlab import LabError, wait_until
+from weirlab import REPOSITORY, LabError, wait_until
 
 
 def describe_host():
@@ -23,9 +24,13 @@ def describe_weir(lab, contender):
     """The setting that ran, read from the configuration it was given and from what `weir check` says of it."""
     with open(contender.config, encoding="utf-8") as file:
         text = file.read()
-    checked = lab.run("gateway", [lab.env["WEIR"], "check", "--json", "--config", contender.config])
+    def ask(*verb):
+        done = lab.run("gateway", [lab.env["WEIR"], *verb, "--json", "--config", contender.config], timeout=120, check=True)
+        return json.loads(done.stdout)
+    checked = ask("check")
     return {"durability": re.search(r"durability: ([a-z-]+)", text)[1], "state_file_system": file_system(lab.env["WEIR_STATE"]),
-            "check": checked.stdout.strip()[:4000], "binary": lab.env["WEIR"]}
+            "configuration_digest": checked["digest"], "capability": [t["capability"] for t in checked["targets"]],
+            "rules": len(ask("rules", "list")), "binary": os.path.relpath(lab.env["WEIR"], REPOSITORY)}
 
 
 def sessions_since(lab, begun):

@@ -81,7 +81,7 @@ def others_live(context):
     with context.wire() as mine, context.wire() as other:
         key = other.query("select inet_client_port()").values()[0][0]
         expect_equal(mine.query("select 1").values(), [("1",)], "mine")
-        session = next(s for s in context.sessions() if not s["closed"] and s["client"].endswith(f":{key}"))
+        session = next(s for s in context.sessions() if not s["closed"] and s["facts"]["client"].endswith(f":{key}"))
         _cut_session(context, session)
         other.send(query("select 1"))
         expect_equal(other.read_reply().rows, [], "the session that was cut")

@@ -11,7 +11,7 @@ from weirlab import wait_until
 
 
 def verify(context, state):
-    return context.lab.run("gateway", [context.env["WEIR"], "verify", "--state", state, "--key", context.env["WEIR_PUBKEY"]], timeout=120)
+    return context.lab.run("gateway", [context.env["WEIR"], "verify", state, "--key", context.env["WEIR_PUBKEY"]], timeout=120)
 
 
 def _archives(state):
