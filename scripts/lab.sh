@@ -103,6 +103,7 @@ lab_down() {
   [ "$(id -u)" -eq 0 ] || fail "run as root"
   if [ -e "/run/netns/$gateway_namespace" ]; then gateway_stop || true; fi
   target_down
+  gateway_user_down
   network_down
   rm -rf "$lab_folder" "$run_folder"
   echo "lab: down"

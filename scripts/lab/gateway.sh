@@ -17,6 +17,7 @@ gateway_config() { cat "$lab_folder/gateway.config" 2>/dev/null || echo "$lab_fo
 #   gateway-relay.yaml  the client leg shows the target's own pair, so that channel binding holds; the login is relayed
 #   gateway-plain.yaml  no TLS on either leg; the login is relayed
 gateway_prepare() {
+  gateway_user_up
   mkdir -p "$gateway_state"
   chmod 700 "$gateway_state"
   openssl genpkey -algorithm ed25519 2>/dev/null | secret_file "$lab_folder/keys/log.key"
@@ -26,6 +27,16 @@ gateway_prepare() {
   gateway_yaml inject minted offer verify-full >"$lab_folder/gateway.yaml"
   gateway_yaml relay own-pair offer verify-full >"$lab_folder/gateway-relay.yaml"
   gateway_yaml relay none none none >"$lab_folder/gateway-plain.yaml"
+}
+
+# The system user that the engine drops to.  Made here if it is not there; taken away by the lab that made it.
+gateway_user_up() {
+  getent passwd weir >/dev/null && return 0
+  useradd --system --no-create-home --shell /usr/sbin/nologin weir
+  touch "$lab_folder/made-user"
+}
+gateway_user_down() {
+  [ ! -f "$lab_folder/made-user" ] || userdel weir 2>/dev/null || true
 }
 
 # gateway_yaml LOGIN PAIR TO_CLIENT TO_TARGET: a whole configuration on standard output.
@@ -185,7 +196,6 @@ gateway_start() {
     echo "lab: the gateway is already running"
     return 0
   fi
-  getent passwd weir >/dev/null || useradd --system --no-create-home --shell /usr/sbin/nologin weir
   [ -f "$lab_folder/keys/ca.crt" ] || inside "$gateway_namespace" "$weir" ca init --config "$config" >/dev/null
   echo "$config" >"$lab_folder/gateway.config"
   inside "$gateway_namespace" "$weir" up --config "$config" >>"$gateway_log" 2>&1 || gateway_explain "weir up failed"
