@@ -197,6 +197,9 @@ gateway_start() {
     return 0
   fi
   [ -f "$lab_folder/keys/ca.crt" ] || inside "$gateway_namespace" "$weir" ca init --config "$config" >/dev/null
+  # The engine reads its secrets as its own user, also at a reload.  The superuser's password is none of its business.
+  chown -R weir: "$lab_folder/keys"
+  chown root: "$lab_folder/keys/postgres.password"
   echo "$config" >"$lab_folder/gateway.config"
   inside "$gateway_namespace" "$weir" up --config "$config" >>"$gateway_log" 2>&1 || gateway_explain "weir up failed"
   (cd / && exec nsenter --net="/run/netns/$gateway_namespace" -- setsid "$weir" run --config "$config") \
