@@ -87,6 +87,9 @@ int guard_l3(struct __sk_buff *skb)
 	return guard_packet(skb, 0);
 }
 
+/* Set by the loader: sock_ops sees the sockets of every network namespace, the target's own among them in a lab. */
+const volatile __u64 netns_cookie = 0;
+
 /* The socket's tuple as a flow of a target.  Returns the side that the socket is on, or -1: neither end is a target's. */
 WEIR_INLINE int leg_key(const struct bpf_sock_ops *ops, struct weir_leg_key *key)
 {
@@ -136,7 +139,7 @@ int count_legs(struct bpf_sock_ops *ops)
 	switch (ops->op) {
 	case BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB:
 	case BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB:
-		if (leg_key(ops, &key) == 0)
+		if (bpf_get_netns_cookie(ops) == netns_cookie && leg_key(ops, &key) == 0)
 			bpf_sock_ops_cb_flags_set(ops, BPF_SOCK_OPS_STATE_CB_FLAG);
 		break;
 	case BPF_SOCK_OPS_STATE_CB:

@@ -14,7 +14,7 @@ struct CoreListenerSockets {
   kernel::Fd v4, v6;   // v6 is empty where the host has no IPv6.
 };
 
-// Transparent, so that an accepted socket keeps the target's address as its own; TCP_NODELAY and keepalive are inherited by
+// Blocking (io_uring polls them).  Transparent, so that an accepted socket keeps the target's address as its own; TCP_NODELAY and keepalive are inherited by
 // what is accepted.  `mark` is KernelSteering::client_leg_mark(): answers to clients stay out of conntrack.
 // Pre: CAP_NET_ADMIN (transparency, mark).  Errors: kDenied, kSystem.
 [[nodiscard]] Result<std::vector<CoreListenerSockets>> open_listeners(uint32_t cores, uint32_t mark, int backlog = 4096);

@@ -1,6 +1,7 @@
 // Drops as they happen, from the kernel's ring buffer: rate-limited there (steer.drop_notices_per_second), so that a flood
 // costs nothing; what is over the rate is still counted, under the reason "notices_suppressed".
 #pragma once
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -9,6 +10,7 @@
 #include "base/result.h"
 #include "core/address.h"
 #include "core/config.h"
+#include "kernel/fd.h"
 
 struct ring_buffer;
 
@@ -38,6 +40,7 @@ class DropNotices {
   explicit DropNotices(Callback callback);
   static int sample(void* context, void* data, size_t size);
   Callback callback_;
+  kernel::Fd map_;
   ring_buffer* ring_ = nullptr;
   uint32_t handled_ = 0;
 };

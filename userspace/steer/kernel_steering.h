@@ -8,6 +8,8 @@
 #include <mutex>
 #include <optional>
 #include <span>
+#include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "base/result.h"
@@ -47,7 +49,7 @@ class KernelSteering final : public Steering {
   void set_upstream(const FlowKey&, const Endpoint& source) override;
   [[nodiscard]] uint32_t upstream_mark() const override;
 
-  [[nodiscard]] uint32_t client_leg_mark() const;      // SO_MARK for the listeners.
+  [[nodiscard]] uint32_t client_leg_mark() const { return client_leg_mark_; }  // SO_MARK for the listeners.
   // Cuts every flow of a binding, or of a session.  Post: how many.
   uint32_t cut_binding(uint64_t binding);
   uint32_t cut_session(uint64_t session);
@@ -61,15 +63,17 @@ class KernelSteering final : public Steering {
 
  private:
   struct Maps { kernel::Fd flows, listeners, settings, counts, legs; };
-  KernelSteering(Maps maps, uint32_t mark, uint32_t mark_mask);
+  KernelSteering(Maps maps, uint32_t upstream_mark, uint32_t client_leg_mark);
+  [[nodiscard]] Result<void> set_listener_count(uint32_t count);
   void cut_locked(const FlowKey&);
-  void destroy_sockets(const FlowKey&, const Endpoint& upstream_source);
   template <class Predicate>
   uint32_t cut_where(Predicate matches);
+  static std::string text_of(const FlowKey&);
 
   Maps maps_;
-  const uint32_t mark_, mark_mask_;
+  const uint32_t upstream_mark_, client_leg_mark_;
   std::mutex writer_;
+  std::unordered_map<std::string, Endpoint> aliases_;  // Flows whose target leg has another source: seldom.
 };
 
 }  // namespace weir::steer

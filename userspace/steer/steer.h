@@ -15,6 +15,7 @@ namespace weir::steer {
 struct Plan {
   std::vector<std::string> steps;     // In order, one line each: what up() does, made from the steps that it carries out.
   std::vector<std::string> clashes;   // What stands in the way; up() refuses while there is one.
+  std::vector<std::string> notes;     // What else is there and may matter: other tc programs, XDP, bridge ports.
 };
 // Changes nothing.
 [[nodiscard]] Result<Plan> plan(const Config&);

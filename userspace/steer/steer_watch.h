@@ -15,6 +15,7 @@ namespace weir::steer {
 struct Loss {
   std::string piece;                    // "rule from all fwmark 0x57450000/0xffff0000 lookup 5745 priority 100"
   bool is_restored = false;
+  bool is_new = false;                  // No loss: an interface appeared, and has its guard now.
   std::string detail;                   // Why not, or what was found.
 };
 

@@ -1,0 +1,81 @@
+#include "accept/admission.h"
+
+#include <utility>
+
+#include "base/check.h"
+
+namespace weir::accept {
+
+AdmissionPass::AdmissionPass(AdmissionPass&& other) noexcept
+    : owner_(std::exchange(other.owner_, nullptr)), identity_(std::move(other.identity_)) {}
+AdmissionPass& AdmissionPass::operator=(AdmissionPass&& other) noexcept {
+  if (this != &other) {
+    give_back();
+    owner_ = std::exchange(other.owner_, nullptr);
+    identity_ = std::move(other.identity_);
+  }
+  return *this;
+}
+void AdmissionPass::give_back() noexcept {
+  if (owner_ == nullptr) return;
+  std::exchange(owner_, nullptr)->release(identity_);
+  identity_.clear();
+}
+
+Admission::Answer Admission::admit(AdmissionPass& pass) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  WEIR_CHECK(pass.owner_ == nullptr);
+  if (is_closed_) return Answer::kClosed;
+  if (open_ >= sessions_max_) return Answer::kFull;
+  ++open_;
+  pass.owner_ = this;
+  return Answer::kAdmitted;
+}
+
+Admission::Answer Admission::identify(AdmissionPass& pass, std::string_view subject) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  WEIR_CHECK(pass.owner_ == this && pass.identity_.empty());
+  std::string name(subject);
+  uint32_t& count = by_identity_[name];
+  if (count >= per_identity_max_) {
+    if (count == 0) by_identity_.erase(name);
+    return Answer::kIdentityFull;
+  }
+  ++count;
+  pass.identity_ = std::move(name);
+  return Answer::kAdmitted;
+}
+
+void Admission::release(const std::string& identity) noexcept {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  WEIR_CHECK(open_ > 0);
+  --open_;
+  if (identity.empty()) return;
+  const auto found = by_identity_.find(identity);
+  WEIR_CHECK(found != by_identity_.end() && found->second > 0);
+  if (--found->second == 0) by_identity_.erase(found);
+}
+
+void Admission::close() {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  is_closed_ = true;
+}
+
+void Admission::set_limits(const Limits& limits) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  sessions_max_ = limits.sessions_max;
+  per_identity_max_ = limits.sessions_per_identity_max;
+}
+
+uint32_t Admission::open_count() const {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  return open_;
+}
+
+uint32_t Admission::open_count(std::string_view subject) const {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  const auto found = by_identity_.find(std::string(subject));
+  return found == by_identity_.end() ? 0 : found->second;
+}
+
+}  // namespace weir::accept

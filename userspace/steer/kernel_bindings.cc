@@ -1,0 +1,155 @@
+#include "steer/kernel_bindings.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include "bpf/abi.h"
+#include "kernel/tcx.h"
+#include "steer/pinned_map.h"
+#include "steer/target_map.h"
+
+namespace weir::steer {
+namespace {
+
+std::chrono::sys_time<std::chrono::nanoseconds> wall_now() { return std::chrono::system_clock::now(); }
+
+// The end on the programs' clock, from how long it is until then.  Post: not 0.
+uint64_t boot_end_ns(std::chrono::sys_seconds until) {
+  const auto left = std::chrono::sys_time<std::chrono::nanoseconds>(until) - wall_now();
+  return kernel::boot_time_ns() + static_cast<uint64_t>(std::max<int64_t>(left.count(), 1));
+}
+
+std::chrono::sys_seconds wall_end(uint64_t expires_ns) {
+  if (expires_ns == 0) return {};
+  const auto left = std::chrono::nanoseconds(static_cast<int64_t>(expires_ns - kernel::boot_time_ns()));
+  return std::chrono::round<std::chrono::seconds>(wall_now() + left);
+}
+
+weir_binding to_abi(const KernelBinding& binding) {
+  weir_binding value{};
+  value.id = binding.id;
+  value.expires_ns = binding.until == std::chrono::sys_seconds{} ? 0 : boot_end_ns(binding.until);
+  if (binding.interface != 0) {
+    value.interface = binding.interface;
+    value.checks |= WEIR_BINDING_INTERFACE;
+  }
+  if (binding.vlan) {
+    value.vlan = *binding.vlan;
+    value.checks |= WEIR_BINDING_VLAN;
+  }
+  if (binding.mac) {
+    std::copy(binding.mac->begin(), binding.mac->end(), value.mac);
+    value.checks |= WEIR_BINDING_MAC;
+  }
+  return value;
+}
+
+KernelBinding from_abi(const Prefix& where, const weir_binding& value) {
+  KernelBinding binding;
+  binding.id = value.id;
+  binding.where = where;
+  binding.until = wall_end(value.expires_ns);
+  if (value.checks & WEIR_BINDING_INTERFACE) binding.interface = value.interface;
+  if (value.checks & WEIR_BINDING_VLAN) binding.vlan = value.vlan;
+  if (value.checks & WEIR_BINDING_MAC) {
+    binding.mac.emplace();
+    std::copy(std::begin(value.mac), std::end(value.mac), binding.mac->begin());
+  }
+  return binding;
+}
+
+bool is_one_address(const Prefix& prefix) { return prefix.bits == 128; }
+
+}  // namespace
+
+Result<KernelBindings> KernelBindings::open(const Config& config) {
+  const auto options = options_of(config);
+  if (!options) return tl::unexpected<Error>(options.error());
+  auto addresses = open_map(*options, "addresses", sizeof(weir_addr), sizeof(weir_binding));
+  if (!addresses) return tl::unexpected<Error>(addresses.error());
+  auto networks = open_map(*options, "networks", sizeof(weir_prefix_key), sizeof(weir_binding));
+  if (!networks) return tl::unexpected<Error>(networks.error());
+  return KernelBindings(std::move(*addresses), std::move(*networks));
+}
+
+Result<void> KernelBindings::put(const KernelBinding& binding) {
+  if (binding.id == 0) return fail(Error::Kind::kInvalid, "a binding needs an id above 0");
+  if (binding.until != std::chrono::sys_seconds{} && binding.until <= wall_now()) {
+    return fail(Error::Kind::kInvalid, "the binding of " + binding.where.text() + " has ended already");
+  }
+  const weir_binding value = to_abi(binding);
+  int error = 0;
+  if (is_one_address(binding.where)) {
+    const weir_addr key = steer::to_abi(binding.where.address);
+    error = bpf_map_update_elem(addresses_.get(), &key, &value, BPF_ANY);
+  } else {
+    const weir_prefix_key key = steer::to_abi(binding.where);
+    error = bpf_map_update_elem(networks_.get(), &key, &value, BPF_ANY);
+  }
+  if (error == 0) return {};
+  if (error == -E2BIG || error == -ENOSPC) {
+    return fail(Error::Kind::kUnavailable, "the kernel's table of bindings is full (steer.bindings_max): " + binding.where.text() + " stays unbound", -error);
+  }
+  return fail(Error::Kind::kSystem, "bind " + binding.where.text() + ": " + std::strerror(-error), -error);
+}
+
+Result<bool> KernelBindings::remove(uint64_t id) {
+  bool is_found = false;
+  weir_binding value{};
+  for (const weir_addr& key : map_keys<weir_addr>(addresses_.get())) {
+    if (bpf_map_lookup_elem(addresses_.get(), &key, &value) != 0 || value.id != id) continue;
+    is_found = bpf_map_delete_elem(addresses_.get(), &key) == 0 || is_found;
+  }
+  for (const weir_prefix_key& key : map_keys<weir_prefix_key>(networks_.get())) {
+    if (bpf_map_lookup_elem(networks_.get(), &key, &value) != 0 || value.id != id) continue;
+    is_found = bpf_map_delete_elem(networks_.get(), &key) == 0 || is_found;
+  }
+  return is_found;
+}
+
+Result<std::vector<KernelBinding>> KernelBindings::list() const {
+  std::vector<KernelBinding> all;
+  weir_binding value{};
+  for (const weir_addr& key : map_keys<weir_addr>(addresses_.get())) {
+    if (bpf_map_lookup_elem(addresses_.get(), &key, &value) == 0) all.push_back(from_abi({steer::from_abi(key), 128}, value));
+  }
+  for (const weir_prefix_key& key : map_keys<weir_prefix_key>(networks_.get())) {
+    if (bpf_map_lookup_elem(networks_.get(), &key, &value) == 0) {
+      all.push_back(from_abi({steer::from_abi(key.addr), static_cast<uint8_t>(key.bits)}, value));
+    }
+  }
+  std::sort(all.begin(), all.end(), [](const KernelBinding& a, const KernelBinding& b) { return a.id < b.id; });
+  return all;
+}
+
+Result<std::vector<uint64_t>> KernelBindings::replace(std::span<const KernelBinding> all) {
+  const auto before = list();
+  if (!before) return tl::unexpected<Error>(before.error());
+  for (const KernelBinding& binding : all) {
+    if (auto put_in = put(binding); !put_in) return tl::unexpected<Error>(put_in.error());
+  }
+  std::vector<uint64_t> gone;
+  for (const KernelBinding& old : *before) {
+    const bool is_kept = std::any_of(all.begin(), all.end(), [&](const KernelBinding& binding) { return binding.id == old.id; });
+    if (is_kept) {
+      // The same id at another address: the old address goes.
+      const bool is_same = std::any_of(all.begin(), all.end(), [&](const KernelBinding& b) { return b.id == old.id && b.where == old.where; });
+      if (is_same) continue;
+    } else {
+      gone.push_back(old.id);
+    }
+    const bool is_taken_over = std::any_of(all.begin(), all.end(), [&](const KernelBinding& binding) { return binding.where == old.where; });
+    if (is_taken_over) continue;
+    if (is_one_address(old.where)) {
+      const weir_addr key = steer::to_abi(old.where.address);
+      bpf_map_delete_elem(addresses_.get(), &key);
+    } else {
+      const weir_prefix_key key = steer::to_abi(old.where);
+      bpf_map_delete_elem(networks_.get(), &key);
+    }
+  }
+  return gone;
+}
+
+}  // namespace weir::steer
