@@ -114,6 +114,7 @@ PlanPtr CommandJudge::plan_of_statement(uint64_t id, bool& is_known) {
 }
 
 Verdict CommandJudge::judge_text(const Unit& unit, Bytes wire) {
+  state_.data_tail_size = 0;
   const PlanPtr plan = plan_of_text(unit.text);
   if (!plan) {
     Verdict verdict;
@@ -122,10 +123,10 @@ Verdict CommandJudge::judge_text(const Unit& unit, Bytes wire) {
   }
   if (state_.matches_commands()) match_text_hits(unit, wire);
   if (plan->is_write && state_.write_back_rule() != nullptr) look_for_write_back(unit.text);
+  if (!state_.column_rules().empty()) state_.note_command(unit.id, plan, nullptr);
   Verdict verdict = conclude(*plan, nullptr);
   if (!passes(verdict.action) && !verdict.observed) return verdict;
   if (plan->facts && (plan->facts->shapes & bit(Shape::kSetSearchPath)) != 0) state_.search_path_changed = true;
-  if (!state_.column_rules().empty()) state_.note_command(unit.id, plan, nullptr);
   return verdict;
 }
 
@@ -151,48 +152,67 @@ Verdict CommandJudge::judge_by_id(const Unit& unit, Bytes wire) {
   if (!plans[0]) return judge_opaque("a statement that this gateway has not seen");
   const bool is_write = plans[0]->is_write || (plans[1] && plans[1]->is_write);
   if (unit.field_count != 0) match_parameters(unit, wire, is_write);
+  if (!state_.column_rules().empty()) state_.note_command(unit.id, plans[0], plans[1]);
   Verdict verdict = conclude(*plans[0], plans[1].get());
   if (!passes(verdict.action) && !verdict.observed) return verdict;
   for (const PlanPtr& plan : plans) {
     if (plan && plan->facts && (plan->facts->shapes & bit(Shape::kSetSearchPath)) != 0) state_.search_path_changed = true;
   }
-  if (!state_.column_rules().empty()) state_.note_command(unit.id, plans[0], plans[1]);
   return verdict;
 }
 
+// A run of messages; each has a payload, which is one field.
 Verdict CommandJudge::judge_data(const Unit& unit, Bytes wire) {
-  if (is_overrun_) return block("too-large", "too much in this data matches for it to be judged");
-  const Bytes payload = unit.text.empty() ? wire : unit.text;
-  if (state_.matches_commands()) {
-    match_text_hits(unit, wire);
-    match_across_data(payload, unit.in_reply_to);
-    if (snapshot_.masker().is_escaped(payload, ValueFormat::kCopyText)) {
-      const std::size_t mark = scratch_.work.used();
-      const Bytes meaning = snapshot_.masker().unescape(payload, ValueFormat::kCopyText, scratch_.work);
-      if (meaning.empty() || !match_field(state_, Direction::kToTarget, meaning, scratch_, state_.matched)) is_overrun_ = true;
-      scratch_.work.rewind(mark);
+  class Walk final : public Codec::FieldVisitor {
+   public:
+    Walk(CommandJudge& judge, const Unit& unit, Bytes wire) : judge_(judge), unit_(unit), wire_(wire) {}
+    bool visit(uint32_t, const Field& field) override {
+      judge_.judge_payload(wire_.subspan(field.value.offset - unit_.wire.offset, field.value.size), field.value.offset);
+      return !judge_.is_overrun_;
     }
+
+   private:
+    CommandJudge& judge_;
+    const Unit& unit_;
+    Bytes wire_;
+  };
+  if (!is_overrun_ && (state_.matches_commands() || state_.write_back_rule() != nullptr)) {
+    Walk walk(*this, unit, wire);
+    codec_.fields(unit, wire, walk);
     has_matches_ = !state_.matched.empty();
   }
-  if (is_overrun_) return block("too-large", "this piece of data is too large to be judged");
-  if (state_.write_back_rule() != nullptr) look_for_write_back(payload);
+  if (is_overrun_) return block("too-large", "too much in this data matches for it to be judged");
   StatementPlan plan;  // Data has no facts of its own: its command was judged.
   plan.builtin = state_.login_ruling();
   plan.ruling = plan.builtin;
   return conclude(plan, nullptr);
 }
 
+void CommandJudge::judge_payload(Bytes payload, uint64_t at) {
+  if (state_.write_back_rule() != nullptr) look_for_write_back(payload);
+  if (!state_.matches_commands()) return;
+  if (unit_hits_begin_ != unit_hits_end_) match_hits_in(payload, at);
+  match_across_data(payload);
+  if (!match_peeled(state_, Direction::kToTarget, payload, scratch_, state_.matched)) is_overrun_ = true;
+  if (!snapshot_.masker().is_escaped(payload, ValueFormat::kCopyText)) return;
+  const std::size_t mark = scratch_.work.used();
+  const Bytes meaning = snapshot_.masker().unescape(payload, ValueFormat::kCopyText, scratch_.work);
+  if (meaning.empty() || !match_field(state_, Direction::kToTarget, meaning, scratch_, state_.matched)) is_overrun_ = true;
+  scratch_.work.rewind(mark);
+}
+
 // A value that two messages share: the end of the last one and the start of this one, side by side.
-void CommandJudge::match_across_data(Bytes payload, uint64_t command) {
-  if (state_.data_tail_command != command) state_.data_tail_size = 0;
-  state_.data_tail_command = command;
+void CommandJudge::match_across_data(Bytes payload) {
+  if (payload.empty()) return;
   std::array<std::byte, 2 * kDataTail> joined;
   const std::size_t before = state_.data_tail_size;
   const std::size_t taken = std::min<std::size_t>(payload.size(), kDataTail);
   std::copy_n(state_.data_tail.begin(), before, joined.begin());
   std::copy_n(payload.begin(), taken, joined.begin() + static_cast<std::ptrdiff_t>(before));
-  if (before != 0) match_field(state_, Direction::kToTarget, Bytes(joined).first(before + taken), scratch_, state_.matched);
-  if (payload.size() >= kDataTail) {
+  if (before != 0 && !match_field(state_, Direction::kToTarget, Bytes(joined).first(before + taken), scratch_, state_.matched)) is_overrun_ = true;
+  if (payload.back() == std::byte{'\n'}) {
+    state_.data_tail_size = 0;  // A row ends here, and no value reaches into the next.
+  } else if (payload.size() >= kDataTail) {
     std::copy_n(payload.end() - static_cast<std::ptrdiff_t>(kDataTail), kDataTail, state_.data_tail.begin());
     state_.data_tail_size = kDataTail;
   } else {
@@ -216,7 +236,7 @@ void CommandJudge::match_hits_in(Bytes field, uint64_t field_at) {
 }
 
 void CommandJudge::match_text_hits(const Unit& unit, Bytes wire) {
-  const Bytes text = unit.text.empty() ? wire : unit.text;
+  const Bytes text = unit.text;
   if (unit_hits_begin_ != unit_hits_end_) {
     const std::size_t place = as_text(wire).find(as_text(text));
     if (place != std::string_view::npos) {
@@ -227,7 +247,7 @@ void CommandJudge::match_text_hits(const Unit& unit, Bytes wire) {
     }
   }
   const ScanSet* set = state_.scan(Direction::kToTarget);
-  if (state_.has_text_rules() && unit.kind == UnitKind::kCommand) {
+  if (state_.has_text_rules()) {
     scratch_.inner_hits.clear();
     is_overrun_ = !set->text.scan(text, scratch_, scratch_.inner_hits) || is_overrun_;
     for (const PatternHit& hit : scratch_.inner_hits) {

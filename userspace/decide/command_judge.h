@@ -31,7 +31,8 @@ class CommandJudge {
   void match_hits_in(Bytes field, uint64_t field_at);
   void match_text_hits(const Unit& unit, Bytes wire);
   void match_parameters(const Unit& unit, Bytes wire, bool is_write);
-  void match_across_data(Bytes payload, uint64_t command);
+  void judge_payload(Bytes payload, uint64_t at);
+  void match_across_data(Bytes payload);
   void look_for_write_back(Bytes text);
   void look_for_write_back_value(std::string_view value);
   [[nodiscard]] Verdict finish(const Ruling& ruling);

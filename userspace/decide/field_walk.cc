@@ -36,13 +36,6 @@ std::string_view render_number(Bytes value, uint32_t type_id, std::array<char, 6
   return text.substr(std::min(text.find_first_not_of('0'), text.size()));
 }
 
-// Which string of an error this is: PostgreSQL puts a letter before each (manual, 55.8).
-char code_of(const Unit& unit, Bytes wire, const Field& field) {
-  if (field.column >= 'A' && field.column <= 'z') return static_cast<char>(field.column);
-  const uint64_t at = field.value.offset - unit.wire.offset;
-  return at == 0 ? 'M' : static_cast<char>(wire[at - 1]);
-}
-
 }  // namespace
 
 bool ReplyJudge::FieldWalk::visit(uint32_t index, const Field& field) {
@@ -54,7 +47,7 @@ bool ReplyJudge::FieldWalk::visit(uint32_t index, const Field& field) {
       mask_whole(index, field, value, judge_.snapshot_.rule(mask.rule));
       return !is_refused_;
     }
-    if (mask.observed_rule != 0) mask_whole(index, field, value, judge_.snapshot_.rule(mask.observed_rule));
+    if (mask.observed_rule != 0) count_only(judge_.snapshot_.rule(mask.observed_rule));
   }
   judge_.scratch_.runs.clear();
   if (hides_text_) hide_text(field, value);
@@ -83,7 +76,14 @@ MaskSubject ReplyJudge::FieldWalk::subject_of(const Field& field, Bytes value) c
   return {value, field.format, type_id, field.is_whole, field.is_resizable};
 }
 
+// What an observed rule would have done is told and counted, not worked out.
+void ReplyJudge::FieldWalk::count_only(const Rule& rule) {
+  ruling_.add(Verdict::Action::kMask, rule.index, rule.id, "", true);
+  judge_.snapshot_.counters(rule.index).masked.fetch_add(1, std::memory_order_relaxed);
+}
+
 void ReplyJudge::FieldWalk::mask_whole(uint32_t index, const Field& field, Bytes value, const Rule& rule) {
+  if (rule.is_observed) return count_only(rule);
   edit(index, field, judge_.snapshot_.masker().mask(rule.mask.spec, subject_of(field, value), judge_.context_.arena), rule);
 }
 
@@ -136,6 +136,10 @@ void ReplyJudge::FieldWalk::mask_runs(uint32_t index, const Field& field, Bytes 
       if ((had.is_observed && !has.is_observed) || (had.is_observed == has.is_observed && is_stricter(has.mask.spec, had.mask.spec))) joined.rule = has.index;
     }
     const Rule& rule = judge_.snapshot_.rule(joined.rule);
+    if (rule.is_observed) {
+      count_only(rule);
+      continue;
+    }
     const MaskSpec& spec = joined.in_full ? kInFull : rule.mask.spec;
     const MaskResult result = judge_.snapshot_.masker().mask_part(spec, subject_of(field, value), joined.begin, joined.end, judge_.context_.arena);
     edit(index, field, result, rule);
@@ -194,7 +198,8 @@ void ReplyJudge::FieldWalk::find_in_number(uint32_t index, const Field& field, B
 // An error or notice of a command that touches masked columns: what is quoted or in parentheses may be a value; a notice's
 // text, and where an error happened, may be anything.
 void ReplyJudge::FieldWalk::hide_text(const Field& field, Bytes value) {
-  const char code = code_of(unit_, wire_, field);
+  // The column of an error's string is the letter that PostgreSQL puts before it (manual, 55.8); of a notification, its place.
+  const char code = unit_.verb == "notification" && field.column == 1 ? 'W' : static_cast<char>(field.column & 0x7f);
   if (code != 'M' && code != 'D' && code != 'H' && code != 'W' && code != 'q') return;
   const std::vector<const Rule*>& rules = judge_.state_.column_rules();
   const auto enforced = std::find_if(rules.begin(), rules.end(), [](const Rule* each) { return !each->is_observed; });
@@ -219,7 +224,7 @@ void ReplyJudge::FieldWalk::hide_text(const Field& field, Bytes value) {
 
 void ReplyJudge::FieldWalk::edit(uint32_t index, const Field& field, const MaskResult& result, const Rule& rule) {
   if (result.kind == MaskResult::Kind::kRefuse) {
-    is_refused_ = is_refused_ || !rule.is_observed;
+    is_refused_ = true;
     return;
   }
   FieldEdit made;
@@ -228,11 +233,11 @@ void ReplyJudge::FieldWalk::edit(uint32_t index, const Field& field, const MaskR
   made.within = made.to_null ? field.value : ByteRange{field.value.offset + result.begin, static_cast<uint32_t>(result.end - result.begin)};
   made.with = result.with;
   if (!made.to_null && made.within.size == 0 && made.with.empty()) return;
-  (rule.is_observed ? judge_.scratch_.observed_edits : judge_.scratch_.edits).push_back(made);
-  ruling_.add(Verdict::Action::kMask, rule.index, rule.id, "", rule.is_observed);
+  judge_.scratch_.edits.push_back(made);
+  ruling_.add(Verdict::Action::kMask, rule.index, rule.id, "");
   judge_.snapshot_.counters(rule.index).masked.fetch_add(1, std::memory_order_relaxed);
   const bool is_whole = !made.to_null && result.begin == 0 && made.within.size == field.value.size;
-  if (is_whole && !rule.is_observed && judge_.state_.write_back_rule() != nullptr && !judge_.snapshot_.masker().is_masked(as_text(made.with))) {
+  if (is_whole && judge_.state_.write_back_rule() != nullptr && !judge_.snapshot_.masker().is_masked(as_text(made.with))) {
     judge_.state_.add_fingerprint(made.with);
   }
 }

@@ -18,6 +18,7 @@ class ReplyJudge::FieldWalk final : public Codec::FieldVisitor {
  private:
   [[nodiscard]] ColumnMask mask_of(const Field& field) const;
   [[nodiscard]] MaskSubject subject_of(const Field& field, Bytes value) const;
+  void count_only(const Rule& rule);
   void mask_whole(uint32_t index, const Field& field, Bytes value, const Rule& rule);
   void find_hits(const Field& field, Bytes value);
   void mask_runs(uint32_t index, const Field& field, Bytes value);

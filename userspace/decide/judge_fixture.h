@@ -40,7 +40,8 @@ class FakeCodec final : public Codec {
   }
   Unit& copy_data(std::string payload) {
     Made& made = begin(Direction::kToTarget, UnitKind::kData, "copy-data");
-    made.wire = "d" + size_of(payload.size() + 4) + payload;
+    made.wire = "d" + size_of(payload.size() + 4);
+    add_field(made, payload, ValueFormat::kCopyText);
     return finish(made);
   }
   Unit& other(Direction direction, UnitKind kind, std::string_view verb, std::string wire = "X") {
@@ -80,6 +81,7 @@ class FakeCodec final : public Codec {
     for (const auto& [code, text] : strings) {
       made.wire += code;
       add_field(made, text, ValueFormat::kText);
+      made.fields.back().column = static_cast<uint32_t>(code);
       made.wire += '\0';
       if (code == 'M') made.text = text;
     }

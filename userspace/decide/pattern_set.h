@@ -53,7 +53,7 @@ class Scratch final : public ScanScratch {
   std::vector<PatternHit> inner_hits;                     // Of bytes that came out of the first ones (peeled, unescaped).
   struct Run { std::size_t begin = 0, end = 0; uint32_t rule = 0; bool in_full = false; };
   std::vector<Run> runs;                                  // Of one field.
-  std::vector<FieldEdit> edits, observed_edits;           // Of one unit.
+  std::vector<FieldEdit> edits;                           // Of one unit.
   Arena work{kWorkSize};
 };
 

@@ -228,7 +228,7 @@ class Compiler {
       pattern.width_max = config.width_max;
       pattern.validator = contents_.masker->validator(config.validator.empty() ? "none" : config.validator);
       if (pattern.validator == nullptr) {
-        issue(config.place, owner + ": no validator is named " + quoted(config.validator) + "; there are none, boundary, luhn, iban, mod97, email, entropy, ssn");
+        issue(config.place, owner + ": no validator is named " + quoted(config.validator) + "; there are none, boundary, luhn, iban, mod97, email, entropy, ssn, pem, jwt");
       }
       check_kind(config, owner);
       std::size_t failed = 0;

@@ -24,8 +24,9 @@ class Redactor {
     const bool needs_plan = is_command && (uses_digests || !state_.column_rules().empty());
     // Passwords stand in statements whatever the rules say.
     if (needs_plan || (is_command && may_set_password(text))) {
+      const SessionState::Asked* asked = state_.asked(unit.id);  // By decide(), just now.
       CommandJudge judge(snapshot_, state_, context_, codec_, scratch_);
-      const PlanPtr plan = judge.plan_of_text(text);
+      const PlanPtr plan = asked != nullptr ? asked->plans[0] : judge.plan_of_text(text);
       if (!plan || !plan->facts) return {};
       constexpr ShapeSet kSecrets = bit(Shape::kAlterRole) | bit(Shape::kForeignAccess) | bit(Shape::kCreateExtension);
       if (uses_digests) return with_digest(plan->facts->normalized, text);
@@ -136,10 +137,10 @@ class Redactor {
     return true;
   }
 
-  // Only data kinds that some rule of this session looks for.
+  // Only data kinds that some rule of this session looks for in earnest: what is only observed stays as it is.
   std::optional<FoundRun> confirm_data(const PatternHit& hit, Bytes field) {
     const Pattern& pattern = snapshot_.contents().patterns[hit.pattern];
-    const bool is_asked = pattern.kind == PatternKind::kData && std::any_of(pattern.rules.begin(), pattern.rules.end(), [&](uint32_t rule) { return state_.applies(rule); });
+    const bool is_asked = pattern.kind == PatternKind::kData && std::any_of(pattern.rules.begin(), pattern.rules.end(), [&](uint32_t rule) { return state_.applies(rule) && !snapshot_.rule(rule).is_observed; });
     return is_asked ? confirm(pattern, hit.pattern, field, hit.end, scratch_) : std::nullopt;
   }
 

@@ -100,7 +100,6 @@ Verdict ReplyJudge::judge_values(const Unit& unit, Bytes wire) {
                               (as_text(wire).find('\\') != std::string_view::npos || as_text(wire).find('"') != std::string_view::npos);
   if (!masks_columns && !hides_text && !has_numbers && !is_cut && !may_be_escaped && next_hit_ == unit_hits_end_) return allow();
   scratch_.edits.clear();
-  scratch_.observed_edits.clear();
   FieldWalk walk(*this, unit, wire, columns, masks_columns, hides_text);
   codec_.fields(unit, wire, walk);
   return conclude(walk.ruling(), walk.is_refused());
@@ -211,8 +210,8 @@ Verdict ReplyJudge::conclude(const Ruling& ruling, bool is_refused) {
     return refused.verdict(target_is_observed, context_.arena);
   }
   Verdict verdict = ruling.verdict(target_is_observed, context_.arena);
-  if (verdict.action != Verdict::Action::kMask) return verdict;
-  const std::vector<FieldEdit>& edits = scratch_.edits.empty() ? scratch_.observed_edits : scratch_.edits;
+  const std::vector<FieldEdit>& edits = scratch_.edits;
+  if (verdict.action != Verdict::Action::kMask || edits.empty()) return verdict;  // Without edits: only observed.
   const std::span<FieldEdit> kept = context_.arena.array<FieldEdit>(edits.size());
   if (kept.empty()) {
     Ruling refused;

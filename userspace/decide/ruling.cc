@@ -12,7 +12,7 @@ void Ruling::strengthen(Part& part, const Part& by) {
 
 void Ruling::add(const Rule& rule) {
   if (rule.then == RuleAction::kAlert) {
-    alert(rule.index);
+    if (!rule.is_observed) alert(rule.index);
     return;
   }
   add(action_of(rule.then), rule.index, rule.id, rule.message, rule.is_observed);

@@ -38,7 +38,7 @@ void SessionState::resolve_rules(std::string_view protocol) {
     if (!rule.applies_to(*identity_, target_name_, protocol)) continue;
     applicable_.add(rule.index);
     if (rule.masks_columns()) column_rules_.push_back(&rule);
-    const bool guards = rule.then == RuleAction::kMask && rule.mask.write_back != Guess::kAllow;
+    const bool guards = rule.then == RuleAction::kMask && !rule.is_observed && rule.mask.write_back != Guess::kAllow;
     if (guards && (write_back_rule_ == nullptr || rule.mask.write_back > write_back_rule_->mask.write_back)) write_back_rule_ = &rule;
     const bool is_of_statements = rule.then != RuleAction::kMask && rule.in(Direction::kToTarget);
     const bool needs_pattern = rule.has_patterns && rule.shapes == 0 && rule.functions.empty() && rule.columns.empty();
@@ -54,11 +54,12 @@ void SessionState::resolve_scans(std::string_view protocol) {
       if (!applicable_.has(index)) continue;
       const Rule& rule = snapshot_->rule(index);
       const bool is_data = pattern.kind == PatternKind::kData;
-      redacts_data_ = redacts_data_ || is_data;
+      redacts_data_ = redacts_data_ || (is_data && !rule.is_observed);
       has_text_rules_ = has_text_rules_ || pattern.kind == PatternKind::kText;
       if (is_data && rule.then == RuleAction::kMask && !rule.is_observed && data_mask_rule_ == nullptr) data_mask_rule_ = &rule;
       matches_commands_ = matches_commands_ || (rule.then != RuleAction::kMask && rule.in(Direction::kToTarget));
-      if (is_data || rule.in(Direction::kToTarget)) scans_[index_of(Direction::kToTarget)] = &scans->directions[index_of(Direction::kToTarget)];
+      const bool scans_commands = is_data ? !rule.is_observed || (rule.then != RuleAction::kMask && rule.in(Direction::kToTarget)) : rule.in(Direction::kToTarget);
+      if (scans_commands) scans_[index_of(Direction::kToTarget)] = &scans->directions[index_of(Direction::kToTarget)];
       const bool scans_replies = is_data ? rule.in(Direction::kToClient) : rule.direction == Direction::kToClient;
       if (scans_replies) scans_[index_of(Direction::kToClient)] = &scans->directions[index_of(Direction::kToClient)];
     }

@@ -93,7 +93,6 @@ class SessionState final : public PolicySession {
   // End of the COPY data so far, for a value that two messages share.
   std::array<std::byte, 256> data_tail{};
   uint32_t data_tail_size = 0;
-  uint64_t data_tail_command = 0;
   // Column masks of the reply that is being read.
   struct ReplyColumns { uint64_t signature = 0; std::array<PlanPtr, 2> plans; std::vector<ColumnMask> masks; } reply;
 

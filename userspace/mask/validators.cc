@@ -194,6 +194,53 @@ class SsnValidator final : public DataValidator {
   }
 };
 
+// The header of a private key: grows over the key to its footer, or to the end of what can be part of it.
+class PemValidator final : public DataValidator {
+ public:
+  bool confirm(Bytes field, std::size_t& begin, std::size_t& end) const override {
+    const std::string_view text = as_text(field);
+    if (begin >= end || end > text.size()) return false;
+    constexpr std::string_view kFooter = "-----END ";
+    std::size_t at = end;
+    while (at < text.size() && is_body(text[at])) ++at;
+    if (text.substr(at).starts_with(kFooter)) {
+      const std::size_t close = text.find("-----", at + kFooter.size());
+      at = close == std::string_view::npos ? text.size() : close + 5;
+    }
+    end = at;
+    return true;
+  }
+
+ private:
+  // Base64, white space, and how a line's end is written in JSON and in literals.
+  static bool is_body(char c) {
+    return is_letter(c) || is_digit(c) || c == '+' || c == '/' || c == '=' || c == '\\' || c == ' ' || (c >= '\t' && c <= '\r');
+  }
+};
+
+// The start of a JSON Web Token (RFC 7519): three base64url parts, of which the first two are JSON objects.
+class JwtValidator final : public DataValidator {
+ public:
+  bool confirm(Bytes field, std::size_t& begin, std::size_t& end) const override {
+    constexpr std::size_t kPartMin = 8;
+    const std::string_view text = as_text(field);
+    if (begin > 0 && is_part(text[begin - 1])) return false;
+    std::size_t at = begin;
+    for (int part = 0; part < 3; ++part) {
+      const std::size_t start = at;
+      if (part < 2 && !text.substr(at).starts_with("eyJ")) return false;  // {" in base64.
+      while (at < text.size() && is_part(text[at])) ++at;
+      if (at - start < kPartMin) return false;
+      if (part < 2 && (at == text.size() || text[at++] != '.')) return false;
+    }
+    end = at;
+    return true;
+  }
+
+ private:
+  static bool is_part(char c) { return is_letter(c) || is_digit(c) || c == '-' || c == '_'; }
+};
+
 }  // namespace
 
 const DataValidator* find_validator(std::string_view name) {
@@ -204,9 +251,11 @@ const DataValidator* find_validator(std::string_view name) {
   static const EmailValidator kEmail;
   static const EntropyValidator kEntropy;
   static const SsnValidator kSsn;
-  static const std::array<std::pair<std::string_view, const DataValidator*>, 8> kAll = {{
+  static const PemValidator kPem;
+  static const JwtValidator kJwt;
+  static const std::array<std::pair<std::string_view, const DataValidator*>, 10> kAll = {{
       {"none", &kNone}, {"boundary", &kBoundary}, {"luhn", &kLuhn}, {"iban", &kIban}, {"mod97", &kIban},
-      {"email", &kEmail}, {"entropy", &kEntropy}, {"ssn", &kSsn},
+      {"email", &kEmail}, {"entropy", &kEntropy}, {"ssn", &kSsn}, {"pem", &kPem}, {"jwt", &kJwt},
   }};
   for (const auto& [known, validator] : kAll) {
     if (known == name) return validator;

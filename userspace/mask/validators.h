@@ -13,6 +13,8 @@ namespace weir::mask {
 // iban      ISO 13616: country's length, mod-97 = 1   (also named mod97)
 // email     local@domain with a top-level domain of letters; grows in both directions from the candidate
 // entropy   boundary, and at least 3.5 bits a character, letters and digits both
+// pem       the header of a private key; grows to the key's end
+// jwt       the start of a JSON Web Token; grows to its end
 // ssn       US social security numbers: groups that are never given out are refused
 const DataValidator* find_validator(std::string_view name);
 
