@@ -3,6 +3,7 @@
 #include <array>
 #include <charconv>
 #include <cstring>
+#include <utility>
 
 #include "parse/postgres/sql_lexer.h"
 
@@ -95,15 +96,17 @@ SqlKey sql_key(std::string_view text, MutableBytes out, uint64_t seed) {
 std::string sql_normalized(std::string_view text) {
   uint32_t parameter_max = 0;
   {
-    SqlLexer lexer(text);
+    // Both readings of a backslash must agree on every token: else what looks like code may be a literal.
+    SqlLexer lexer(text), other(text, false);
     for (SqlToken token = lexer.next(); token.kind != SqlTokenKind::kEnd; token = lexer.next()) {
+      const SqlToken same = other.next();
+      if (same.start != token.start || same.end != token.end) return {};
       if (token.kind != SqlTokenKind::kParameter) continue;
       uint32_t number = 0;
       std::from_chars(text.data() + token.start + 1, text.data() + token.end, number);
       if (number > parameter_max && number <= UINT16_MAX) parameter_max = number;
     }
-    // Under the other reading of a backslash, what follows may be a literal: show nothing of it.
-    if (lexer.error() != nullptr || lexer.has_plain_backslash()) return {};
+    if (lexer.error() != nullptr || other.next().kind != SqlTokenKind::kEnd || other.error() != nullptr) return {};
   }
   std::string normalized;
   normalized.reserve(text.size());
@@ -125,7 +128,8 @@ std::string sql_normalized(std::string_view text) {
 // The depth bound.  In the grammar only lists are flat: what commas, semicolons, AND and OR part.  Everything else may nest a
 // level per token, to the left without using the parser's own stack (1+1+1+...).  So a group in brackets is at most as deep as
 // its longest item, where a bracketed group inside counts its own bound; joins and set operations nest across commas and are
-// added for the whole group; AND and OR do not part a group in which a CASE was seen, since CASEs may be chained round them.
+// added for the whole group; set operations part items as well; AND and OR do not part a group in which a CASE was seen, since
+// CASEs may be chained round them.  Behind a dot any word is a name.
 // Groups beyond kGroups levels are counted as flat text of the innermost one: too high, never too low.
 SqlSurvey sql_survey(std::string_view text) {
   struct Group { uint32_t item = 0, item_nested = 0, best = 0, chained = 0; bool has_case = false; };
@@ -148,10 +152,12 @@ SqlSurvey sql_survey(std::string_view text) {
     --top;
     groups[top].item_nested = std::max(groups[top].item_nested, bound);
   };
-  bool is_empty = true;
+  bool is_empty = true, after_dot = false;
   SqlLexer lexer(text);
   for (SqlToken token = lexer.next(); token.kind != SqlTokenKind::kEnd; token = lexer.next()) {
     const char c = token.kind == SqlTokenKind::kCharacter ? text[token.start] : '\0';
+    if (!is_constant(token.kind)) survey.names_are_utf8 &= is_valid_utf8(text.substr(token.start, token.end - token.start));
+    const bool is_name = std::exchange(after_dot, c == '.');
     Group& group = groups[top];
     if (c == ';' && top == 0) {
       survey.statement_count += is_empty ? 0 : 1;
@@ -170,12 +176,11 @@ SqlSurvey sql_survey(std::string_view text) {
     } else if (beyond == 0 && (c == ',' || c == ';')) {
       close_item(group);
     } else if (token.kind == SqlTokenKind::kWord) {
-      if (equals_word(text, token, "case")) group.has_case = true;
-      if (beyond == 0 && !group.has_case && (equals_word(text, token, "and") || equals_word(text, token, "or"))) close_item(group);
-      if (equals_word(text, token, "join") || equals_word(text, token, "union") || equals_word(text, token, "except") ||
-          equals_word(text, token, "intersect")) {
-        ++group.chained;
-      }
+      const bool is_set_operation = equals_word(text, token, "union") || equals_word(text, token, "except") || equals_word(text, token, "intersect");
+      group.chained += is_set_operation || equals_word(text, token, "join") ? 1 : 0;
+      group.has_case |= equals_word(text, token, "case");
+      const bool is_connective = !group.has_case && (equals_word(text, token, "and") || equals_word(text, token, "or"));
+      if (beyond == 0 && !is_name && (is_set_operation || is_connective)) close_item(group);
     }
   }
   survey.statement_count += is_empty ? 0 : 1;
@@ -184,7 +189,6 @@ SqlSurvey sql_survey(std::string_view text) {
   survey.error = lexer.error();
   survey.has_plain_backslash = lexer.has_plain_backslash();
   survey.has_nul = text.find('\0') != std::string_view::npos;
-  survey.is_utf8 = is_valid_utf8(text);
   return survey;
 }
 

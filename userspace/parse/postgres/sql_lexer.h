@@ -92,7 +92,7 @@ struct SqlSurvey {
   const char* error = nullptr;      // The lexer's, for the plain reading.
   bool has_plain_backslash = false;
   bool has_nul = false;
-  bool is_utf8 = true;
+  bool names_are_utf8 = true;       // All that is no constant or comment.
   uint32_t statement_count = 0;     // Non-empty, parted by semicolons outside parentheses.  For information.
   uint32_t depth_bound = 0;         // At least the depth of the parser's tree in tokens: see sql_survey().
 };

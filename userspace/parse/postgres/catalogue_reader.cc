@@ -1,0 +1,223 @@
+#include "parse/postgres/catalogue_reader.h"
+
+#include <libpq-fe.h>
+#include <netinet/in.h>
+#include <openssl/crypto.h>
+#include <poll.h>
+#include <sys/socket.h>
+
+#include <array>
+#include <atomic>
+#include <condition_variable>
+#include <map>
+#include <mutex>
+
+#include "base/check.h"
+#include "parse/postgres/catalogue_forwarder.h"
+#include "parse/postgres/catalogue_queries.h"
+#include "parse/postgres/facts_parse.h"
+#include "parse/postgres/facts_pool_impl.h"
+
+namespace weir::postgres {
+
+namespace {
+
+constexpr std::chrono::milliseconds kConnectLimit{10'000};
+constexpr std::chrono::milliseconds kJoinInvalidations{250};
+
+const char* sslmode_of(VerifyMode mode) {
+  switch (mode) {
+    case VerifyMode::kNone: return "disable";
+    case VerifyMode::kRequire: return "require";
+    case VerifyMode::kVerifyCa: return "verify-ca";
+    case VerifyMode::kVerifyFull: return "verify-full";
+  }
+  return "verify-full";
+}
+
+struct CloseConnection { void operator()(PGconn* connection) const { PQfinish(connection); } };
+using ConnectionPtr = std::unique_ptr<PGconn, CloseConnection>;
+
+uint16_t local_port(int fd) {
+  sockaddr_in address{};
+  socklen_t size = sizeof address;
+  if (getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size) != 0 || address.sin_family != AF_INET) return 0;
+  return ntohs(address.sin_port);
+}
+
+class Reader final : public CatalogueReader {
+ public:
+  explicit Reader(CatalogueReaderOptions options)
+      : options_(std::move(options)), stack_(parser_stack_size(limits_)), thread_(start_thread(stack_, run_thread, this)) {}
+  ~Reader() override {
+    {
+      const std::lock_guard guard(lock_);
+      stopping_ = true;
+      if (forwarder_ != nullptr) forwarder_->stop();
+    }
+    changed_.notify_all();
+    pthread_join(thread_, nullptr);
+    OPENSSL_cleanse(options_.password.data(), options_.password.size());
+  }
+  Reader(const Reader&) = delete;
+  Reader& operator=(const Reader&) = delete;
+
+  uint64_t version() const override { return version_.load(std::memory_order_acquire); }
+  std::shared_ptr<const Catalogue> snapshot(std::string_view database) const override {
+    const std::lock_guard guard(lock_);
+    const auto found = snapshots_.find(database);
+    return found == snapshots_.end() ? nullptr : found->second.catalogue;
+  }
+  void invalidate() override {
+    {
+      const std::lock_guard guard(lock_);
+      is_stale_ = true;
+    }
+    changed_.notify_all();
+  }
+  std::string last_error() const override {
+    const std::lock_guard guard(lock_);
+    return last_error_;
+  }
+  CatalogueReaderStats stats() const override {
+    const std::lock_guard guard(lock_);
+    return stats_;
+  }
+  bool wait_first_read(std::chrono::milliseconds limit) override {
+    std::unique_lock guard(lock_);
+    changed_.wait_for(guard, limit, [this] { return rounds_ > 0; });
+    return rounds_ > 0 && snapshots_.size() == options_.databases.size();
+  }
+
+ private:
+  struct Held { std::shared_ptr<const Catalogue> catalogue; uint64_t digest = 0; };
+
+  static void* run_thread(void* reader) {
+    static_cast<Reader*>(reader)->run();
+    return nullptr;
+  }
+
+  void run() {
+    while (true) {
+      {
+        const std::lock_guard guard(lock_);
+        if (stopping_) return;
+        is_stale_ = false;
+      }
+      std::string error;
+      for (const std::string& database : options_.databases) {
+        if (std::string one = read_one(database); !one.empty()) error = std::move(one);
+        const std::lock_guard guard(lock_);
+        if (stopping_) return;
+      }
+      finish_round(std::move(error));
+      std::unique_lock guard(lock_);
+      changed_.wait_for(guard, options_.refresh, [this] { return stopping_ || is_stale_; });
+      changed_.wait_for(guard, kJoinInvalidations, [this] { return stopping_; });
+    }
+  }
+
+  void finish_round(std::string error) {
+    bool is_news = false;
+    {
+      const std::lock_guard guard(lock_);
+      is_news = error != last_error_;
+      last_error_ = error;
+      ++rounds_;
+    }
+    changed_.notify_all();
+    if (is_news && options_.notice) options_.notice(error.empty() ? "catalogue of " + options_.target + " is read again" : error);
+  }
+
+  // Empty: read.  A snapshot that cannot be renewed stays: what it lacks is unsure, what it says was true.
+  std::string read_one(const std::string& database) {
+    Result<std::unique_ptr<CatalogueForwarder>> forwarder = CatalogueForwarder::open(options_.dial);
+    if (!forwarder) return count_failure(database, forwarder.error().message);
+    {
+      const std::lock_guard guard(lock_);
+      if (stopping_) return {};
+      forwarder_ = forwarder->get();
+    }
+    Result<CatalogueRead> read = connect_and_read(database, **forwarder);
+    {
+      const std::lock_guard guard(lock_);
+      forwarder_ = nullptr;
+      if (stopping_) return {};
+    }
+    if (!read) return count_failure(database, (*forwarder)->dial_error().empty() ? read.error().message : (*forwarder)->dial_error());
+    publish(database, std::move(*read));
+    return {};
+  }
+
+  std::string count_failure(const std::string& database, const std::string& message) {
+    const std::lock_guard guard(lock_);
+    ++stats_.failures;
+    return options_.target + "/" + database + ": " + message;
+  }
+
+  void publish(const std::string& database, CatalogueRead read) {
+    const std::lock_guard guard(lock_);
+    ++stats_.reads;
+    stats_.relations = read.contents.relations.size();
+    stats_.functions = read.contents.functions.size();
+    Held& held = snapshots_[database];
+    if (held.catalogue != nullptr && held.digest == read.digest) return;  // The same snapshot: caches keep what they have.
+    held.digest = read.digest;
+    read.contents.generation = ++generation_;
+    held.catalogue = make_catalogue(std::move(read.contents));
+    version_.fetch_add(1, std::memory_order_release);
+  }
+
+  Result<CatalogueRead> connect_and_read(const std::string& database, CatalogueForwarder& forwarder) {
+    const std::string port = std::to_string(forwarder.port());
+    const std::string host = options_.server_name.empty() ? std::string("localhost") : options_.server_name;
+    const char* const options = "-c default_transaction_read_only=on -c statement_timeout=30000 -c standard_conforming_strings=on -c client_encoding=UTF8";
+    std::array<const char*, 16> names{"host", "hostaddr", "port", "dbname", "user", "password", "sslmode", "gssencmode", "application_name",
+                                      "options", "passfile", "connect_timeout", options_.ca_file.empty() ? nullptr : "sslrootcert", nullptr};
+    const std::array<const char*, 16> values{host.c_str(), "127.0.0.1", port.c_str(), database.c_str(), options_.user.c_str(), options_.password.c_str(),
+                                             sslmode_of(options_.tls), "disable", "weir catalogue", options, "/dev/null", "10",
+                                             options_.ca_file.empty() ? nullptr : options_.ca_file.c_str(), nullptr};
+    const ConnectionPtr connection(PQconnectStartParams(names.data(), values.data(), 0));
+    if (connection == nullptr) return fail(Error::Kind::kSystem, "catalogue: out of memory");
+    PostgresPollingStatusType state = PGRES_POLLING_WRITING;
+    int admitted = -1;
+    const auto deadline = std::chrono::steady_clock::now() + kConnectLimit;
+    while (PQstatus(connection.get()) != CONNECTION_BAD && state != PGRES_POLLING_OK && state != PGRES_POLLING_FAILED) {
+      const int fd = PQsocket(connection.get());
+      if (fd >= 0 && fd != admitted) {
+        forwarder.admit(local_port(fd));
+        admitted = fd;
+      }
+      pollfd polled{fd, static_cast<short>(state == PGRES_POLLING_READING ? POLLIN : POLLOUT), 0};
+      const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
+      if (left.count() <= 0 || poll(&polled, 1, static_cast<int>(left.count())) == 0) return fail(Error::Kind::kUnavailable, "catalogue: the target did not answer in time");
+      state = PQconnectPoll(connection.get());
+    }
+    // libpq's message names host, user and reason; the password is not in it.
+    if (PQstatus(connection.get()) != CONNECTION_OK) return fail(Error::Kind::kUnavailable, std::string("catalogue: ") + PQerrorMessage(connection.get()));
+    return read_catalogue(connection.get(), limits_);
+  }
+
+  CatalogueReaderOptions options_;
+  const Limits limits_;
+  mutable std::mutex lock_;
+  std::condition_variable changed_;
+  bool stopping_ = false, is_stale_ = false;
+  uint64_t rounds_ = 0, generation_ = 0;
+  std::string last_error_;
+  CatalogueReaderStats stats_;
+  std::map<std::string, Held, std::less<>> snapshots_;
+  std::atomic<uint64_t> version_{0};
+  CatalogueForwarder* forwarder_ = nullptr;   // While one is open, for stopping.
+  GuardedStack stack_;                        // Bodies of functions are parsed on it.
+  pthread_t thread_;
+};
+
+}  // namespace
+
+std::shared_ptr<CatalogueReader> make_catalogue_reader(CatalogueReaderOptions options) {
+  WEIR_CHECK(options.dial != nullptr);
+  return std::make_shared<Reader>(std::move(options));
+}
+
+}  // namespace weir::postgres

@@ -1,0 +1,235 @@
+// The cache and the parser threads: keys, coalescing, limits, eviction, no allocation on a hit.
+#include "parse/postgres/facts_source.h"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <cstdlib>
+#include <new>
+#include <string>
+#include <vector>
+
+#include "parse/postgres/catalogue.h"
+#include "parse/postgres/facts_cache.h"
+#include "parse/postgres/facts_pool.h"
+#include "parse/postgres/facts_test_support.h"
+
+namespace {
+thread_local uint64_t allocation_count = 0;
+}
+// Counts what the calling thread allocates: a cache hit must not.
+[[gnu::noinline]] void* operator new(std::size_t size) {
+  ++allocation_count;
+  if (void* const memory = std::malloc(size == 0 ? 1 : size); memory != nullptr) return memory;
+  throw std::bad_alloc();
+}
+[[gnu::noinline]] void operator delete(void* memory) noexcept { std::free(memory); }
+[[gnu::noinline]] void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
+
+namespace weir::postgres {
+namespace {
+
+FactsQuery query_of(std::string_view text, uint64_t session = 1) {
+  FactsQuery query;
+  query.text = as_bytes(text);
+  query.database = "shop";
+  query.session = session;
+  return query;
+}
+
+// A pool and one source; wait() sleeps until the pool calls wake().
+struct Bench {
+  explicit Bench(Limits limits = {}, std::shared_ptr<const CatalogueProvider> catalogue = nullptr)
+      : pool(limits), source(make_postgres_facts(pool, limits, std::move(catalogue), [this] { wakes.fetch_add(1); wakes.notify_all(); })) {}
+  std::vector<uint64_t> wait() {
+    for (;;) {
+      const uint64_t seen = wakes.load();
+      const auto ready = source->collect();
+      if (!ready.empty()) return {ready.begin(), ready.end()};
+      wakes.wait(seen);
+    }
+  }
+  FactsPtr get(std::string_view text) {
+    for (;;) {
+      FactsAnswer answer = source->facts(query_of(text));
+      if (answer.state != FactsAnswer::State::kPending) return answer.facts;
+      wait();
+    }
+  }
+  std::atomic<uint64_t> wakes{0};
+  SqlParserPool pool;
+  std::unique_ptr<PostgresFactsSource> source;
+};
+
+TEST(FactsSource, AMissIsPendingAndThenReady) {
+  Bench bench;
+  EXPECT_EQ(bench.source->facts(query_of("select 1", 7)).state, FactsAnswer::State::kPending);
+  EXPECT_EQ(bench.wait(), std::vector<uint64_t>{7});
+  const FactsAnswer answer = bench.source->facts(query_of("select 1", 7));
+  EXPECT_EQ(answer.state, FactsAnswer::State::kReady);
+  EXPECT_EQ(testing::verbs_of(*answer.facts), "read");
+}
+
+TEST(FactsSource, OtherConstantsShareTheFacts) {
+  Bench bench;
+  const FactsPtr first = bench.get("select a from t where b = 'x' and c = 1");
+  EXPECT_EQ(bench.get("SELECT a FROM t WHERE b = 'it''s' AND c=2 /* c */"), first);
+  EXPECT_EQ(bench.source->stats().misses, 1U);
+  EXPECT_NE(bench.get("select a from t where b = 'x' and c = '1'"), first);
+}
+
+TEST(FactsSource, ConstantsThatMatterAreNotShared) {
+  Bench bench;
+  EXPECT_EQ(bench.get("set role 'a'")->roles, std::vector<std::string>{"a"});
+  EXPECT_EQ(bench.get("set role 'b'")->roles, std::vector<std::string>{"b"});
+  EXPECT_EQ(bench.get("set role 'a'")->roles, std::vector<std::string>{"a"});
+  EXPECT_EQ(bench.source->stats().misses, 2U);
+  EXPECT_EQ(bench.source->stats().exact_hits, 3U);  // Two answers as they came in, and one more.
+  EXPECT_TRUE(bench.get("select 'a\\' , 'b; drop table dd; --'")->is_opaque);
+  EXPECT_FALSE(bench.get("select 'a\\d' , 'b'")->is_opaque);
+}
+
+TEST(FactsSource, AskingForWhatIsBeingParsedJoinsIt) {
+  Bench bench;
+  // The large statement keeps no lane of the small ones; all three ask for one key before it is answered.
+  std::string text = "select a from t where b in (1";
+  for (int i = 0; i < 200'000; ++i) text += ",1";
+  text += ")";
+  for (const uint64_t session : {1U, 2U, 3U, 2U}) EXPECT_EQ(bench.source->facts(query_of(text, session)).state, FactsAnswer::State::kPending);
+  EXPECT_EQ(bench.wait(), (std::vector<uint64_t>{1, 2, 3}));
+  EXPECT_EQ(bench.source->stats().misses, 1U);
+  EXPECT_EQ(bench.source->stats().joined, 3U);
+  EXPECT_EQ(bench.source->facts(query_of(text)).state, FactsAnswer::State::kReady);
+}
+
+TEST(FactsSource, ContextsAreApart) {
+  const auto source = make_inline_facts(Limits{}, testing::small_catalogue());
+  FactsQuery query = query_of("select person_id from salaries");
+  query.search_path = "hr";
+  const FactsPtr first = source->facts(query).facts;
+  query.search_path = "public";
+  const FactsPtr second = source->facts(query).facts;
+  EXPECT_EQ(testing::relations_of(*first), "hr.salaries:r");
+  EXPECT_EQ(testing::relations_of(*second), "salaries:r?");
+}
+
+class ChangingCatalogue final : public CatalogueProvider {
+ public:
+  uint64_t version() const override { return version_; }
+  std::shared_ptr<const Catalogue> snapshot(std::string_view) const override { return catalogue_; }
+  void change() {
+    CatalogueContents contents;
+    contents.generation = ++version_;
+    CatalogueRelation& relation = contents.relations.emplace_back();
+    relation.id = 1;
+    relation.schema = "public";
+    relation.name = "t";
+    relation.columns.push_back({"a" + std::to_string(version_), 25, 1});
+    catalogue_ = make_catalogue(std::move(contents));
+  }
+
+ private:
+  uint64_t version_ = 0;
+  std::shared_ptr<const Catalogue> catalogue_;
+};
+
+TEST(FactsSource, ANewCatalogueMakesOldFactsUnfindable) {
+  const auto catalogue = std::make_shared<ChangingCatalogue>();
+  Bench bench({}, catalogue);
+  EXPECT_EQ(testing::outputs_of(*bench.get("select * from t")), "*(t.*)=? ...");
+  catalogue->change();
+  bench.source->collect();
+  EXPECT_EQ(testing::outputs_of(*bench.get("select * from t")), "a1(t.a1)=");
+  catalogue->change();
+  bench.source->collect();
+  EXPECT_EQ(testing::outputs_of(*bench.get("select * from t")), "a2(t.a2)=");
+  EXPECT_EQ(bench.source->stats().misses, 3U);
+}
+
+TEST(FactsSource, PendingIsBounded) {
+  Limits limits;
+  limits.facts_pending_max = 2;
+  Bench bench(limits);
+  int refused = 0;
+  for (int i = 0; i < 10; ++i) {
+    const std::string text = "select a" + std::to_string(i);
+    refused += bench.source->facts(query_of(text)).state == FactsAnswer::State::kRefused;  // Nothing is collected meanwhile.
+  }
+  EXPECT_EQ(refused, 8);
+  EXPECT_EQ(bench.source->stats().refused_full, 8U);
+  bench.wait();
+}
+
+TEST(FactsSource, TheLeastRecentlyUsedLeavesBetweenTurns) {
+  Limits limits;
+  limits.facts_cache_entries = 3;
+  Bench bench(limits);
+  for (const char* text : {"select a", "select b", "select c"}) bench.get(text);
+  bench.get("select a");
+  bench.get("select d");
+  bench.source->collect();
+  EXPECT_EQ(bench.source->stats().entries, 3U);
+  const uint64_t misses = bench.source->stats().misses;
+  bench.get("select a");
+  EXPECT_EQ(bench.source->stats().misses, misses);
+  bench.get("select b");
+  EXPECT_EQ(bench.source->stats().misses, misses + 1);
+}
+
+TEST(FactsSource, AHitAllocatesNothing) {
+  Bench bench;
+  const std::string text = "select id, name from public.orders where id = 4711 and x = 'y'";
+  bench.get(text);
+  bench.get("set role 'someone'");
+  const std::string exact = "set role 'someone'";
+  const FactsQuery first = query_of(text), second = query_of(exact);
+  const uint64_t before = allocation_count;
+  for (int i = 0; i < 1000; ++i) {
+    ASSERT_EQ(bench.source->facts(first).state, FactsAnswer::State::kReady);
+    ASSERT_EQ(bench.source->facts(second).state, FactsAnswer::State::kReady);
+  }
+  EXPECT_EQ(allocation_count, before);
+}
+
+TEST(FactsSource, GoesAwayWhileItsStatementsAreParsed) {
+  const Limits limits;
+  SqlParserPool pool(limits);
+  for (int i = 0; i < 20; ++i) {
+    auto source = make_postgres_facts(pool, limits, nullptr, [] {});
+    for (int k = 0; k < 10; ++k) {
+      const std::string text = "select a" + std::to_string(k);
+      (void)source->facts(query_of(text));
+    }
+  }
+}
+
+TEST(FactsSource, DeepStatementsGoRoundTheQuickLane) {
+  Bench bench;
+  std::string deep = "select 1";
+  for (int i = 0; i < 3000; ++i) deep += "+-1";
+  ASSERT_LE(deep.size(), Limits{}.statement_inline_max);
+  EXPECT_FALSE(bench.get(deep)->is_opaque);
+}
+
+TEST(FactsCache, KeepsItsBoundsAndItsOrder) {
+  FactsCache cache(2, 10'000);
+  const auto facts = std::make_shared<const StatementFacts>();
+  using Kind = FactsCache::Kind;
+  cache.put(Kind::kByKey, 1, 5, "a", facts, 10);
+  cache.put(Kind::kByKey, 1, 5, "b", facts, 10);   // The same hash.
+  cache.put(Kind::kByText, 1, 5, "a", facts, 10);
+  EXPECT_TRUE(cache.find(Kind::kByKey, 1, 5, "a").is_there);
+  cache.trim();
+  EXPECT_FALSE(cache.find(Kind::kByKey, 1, 5, "b").is_there);
+  EXPECT_TRUE(cache.find(Kind::kByText, 1, 5, "a").is_there);
+  EXPECT_FALSE(cache.find(Kind::kByKey, 2, 5, "a").is_there);
+  EXPECT_FALSE(cache.find(Kind::kByKey, 1, 6, "a").is_there);
+  cache.put(Kind::kByKey, 1, 7, "large", facts, 20'000);
+  EXPECT_TRUE(cache.find(Kind::kByKey, 1, 7, "large").is_there);  // Until the turn is over.
+  cache.trim();
+  EXPECT_EQ(cache.entries(), 0U);
+  EXPECT_EQ(cache.bytes(), 0U);
+}
+
+}  // namespace
+}  // namespace weir::postgres
