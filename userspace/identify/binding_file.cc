@@ -24,9 +24,18 @@ int64_t number_of(sys_seconds time) { return time.time_since_epoch().count(); }
 
 json json_of(const Binding& binding) {
   const Identity& identity = *binding.identity;
-  return {{"id", identity.binding_id}, {"where", binding.where.text()}, {"static", binding.is_static}, {"bound_at", number_of(binding.bound_at)},
-          {"subject", identity.subject}, {"groups", identity.groups}, {"issuer", identity.issuer}, {"token_id", identity.token_id},
-          {"email", identity.email}, {"acting_for", identity.acting_for}, {"expires", number_of(identity.expires)}, {"reason", identity.reason}};
+  return {{"id", identity.binding_id},
+          {"where", binding.where.text()},
+          {"static", binding.is_static},
+          {"bound_at", number_of(binding.bound_at)},
+          {"subject", identity.subject},
+          {"groups", identity.groups},
+          {"issuer", identity.issuer},
+          {"token_id", identity.token_id},
+          {"email", identity.email},
+          {"acting_for", identity.acting_for},
+          {"expires", number_of(identity.expires)},
+          {"reason", identity.reason}};
 }
 json json_of(const SpentToken& token) {
   return {{"key", token.key}, {"where", token.where.text()}, {"revoked", token.is_revoked}, {"until", number_of(token.until)}};
@@ -43,7 +52,8 @@ class Members {
   }
   uint64_t number(const char* name) {
     const json* member = find(name);
-    if (member == nullptr || !member->is_number_integer() || (!member->is_number_unsigned() && member->get<int64_t>() < 0)) return bad(uint64_t{0});
+    if (member == nullptr || !member->is_number_integer() || (!member->is_number_unsigned() && member->get<int64_t>() < 0))
+      return bad(uint64_t{0});
     return member->get<uint64_t>();
   }
   sys_seconds time(const char* name) { return sys_seconds(seconds(static_cast<int64_t>(number(name)))); }
@@ -116,7 +126,8 @@ bool read_records(const json& file, BindingRecords& records) {
   Members members(file);
   records.next_id = members.number("next_id");
   const auto bindings = file.find("bindings"), spent = file.find("spent");
-  if (members.number("version") != kVersion || !members.is_good() || bindings == file.end() || !bindings->is_array() || spent == file.end() || !spent->is_array()) {
+  if (members.number("version") != kVersion || !members.is_good() || bindings == file.end() || !bindings->is_array() ||
+      spent == file.end() || !spent->is_array()) {
     return false;
   }
   std::unordered_set<uint64_t> ids;
@@ -171,7 +182,9 @@ Result<BindingRecords> read_bindings(const std::string& file) {
   BindingRecords records;
   const auto parsed = parse_strict_json(text);
   if (text.size() > kFileSizeMax || !parsed || !read_records(*parsed, records)) {
-    return fail(Error::Kind::kCorrupt, file + " is damaged or not a file of bindings; move it away and start again: static bindings come back, everybody else signs in anew");
+    return fail(Error::Kind::kCorrupt, file +
+                                           " is damaged or not a file of bindings; move it away and start again: static "
+                                           "bindings come back, everybody else signs in anew");
   }
   return records;
 }

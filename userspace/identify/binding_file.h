@@ -14,25 +14,25 @@
 namespace weir::identify {
 
 struct Binding {
-  IdentityPtr identity;                  // Never null.
-  Prefix where;                          // One address, or a static binding's prefix.
+  IdentityPtr identity;  // Never null.
+  Prefix where;          // One address, or a static binding's prefix.
   bool is_static = false;
   std::chrono::sys_seconds bound_at{};
-  uint32_t refused_attempts = 0;         // Others who tried to bind this address; since start-up.
+  uint32_t refused_attempts = 0;  // Others who tried to bind this address; since start-up.
   std::string last_refused_subject;
 };
 [[nodiscard]] bool has_ended(const Binding&, std::chrono::sys_seconds now);
 
 // A token that was used: it binds one address, and none once it is revoked.
 struct SpentToken {
-  std::string key;                       // VerifiedToken::key
+  std::string key;  // VerifiedToken::key
   Address where;
   bool is_revoked = false;
-  std::chrono::sys_seconds until{};      // Nobody accepts the token any more from here on.
+  std::chrono::sys_seconds until{};  // Nobody accepts the token any more from here on.
 };
 
 struct BindingRecords {
-  uint64_t next_id = 1;                  // Above every id ever given.
+  uint64_t next_id = 1;  // Above every id ever given.
   std::vector<Binding> bindings;
   std::vector<SpentToken> spent;
 };

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cstring>
+#include <tuple>
 #include <unordered_map>
 
 namespace weir::identify {
@@ -28,12 +29,14 @@ bool is_same_person(const Identity& identity, const VerifiedToken& token) {
 }
 
 // A static binding of one address takes it; one of a prefix is what applies to those there who have not signed in.
-bool takes_address(const Binding& binding, const Address& address) { return binding.where.bits == 128 && binding.where.address == address; }
+bool takes_address(const Binding& binding, const Address& address) {
+  return binding.where.bits == 128 && binding.where.address == address;
+}
 
 bool is_as_configured(const Binding& binding, const StaticBindingConfig& config) {
   const Identity& identity = *binding.identity;
-  return binding.is_static && binding.where == config.address && identity.subject == config.subject && identity.groups == config.groups &&
-         identity.reason == config.reason && identity.expires == config.until;
+  return binding.is_static && binding.where == config.address && identity.subject == config.subject &&
+         identity.groups == config.groups && identity.reason == config.reason && identity.expires == config.until;
 }
 
 IdentityPtr identity_of(const VerifiedToken& token, uint64_t id, sys_seconds expires) {
@@ -62,12 +65,13 @@ std::vector<Binding> take(std::vector<Binding>& bindings, Predicate is_out) {
 }  // namespace
 
 struct BindingTable::Snapshot {
-  std::vector<Binding> all;                                        // By id.
+  std::vector<Binding> all;  // By id.
   std::unordered_map<Address, IdentityPtr, AddressHash> addresses;
-  std::vector<Binding> prefixes;                                   // Static; the longest first.
+  std::vector<Binding> prefixes;  // Static; the longest first.
 
   explicit Snapshot(std::vector<Binding> bindings) : all(std::move(bindings)) {
-    std::sort(all.begin(), all.end(), [](const Binding& a, const Binding& b) { return a.identity->binding_id < b.identity->binding_id; });
+    std::sort(all.begin(), all.end(),
+              [](const Binding& a, const Binding& b) { return a.identity->binding_id < b.identity->binding_id; });
     for (const Binding& each : all) {
       if (each.is_static) {
         prefixes.push_back(each);
@@ -75,7 +79,8 @@ struct BindingTable::Snapshot {
         addresses.emplace(each.where.address, each.identity);
       }
     }
-    std::stable_sort(prefixes.begin(), prefixes.end(), [](const Binding& a, const Binding& b) { return a.where.bits > b.where.bits; });
+    std::stable_sort(prefixes.begin(), prefixes.end(),
+                     [](const Binding& a, const Binding& b) { return a.where.bits > b.where.bits; });
   }
 };
 
@@ -118,7 +123,9 @@ std::shared_ptr<const BindingTable::Snapshot> BindingTable::snapshot() const {
 
 IdentityPtr BindingTable::find(const Address& address, sys_seconds now) const {
   const auto current = snapshot();
-  const auto is_live = [now](const IdentityPtr& identity) { return identity->expires == sys_seconds{} || identity->expires > now; };
+  const auto is_live = [now](const IdentityPtr& identity) {
+    return identity->expires == sys_seconds{} || identity->expires > now;
+  };
   const auto bound = current->addresses.find(address);
   if (bound != current->addresses.end() && is_live(bound->second)) return bound->second;
   for (const Binding& each : current->prefixes) {
@@ -130,6 +137,18 @@ IdentityPtr BindingTable::find(const Address& address, sys_seconds now) const {
 std::vector<Binding> BindingTable::list(sys_seconds now) const {
   std::vector<Binding> live = snapshot()->all;
   take(live, [&](const Binding& each) { return has_ended(each, now); });
+  return live;
+}
+
+std::vector<Binding> BindingTable::in_force(sys_seconds now) const {
+  std::vector<Binding> live = list(now);
+  // Address bindings before static ones, the older before the newer: as find() looks.
+  std::stable_sort(live.begin(), live.end(), [](const Binding& a, const Binding& b) { return !a.is_static && b.is_static; });
+  std::stable_sort(live.begin(), live.end(), [](const Binding& a, const Binding& b) {
+    return std::tie(a.where.address, a.where.bits) < std::tie(b.where.address, b.where.bits);
+  });
+  const auto end = std::unique(live.begin(), live.end(), [](const Binding& a, const Binding& b) { return a.where == b.where; });
+  live.erase(end, live.end());
   return live;
 }
 
@@ -191,39 +210,54 @@ void BindingTable::count_refusal(const Binding& holder) {
 }
 
 // What becomes of `next` if the token binds the address.  Pre: writer_ is held.
-BindOutcome BindingTable::admit(BindingRecords& next, const VerifiedToken& token, const Address& address, sys_seconds now) const {
+BindOutcome BindingTable::admit(BindingRecords& next, const VerifiedToken& token, const Address& address,
+                                sys_seconds now) const {
   BindOutcome outcome;
   const auto refused = [&outcome](Kind kind, std::string text) {
     outcome.kind = kind;
     outcome.text = std::move(text);
     return outcome;
   };
-  const auto spent = std::find_if(next.spent.begin(), next.spent.end(), [&](const SpentToken& each) { return each.key == token.key; });
-  if (spent != next.spent.end() && spent->is_revoked) return refused(Kind::kTokenRevoked, "a binding of this token was revoked; sign in again");
+  const auto spent =
+      std::find_if(next.spent.begin(), next.spent.end(), [&](const SpentToken& each) { return each.key == token.key; });
+  if (spent != next.spent.end() && spent->is_revoked)
+    return refused(Kind::kTokenRevoked, "a binding of this token was revoked; sign in again");
   if (spent != next.spent.end() && spent->where != address) {
-    return refused(Kind::kTokenElsewhere, "this token has bound another address already; one sign-in binds one address: sign in again from here");
+    return refused(Kind::kTokenElsewhere,
+                   "this token has bound another address already; one sign-in binds one address: sign in again from here");
   }
-  std::vector<Binding> old = take(next.bindings, [&](const Binding& each) { return !each.is_static && each.where.address == address && has_ended(each, now); });
-  auto holder = std::find_if(next.bindings.begin(), next.bindings.end(), [&](const Binding& each) { return !each.is_static && each.where.address == address; });
+  std::vector<Binding> old = take(next.bindings, [&](const Binding& each) {
+    return !each.is_static && each.where.address == address && has_ended(each, now);
+  });
+  auto holder = std::find_if(next.bindings.begin(), next.bindings.end(),
+                             [&](const Binding& each) { return !each.is_static && each.where.address == address; });
   if (holder == next.bindings.end()) {
-    holder = std::find_if(next.bindings.begin(), next.bindings.end(), [&](const Binding& each) { return takes_address(each, address) && !has_ended(each, now); });
+    holder = std::find_if(next.bindings.begin(), next.bindings.end(),
+                          [&](const Binding& each) { return takes_address(each, address) && !has_ended(each, now); });
   }
   const bool is_held = holder != next.bindings.end();
-  const bool is_same = is_held && (holder->is_static ? holder->identity->subject == token.subject : is_same_person(*holder->identity, token));
+  const bool is_same =
+      is_held && (holder->is_static ? holder->identity->subject == token.subject : is_same_person(*holder->identity, token));
   if (is_held && !is_same && options_.one_identity_per_address) {
     ++holder->refused_attempts;
     holder->last_refused_subject = token.subject;
     outcome.binding = *holder;
-    outcome.text_for_holder = token.subject + " (" + token.issuer + ") tried to bind your address " + address.text() + " and was refused";
-    return refused(Kind::kAddressTaken, address.text() + " is bound to somebody else; they can end it (`weir revoke`), or prove yourself on the wire where the target admits it");
+    outcome.text_for_holder =
+        token.subject + " (" + token.issuer + ") tried to bind your address " + address.text() + " and was refused";
+    return refused(Kind::kAddressTaken, address.text() +
+                                            " is bound to somebody else; they can end it (`weir revoke`), or prove yourself on "
+                                            "the wire where the target admits it");
   }
   const bool is_new = !is_held || holder->is_static;
-  if ((is_new && next.bindings.size() >= options_.bindings_max) || next.spent.size() >= 2 * static_cast<std::size_t>(options_.bindings_max)) {
-    return refused(Kind::kFull, "this gateway holds as many bindings as it may (" + std::to_string(options_.bindings_max) + ")");
+  if ((is_new && next.bindings.size() >= options_.bindings_max) ||
+      next.spent.size() >= 2 * static_cast<std::size_t>(options_.bindings_max)) {
+    return refused(Kind::kFull,
+                   "this gateway holds as many bindings as it may (" + std::to_string(options_.bindings_max) + ")");
   }
 
   const sys_seconds expires = std::min(token.expires, now + options_.ttl_max);
-  const bool is_renewal = !is_new && is_same && holder->identity->groups == token.groups && holder->identity->acting_for == token.acting_for;
+  const bool is_renewal =
+      !is_new && is_same && holder->identity->groups == token.groups && holder->identity->acting_for == token.acting_for;
   uint64_t id = 0;
   if (is_renewal) {
     id = holder->identity->binding_id;
@@ -265,7 +299,9 @@ Result<std::vector<Binding>> BindingTable::revoke(std::string_view which, sys_se
   // Every live token that bound there, renewals included.
   std::erase_if(next.spent, [&](const SpentToken& each) { return each.until <= now; });
   for (SpentToken& token : next.spent) {
-    token.is_revoked = token.is_revoked || std::any_of(ended.begin(), ended.end(), [&](const Binding& each) { return !each.is_static && each.where.address == token.where; });
+    token.is_revoked = token.is_revoked || std::any_of(ended.begin(), ended.end(), [&](const Binding& each) {
+                         return !each.is_static && each.where.address == token.where;
+                       });
   }
   if (const auto written = commit(std::move(next)); !written) return tl::unexpected<Error>(written.error());
   return ended;

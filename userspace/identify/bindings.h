@@ -24,17 +24,17 @@ namespace weir::identify {
 
 struct BindOutcome {
   enum class Kind : uint8_t {
-    kBound,            // New.
-    kRenewed,          // The same person with a newer (or the same) token: same id, later end.
-    kReplaced,         // Other groups or another chain (or, unless one_identity_per_address, another person): new id; `ended`
-                       // lists the old one, to be cut.
-    kAddressTaken,     // Refused: the address is somebody else's.  `text` is for who asked, `text_for_holder` for the other.
-    kTokenElsewhere,   // Refused: this token is bound to another address, or was.
-    kTokenRevoked,     // Refused: a binding of this token was revoked; a fresh sign-in is needed.
-    kFull,             // Refused: bindings_max.
+    kBound,           // New.
+    kRenewed,         // The same person with a newer (or the same) token: same id, later end.
+    kReplaced,        // Other groups or another chain (or, unless one_identity_per_address, another person): new id; `ended`
+                      // lists the old one, to be cut.
+    kAddressTaken,    // Refused: the address is somebody else's.  `text` is for who asked, `text_for_holder` for the other.
+    kTokenElsewhere,  // Refused: this token is bound to another address, or was.
+    kTokenRevoked,    // Refused: a binding of this token was revoked; a fresh sign-in is needed.
+    kFull,            // Refused: bindings_max.
   };
   Kind kind = Kind::kBound;
-  Binding binding;               // As it now stands; of the holder for kAddressTaken.
+  Binding binding;  // As it now stands; of the holder for kAddressTaken.
   std::vector<Binding> ended;
   std::string text, text_for_holder;
   [[nodiscard]] bool is_bound() const { return kind <= Kind::kReplaced; }
@@ -51,10 +51,14 @@ class BindingTable {
   // Reads `file` (state/bindings.json), or starts anew when there is none: then ids start above any that an earlier file of
   // this host can have given.  Bindings that have ended by `now` are left out.
   // Errors: kCorrupt (not ours, or damaged), kSystem.
-  [[nodiscard]] static Result<std::unique_ptr<BindingTable>> open(std::string file, const Options&, std::chrono::sys_seconds now);
+  [[nodiscard]] static Result<std::unique_ptr<BindingTable>> open(std::string file, const Options&,
+                                                                  std::chrono::sys_seconds now);
 
   // Any thread.  Null: nobody is bound there.  An address binding before a static one, the longest prefix first.
   [[nodiscard]] IdentityPtr find(const Address&, std::chrono::sys_seconds now) const;
+  // Any thread.  What find() goes by, for the kernel's map: no prefix twice, since an address binding hides a static one of
+  // the same address until it ends.
+  [[nodiscard]] std::vector<Binding> in_force(std::chrono::sys_seconds now) const;
   // Any thread.  All that has not ended, by id.
   [[nodiscard]] std::vector<Binding> list(std::chrono::sys_seconds now) const;
 
@@ -73,20 +77,21 @@ class BindingTable {
   [[nodiscard]] Result<std::vector<Binding>> expire(std::chrono::sys_seconds now);
 
  private:
-  struct Snapshot;               // A table's bindings, indexed.
+  struct Snapshot;  // A table's bindings, indexed.
 
   BindingTable(std::string file, const Options& options);
   [[nodiscard]] Result<void> commit(BindingRecords next);
   void publish(BindingRecords next);
   void count_refusal(const Binding& holder);
   [[nodiscard]] std::shared_ptr<const Snapshot> snapshot() const;
-  [[nodiscard]] BindOutcome admit(BindingRecords& next, const VerifiedToken&, const Address&, std::chrono::sys_seconds now) const;
+  [[nodiscard]] BindOutcome admit(BindingRecords& next, const VerifiedToken&, const Address&,
+                                  std::chrono::sys_seconds now) const;
 
   const std::string file_;
-  std::mutex writer_;            // records_ and options_.
+  std::mutex writer_;  // records_ and options_.
   Options options_;
   BindingRecords records_;
-  mutable std::mutex reader_;    // The pointer alone.
+  mutable std::mutex reader_;  // The pointer alone.
   std::shared_ptr<const Snapshot> snapshot_;
 };
 

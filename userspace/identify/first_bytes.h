@@ -14,7 +14,7 @@ inline constexpr std::size_t kFirstBytesMax = 4096;  // Hit: the flow is not thi
 
 struct FirstBytes {
   enum class Answer : uint8_t { kWait, kYes, kNo } answer = Answer::kNo;
-  std::size_t need = 0;      // kWait: more bytes than are there, at least 1.
+  std::size_t need = 0;         // kWait: more bytes than are there, at least 1.
   std::string_view looks_like;  // kNo: "TLS", "HTTP", "SSH", ... or empty; static.
 };
 

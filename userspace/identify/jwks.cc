@@ -28,7 +28,9 @@ constexpr std::size_t kKeyIdMax = 256;
 template <auto Free>
 struct FreeWith {
   template <class T>
-  void operator()(T* object) const noexcept { Free(object); }
+  void operator()(T* object) const noexcept {
+    Free(object);
+  }
 };
 using Number = std::unique_ptr<BIGNUM, FreeWith<BN_free>>;
 using Builder = std::unique_ptr<OSSL_PARAM_BLD, FreeWith<OSSL_PARAM_BLD_free>>;
@@ -65,12 +67,14 @@ std::string_view text_member(const json& key, const char* name) {
 
 Result<KeyPointer> rsa_key(const json& key) {
   const auto modulus = binary_member(key, "n"), exponent = binary_member(key, "e");
-  if (modulus.empty() || exponent.empty() || modulus.front() == std::byte{0}) return fail(Error::Kind::kInvalid, "n or e is missing or malformed");
+  if (modulus.empty() || exponent.empty() || modulus.front() == std::byte{0})
+    return fail(Error::Kind::kInvalid, "n or e is missing or malformed");
   if (modulus.size() < kRsaBytesMin) return fail(Error::Kind::kInvalid, "an RSA key of less than 2048 bits is too weak");
   if (modulus.size() > kRsaBytesMax) return fail(Error::Kind::kInvalid, "an RSA key of more than 8192 bits is too large");
   const Number n = number_of(modulus), e = number_of(exponent);
   // Odd and of at most 32 bits: a huge exponent would make each check cost seconds.
-  if (exponent.size() > 4 || !BN_is_odd(e.get()) || BN_is_one(e.get())) return fail(Error::Kind::kInvalid, "its RSA exponent is not usable");
+  if (exponent.size() > 4 || !BN_is_odd(e.get()) || BN_is_one(e.get()))
+    return fail(Error::Kind::kInvalid, "its RSA exponent is not usable");
   const Builder builder(OSSL_PARAM_BLD_new());
   OSSL_PARAM_BLD_push_BN(builder.get(), OSSL_PKEY_PARAM_RSA_N, n.get());
   OSSL_PARAM_BLD_push_BN(builder.get(), OSSL_PKEY_PARAM_RSA_E, e.get());
@@ -106,7 +110,8 @@ bool is_for_signatures(const json& key) {
 // One key.  A null key: of a kind that is left out.
 Result<Key> read_key(const json& key) {
   if (!key.is_object()) return fail(Error::Kind::kInvalid, "is no object");
-  if (key.contains("d") || key.contains("p")) return fail(Error::Kind::kInvalid, "is a private key: a gateway must not have it; publish the public half");
+  if (key.contains("d") || key.contains("p"))
+    return fail(Error::Kind::kInvalid, "is a private key: a gateway must not have it; publish the public half");
   Key read;
   read.id = text_member(key, "kid");
   if (read.id.size() > kKeyIdMax) return fail(Error::Kind::kInvalid, "has a kid that is too long");
@@ -135,19 +140,30 @@ Result<Key> read_key(const json& key) {
   ERR_clear_error();
   if (!made) return tl::unexpected<Error>(made.error());
   if (!*made) return fail(Error::Kind::kInvalid, "is not a valid key");
-  if (read.algorithm && kind_for(*read.algorithm) != read.kind) return fail(Error::Kind::kInvalid, "has an alg that does not fit its kty");
+  if (read.algorithm && kind_for(*read.algorithm) != read.kind)
+    return fail(Error::Kind::kInvalid, "has an alg that does not fit its kty");
   read.key = std::move(*made);
   return read;
 }
 
-struct Scheme { const EVP_MD* digest; bool is_pss; };
+struct Scheme {
+  const EVP_MD* digest;
+  bool is_pss;
+};
 Scheme scheme_of(Algorithm algorithm) {
   switch (algorithm) {
-    case Algorithm::kRs256: case Algorithm::kEs256: return {EVP_sha256(), false};
-    case Algorithm::kRs384: case Algorithm::kEs384: return {EVP_sha384(), false};
-    case Algorithm::kRs512: return {EVP_sha512(), false};
-    case Algorithm::kPs256: return {EVP_sha256(), true};
-    case Algorithm::kEdDsa: return {nullptr, false};  // Ed25519 hashes by itself.
+    case Algorithm::kRs256:
+    case Algorithm::kEs256:
+      return {EVP_sha256(), false};
+    case Algorithm::kRs384:
+    case Algorithm::kEs384:
+      return {EVP_sha384(), false};
+    case Algorithm::kRs512:
+      return {EVP_sha512(), false};
+    case Algorithm::kPs256:
+      return {EVP_sha256(), true};
+    case Algorithm::kEdDsa:
+      return {nullptr, false};  // Ed25519 hashes by itself.
   }
   return {nullptr, false};
 }
@@ -180,8 +196,9 @@ std::optional<Algorithm> parse_algorithm(std::string_view name) {
 
 std::string_view name_of(Algorithm algorithm) {
   switch (algorithm) {
-#define X(enumerator, text) \
-  case Algorithm::enumerator: return text;
+#define X(enumerator, text)   \
+  case Algorithm::enumerator: \
+    return text;
     WEIR_TOKEN_ALGORITHMS(X)
 #undef X
   }
@@ -190,10 +207,17 @@ std::string_view name_of(Algorithm algorithm) {
 
 KeyKind kind_for(Algorithm algorithm) {
   switch (algorithm) {
-    case Algorithm::kRs256: case Algorithm::kRs384: case Algorithm::kRs512: case Algorithm::kPs256: return KeyKind::kRsa;
-    case Algorithm::kEs256: return KeyKind::kP256;
-    case Algorithm::kEs384: return KeyKind::kP384;
-    case Algorithm::kEdDsa: return KeyKind::kEd25519;
+    case Algorithm::kRs256:
+    case Algorithm::kRs384:
+    case Algorithm::kRs512:
+    case Algorithm::kPs256:
+      return KeyKind::kRsa;
+    case Algorithm::kEs256:
+      return KeyKind::kP256;
+    case Algorithm::kEs384:
+      return KeyKind::kP384;
+    case Algorithm::kEdDsa:
+      return KeyKind::kEd25519;
   }
   return KeyKind::kRsa;
 }
@@ -204,21 +228,26 @@ Result<KeySet> KeySet::parse(std::string_view text) {
   if (!set) return fail(Error::Kind::kInvalid, "the key set is no JSON object: " + set.error().message);
   const auto keys = set->find("keys");
   if (keys == set->end() || !keys->is_array()) return fail(Error::Kind::kInvalid, "the key set has no array \"keys\"");
-  if (keys->size() > kKeysMax) return fail(Error::Kind::kInvalid, "the key set has more than " + std::to_string(kKeysMax) + " keys");
+  if (keys->size() > kKeysMax)
+    return fail(Error::Kind::kInvalid, "the key set has more than " + std::to_string(kKeysMax) + " keys");
   KeySet parsed;
   std::size_t index = 0;
   for (const json& each : *keys) {
     auto key = read_key(each);
     if (!key) return fail(Error::Kind::kInvalid, "key " + std::to_string(index) + " of the set " + key.error().message);
     ++index;
-    if (!key->key) { ++parsed.ignored_; continue; }
+    if (!key->key) {
+      ++parsed.ignored_;
+      continue;
+    }
     const auto has_same_id = [&](const Key& other) { return other.id == key->id && other.kind == key->kind; };
     if (!key->id.empty() && std::any_of(parsed.keys_.begin(), parsed.keys_.end(), has_same_id)) {
       return fail(Error::Kind::kInvalid, "key " + std::to_string(index - 1) + " of the set has the kid of another key");
     }
     parsed.keys_.push_back(std::move(*key));
   }
-  if (parsed.keys_.empty()) return fail(Error::Kind::kInvalid, "the key set has no key that checks a signature (RSA, P-256, P-384, Ed25519)");
+  if (parsed.keys_.empty())
+    return fail(Error::Kind::kInvalid, "the key set has no key that checks a signature (RSA, P-256, P-384, Ed25519)");
   return parsed;
 }
 
@@ -257,7 +286,8 @@ std::optional<FileStamp> stamp_of(const std::string& path) {
   struct stat status {};
   if (::stat(path.c_str(), &status) != 0) return std::nullopt;
   const auto nanoseconds = [](const timespec& time) { return time.tv_sec * 1'000'000'000 + time.tv_nsec; };
-  return FileStamp{status.st_dev, status.st_ino, static_cast<uint64_t>(status.st_size), nanoseconds(status.st_ctim), nanoseconds(status.st_mtim)};
+  return FileStamp{status.st_dev, status.st_ino, static_cast<uint64_t>(status.st_size), nanoseconds(status.st_ctim),
+                   nanoseconds(status.st_mtim)};
 }
 
 Result<KeyFile> read_key_file(const std::string& path) {
@@ -283,7 +313,9 @@ Result<KeyFile> read_key_file(const std::string& path) {
   ::close(fd);
   if (!is_regular) return fail(Error::Kind::kInvalid, path + " is not a regular file");
   if (got < 0) return fail(Error::Kind::kSystem, path + ": " + std::strerror(code), code);
-  if ((status.st_mode & 022) != 0) return fail(Error::Kind::kDenied, path + " can be written by others, who could then sign in as anybody; chmod go-w " + path);
+  if ((status.st_mode & 022) != 0)
+    return fail(Error::Kind::kDenied,
+                path + " can be written by others, who could then sign in as anybody; chmod go-w " + path);
   if (size > KeySet::kSizeMax) return fail(Error::Kind::kInvalid, path + " is larger than 1 MiB");
   file.text.resize(size);
   return file;

@@ -17,7 +17,8 @@ namespace weir::identify {
 
 // RFC 7518, RFC 8037.  X(enumerator, "name")
 #define WEIR_TOKEN_ALGORITHMS(X) \
-  X(kRs256, "RS256") X(kRs384, "RS384") X(kRs512, "RS512") X(kPs256, "PS256") X(kEs256, "ES256") X(kEs384, "ES384") X(kEdDsa, "EdDSA")
+  X(kRs256, "RS256")             \
+  X(kRs384, "RS384") X(kRs512, "RS512") X(kPs256, "PS256") X(kEs256, "ES256") X(kEs384, "ES384") X(kEdDsa, "EdDSA")
 enum class Algorithm : uint8_t {
 #define X(enumerator, name) enumerator,
   WEIR_TOKEN_ALGORITHMS(X)
@@ -29,11 +30,13 @@ enum class Algorithm : uint8_t {
 enum class KeyKind : uint8_t { kRsa, kP256, kP384, kEd25519 };
 [[nodiscard]] KeyKind kind_for(Algorithm algorithm);
 
-struct PkeyFree { void operator()(EVP_PKEY* key) const noexcept { EVP_PKEY_free(key); } };
+struct PkeyFree {
+  void operator()(EVP_PKEY* key) const noexcept { EVP_PKEY_free(key); }
+};
 struct Key {
-  std::string id;                        // kid; may be empty.
+  std::string id;  // kid; may be empty.
   KeyKind kind = KeyKind::kRsa;
-  std::optional<Algorithm> algorithm;    // The only one it is for, if the set says so.
+  std::optional<Algorithm> algorithm;  // The only one it is for, if the set says so.
   std::unique_ptr<EVP_PKEY, PkeyFree> key;
 };
 
@@ -66,7 +69,10 @@ struct FileStamp {
   friend bool operator==(const FileStamp&, const FileStamp&) = default;
 };
 // A JWKS file.  Errors: kNotFound, kSystem; kDenied if others than its owner may write it; kInvalid if it is too large.
-struct KeyFile { std::string text; FileStamp stamp; };
+struct KeyFile {
+  std::string text;
+  FileStamp stamp;
+};
 [[nodiscard]] Result<KeyFile> read_key_file(const std::string& path);
 [[nodiscard]] std::optional<FileStamp> stamp_of(const std::string& path);  // nullopt: not there.
 

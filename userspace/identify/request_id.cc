@@ -14,9 +14,9 @@ bool is_zero(std::string_view text) { return text.find_first_not_of('0') == std:
 
 // W3C Trace Context section 3.2: version "-" trace-id "-" parent-id "-" flags; no id is all zero, no version ff.
 bool is_traceparent(std::string_view text) {
-  return text.size() == 55 && text[2] == '-' && text[35] == '-' && text[52] == '-' && is_lower_hex(text.substr(0, 2)) && text.substr(0, 2) != "ff" &&
-         is_lower_hex(text.substr(3, 32)) && !is_zero(text.substr(3, 32)) && is_lower_hex(text.substr(36, 16)) && !is_zero(text.substr(36, 16)) &&
-         is_lower_hex(text.substr(53, 2));
+  return text.size() == 55 && text[2] == '-' && text[35] == '-' && text[52] == '-' && is_lower_hex(text.substr(0, 2)) &&
+         text.substr(0, 2) != "ff" && is_lower_hex(text.substr(3, 32)) && !is_zero(text.substr(3, 32)) &&
+         is_lower_hex(text.substr(36, 16)) && !is_zero(text.substr(36, 16)) && is_lower_hex(text.substr(53, 2));
 }
 std::string_view find_traceparent(std::string_view text) {
   for (std::size_t at = 0; at + 55 <= text.size(); ++at) {
@@ -44,21 +44,21 @@ std::string_view trimmed(std::string_view text) {
 
 // key='value',key='value': quotes inside a value are escaped with a backslash.
 bool is_sqlcommenter(std::string_view text) {
-  std::size_t pairs = 0;
   while (!text.empty()) {
     const std::size_t equals = text.find("='");
-    if (equals == 0 || equals == std::string_view::npos || text.substr(0, equals).find_first_of("' ,") != std::string_view::npos) return false;
+    if (equals == 0 || equals == std::string_view::npos ||
+        text.substr(0, equals).find_first_of("' ,") != std::string_view::npos)
+      return false;
     text.remove_prefix(equals + 2);
     std::size_t end = 0;
     while (end < text.size() && text[end] != '\'') end += text[end] == '\\' ? 2 : 1;
     if (end >= text.size()) return false;
     text.remove_prefix(end + 1);
-    ++pairs;
     if (text.empty()) return true;
     if (text.front() != ',') return false;
     text.remove_prefix(1);
   }
-  return pairs > 0 && text.empty();
+  return false;  // Nothing, or nothing after a comma.
 }
 
 std::string_view usable(std::string_view text) {
@@ -68,7 +68,8 @@ std::string_view usable(std::string_view text) {
 
 }  // namespace
 
-std::string_view find_request_id(std::span<const std::string> order, std::string_view statement, std::string_view application_name) {
+std::string_view find_request_id(std::span<const std::string> order, std::string_view statement,
+                                 std::string_view application_name) {
   for (const std::string& source : order) {
     std::string_view found;
     if (source == "traceparent") {

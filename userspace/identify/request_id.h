@@ -16,6 +16,7 @@ inline constexpr std::size_t kCommentSizeMax = 4096;  // How far back a trailing
 //   sqlcommenter      the inside of a trailing comment of the form /*key='value',...*/
 //   application_name  itself
 // Post: a view into one of the arguments, printable ASCII, at most kRequestIdSizeMax; empty: none.
-[[nodiscard]] std::string_view find_request_id(std::span<const std::string> order, std::string_view statement, std::string_view application_name);
+[[nodiscard]] std::string_view find_request_id(std::span<const std::string> order, std::string_view statement,
+                                               std::string_view application_name);
 
 }  // namespace weir::identify

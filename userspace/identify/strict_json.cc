@@ -15,7 +15,8 @@ Result<nlohmann::json> parse_strict_json(std::string_view text) {
     if (is_too_deep) return false;  // What lies deeper is thrown away as it is read.
     if (event == Event::object_start) names.emplace_back();
     if (event == Event::object_end && !names.empty()) names.pop_back();
-    if (event == Event::key && !names.empty() && !names.back().insert(value.get_ref<const std::string&>()).second) has_repeat = true;
+    if (event == Event::key && !names.empty() && !names.back().insert(value.get_ref<const std::string&>()).second)
+      has_repeat = true;
     return true;
   };
   nlohmann::json parsed = nlohmann::json::parse(text.begin(), text.end(), look, /*allow_exceptions=*/false);

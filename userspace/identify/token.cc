@@ -16,10 +16,10 @@ using nlohmann::json;
 using std::chrono::seconds;
 using std::chrono::sys_seconds;
 
-constexpr std::size_t kSubjectMax = 255;       // OpenID Connect Core section 2: sub.
+constexpr std::size_t kSubjectMax = 255;  // OpenID Connect Core section 2: sub.
 constexpr std::size_t kGroupsMax = 256;
 constexpr std::size_t kActorsMax = 8;
-constexpr double kTimeMax = 253'402'300'799;   // The end of the year 9999.
+constexpr double kTimeMax = 253'402'300'799;  // The end of the year 9999.
 
 tl::unexpected<Error> refuse(std::string reason) { return fail(Error::Kind::kDenied, "token refused: " + std::move(reason)); }
 
@@ -29,12 +29,15 @@ bool is_plain(std::string_view text) {
          std::none_of(text.begin(), text.end(), [](unsigned char c) { return c < 0x20 || c == 0x7f; });
 }
 
-struct Parts { std::string_view header, payload, signature, signed_text; };
+struct Parts {
+  std::string_view header, payload, signature, signed_text;
+};
 std::optional<Parts> split(std::string_view token) {
   const std::size_t first = token.find('.');
   const std::size_t second = first == std::string_view::npos ? first : token.find('.', first + 1);
   if (second == std::string_view::npos || token.find('.', second + 1) != std::string_view::npos) return std::nullopt;
-  return Parts{token.substr(0, first), token.substr(first + 1, second - first - 1), token.substr(second + 1), token.substr(0, second)};
+  return Parts{token.substr(0, first), token.substr(first + 1, second - first - 1), token.substr(second + 1),
+               token.substr(0, second)};
 }
 
 Result<json> decode_json(std::string_view part, const char* which) {
@@ -45,11 +48,15 @@ Result<json> decode_json(std::string_view part, const char* which) {
   return parsed;
 }
 
-struct Header { Algorithm algorithm; std::string key_id; };
+struct Header {
+  Algorithm algorithm;
+  std::string key_id;
+};
 
 bool is_token_type(std::string_view type) {
   std::string lower(type);
-  std::transform(lower.begin(), lower.end(), lower.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
+  std::transform(lower.begin(), lower.end(), lower.begin(),
+                 [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
   std::string_view name = lower;
   if (name.starts_with("application/")) name.remove_prefix(12);
   return name == "jwt" || name == "at+jwt";
@@ -58,10 +65,12 @@ bool is_token_type(std::string_view type) {
 Result<Header> read_header(std::string_view part, const IssuerConfig& issuer) {
   const auto header = decode_json(part, "header");
   if (!header) return tl::unexpected<Error>(header.error());
-  if (header->contains("crit") || header->contains("b64")) return refuse("it demands an extension (crit) that this gateway does not know");
+  if (header->contains("crit") || header->contains("b64"))
+    return refuse("it demands an extension (crit) that this gateway does not know");
   // RFC 8725 section 3.11: a token of another kind (a logout, an event) must not be taken for a sign-in.
   const auto type = header->find("typ");
-  if (type != header->end() && (!type->is_string() || !is_token_type(type->get_ref<const std::string&>()))) return refuse("its typ is not JWT or at+jwt");
+  if (type != header->end() && (!type->is_string() || !is_token_type(type->get_ref<const std::string&>())))
+    return refuse("its typ is not JWT or at+jwt");
   const auto algorithm = header->find("alg");
   if (algorithm == header->end() || !algorithm->is_string()) return refuse("it names no algorithm");
   const auto& name = algorithm->get_ref<const std::string&>();
@@ -76,7 +85,10 @@ Result<Header> read_header(std::string_view part, const IssuerConfig& issuer) {
 }
 
 // A NumericDate (RFC 7519 section 2), which may have a fraction.  nullopt with is_good: not there.
-struct Time { bool is_good = true; std::optional<sys_seconds> at; };
+struct Time {
+  bool is_good = true;
+  std::optional<sys_seconds> at;
+};
 Time read_time(const json& claims, const char* name) {
   const auto claim = claims.find(name);
   if (claim == claims.end()) return {};
@@ -102,7 +114,8 @@ bool is_for(const json& claims, const std::string& audience) {
   if (claim == claims.end()) return false;
   if (claim->is_string()) return claim->get_ref<const std::string&>() == audience;
   if (!claim->is_array()) return false;
-  return std::any_of(claim->begin(), claim->end(), [&](const json& each) { return each.is_string() && each.get_ref<const std::string&>() == audience; });
+  return std::any_of(claim->begin(), claim->end(),
+                     [&](const json& each) { return each.is_string() && each.get_ref<const std::string&>() == audience; });
 }
 
 Result<std::vector<std::string>> read_groups(const json& claims, const std::string& name) {
@@ -114,7 +127,8 @@ Result<std::vector<std::string>> read_groups(const json& claims, const std::stri
     groups.push_back(each.get<std::string>());
     return true;
   };
-  if (!claim->is_array()) return add(*claim) ? Result<std::vector<std::string>>(groups) : refuse("its groups claim is no list of names");
+  if (!claim->is_array())
+    return add(*claim) ? Result<std::vector<std::string>>(groups) : refuse("its groups claim is no list of names");
   if (claim->size() > kGroupsMax) return refuse("it names more than " + std::to_string(kGroupsMax) + " groups");
   for (const json& each : *claim) {
     if (!add(each)) return refuse("its groups claim is no list of names");
@@ -128,10 +142,12 @@ Result<std::vector<std::string>> read_actors(const json& claims, const std::stri
   const json* at = &claims;
   std::string member = name;
   for (auto found = at->find(member); found != at->end(); found = at->find(member)) {
-    if (actors.size() == kActorsMax) return refuse("its delegation chain has more than " + std::to_string(kActorsMax) + " members");
+    if (actors.size() == kActorsMax)
+      return refuse("its delegation chain has more than " + std::to_string(kActorsMax) + " members");
     if (!found->is_object()) return refuse("its delegation chain is malformed");
     const auto subject = found->find("sub");
-    if (subject == found->end() || !subject->is_string() || !is_plain(subject->get_ref<const std::string&>())) return refuse("its delegation chain is malformed");
+    if (subject == found->end() || !subject->is_string() || !is_plain(subject->get_ref<const std::string&>()))
+      return refuse("its delegation chain is malformed");
     actors.push_back(subject->get<std::string>());
     at = &*found;
     member = "act";
@@ -167,7 +183,8 @@ Result<VerifiedToken> read_claims(const json& claims, const IssuerConfig& issuer
   token.acting_for = std::move(*actors);
   const auto email = claims.find(issuer.claim_email);
   const auto is_verified = claims.find("email_verified");
-  if (email != claims.end() && email->is_string() && is_plain(email->get_ref<const std::string&>()) && (is_verified == claims.end() || *is_verified == true)) {
+  if (email != claims.end() && email->is_string() && is_plain(email->get_ref<const std::string&>()) &&
+      (is_verified == claims.end() || *is_verified == true)) {
     token.email = email->get<std::string>();
   }
   const auto id = claims.find("jti");
@@ -201,7 +218,8 @@ Result<VerifiedToken> verify_token(std::string_view token, const IssuerConfig& i
   if (!header) return tl::unexpected<Error>(header.error());
   const Key* key = keys.find(header->key_id, header->algorithm);
   if (key == nullptr) {
-    return refuse(header->key_id.empty() ? "it names no key (kid), and the key set of " + issuer.name + " does not have exactly one for its algorithm"
+    return refuse(header->key_id.empty() ? "it names no key (kid), and the key set of " + issuer.name +
+                                               " does not have exactly one for its algorithm"
                                          : "its key (kid) is not in the key set of " + issuer.name + " for its algorithm");
   }
   const auto signature = decode_base64url(parts.signature);
@@ -213,7 +231,8 @@ Result<VerifiedToken> verify_token(std::string_view token, const IssuerConfig& i
   verified->algorithm = name_of(header->algorithm);
   verified->key_id = key->id;
   // A signature can be re-encoded (ECDSA's s and -s) without the key, so that the digest is of what is signed.
-  verified->key = issuer.name + (verified->token_id.empty() ? " sha256:" + digest_text(parts.signed_text) : " jti:" + verified->token_id);
+  verified->key =
+      issuer.name + (verified->token_id.empty() ? " sha256:" + digest_text(parts.signed_text) : " jti:" + verified->token_id);
   return verified;
 }
 
@@ -222,13 +241,17 @@ Result<std::unique_ptr<TokenVerifier>> TokenVerifier::make(const std::vector<Iss
   for (const IssuerConfig& config : issuers) {
     const std::string who = "issuer " + config.name + ": ";
     if (config.url.empty()) return fail(Error::Kind::kInvalid, who + "url is missing");
-    if (config.audience.empty()) return fail(Error::Kind::kInvalid, who + "audience is missing: without it a token for any other service would do");
+    if (config.audience.empty())
+      return fail(Error::Kind::kInvalid, who + "audience is missing: without it a token for any other service would do");
     if (config.jwks_file.empty()) return fail(Error::Kind::kInvalid, who + "jwks_file is missing");
     if (config.algorithms.empty()) return fail(Error::Kind::kInvalid, who + "algorithms is empty");
-    if (config.clock_skew < seconds(0) || config.clock_skew > seconds(600)) return fail(Error::Kind::kInvalid, who + "clock_skew must be between 0 and 10m");
+    if (config.clock_skew < seconds(0) || config.clock_skew > seconds(600))
+      return fail(Error::Kind::kInvalid, who + "clock_skew must be between 0 and 10m");
     for (const std::string& name : config.algorithms) {
       if (!parse_algorithm(name)) {
-        return fail(Error::Kind::kInvalid, who + "algorithm \"" + name + "\" is not one of RS256 RS384 RS512 PS256 ES256 ES384 EdDSA; none and HMAC are never allowed");
+        return fail(Error::Kind::kInvalid,
+                    who + "algorithm \"" + name +
+                        "\" is not one of RS256 RS384 RS512 PS256 ES256 ES384 EdDSA; none and HMAC are never allowed");
       }
     }
     const auto file = read_key_file(config.jwks_file);
@@ -257,7 +280,8 @@ void TokenVerifier::refresh(Issuer& issuer) {
   auto keys = KeySet::parse(file->text);
   issuer.is_refused = !keys;
   if (!keys) {
-    issuer.warning = "issuer " + issuer.config.name + ": " + issuer.config.jwks_file + ": " + keys.error().message + "; the keys read before stay in force";
+    issuer.warning = "issuer " + issuer.config.name + ": " + issuer.config.jwks_file + ": " + keys.error().message +
+                     "; the keys read before stay in force";
     return;
   }
   issuer.keys = std::make_shared<const KeySet>(std::move(*keys));
@@ -272,7 +296,8 @@ Result<VerifiedToken> TokenVerifier::verify(std::string_view token, sys_seconds 
   const IssuerConfig* config = nullptr;  // Never changes after make().
   {
     const std::lock_guard lock(mutex_);
-    const auto issuer = std::find_if(issuers_.begin(), issuers_.end(), [&](const Issuer& each) { return each.config.url == *claimed; });
+    const auto issuer =
+        std::find_if(issuers_.begin(), issuers_.end(), [&](const Issuer& each) { return each.config.url == *claimed; });
     if (issuer == issuers_.end()) return refuse("its issuer is not one of identity.issuers");
     refresh(*issuer);
     keys = issuer->keys;

@@ -20,20 +20,21 @@ inline constexpr std::size_t kTokenSizeMax = 16 << 10;
 
 // A token whose every check passed.
 struct VerifiedToken {
-  std::string issuer;                     // The configured name, "lab-idp".
+  std::string issuer;  // The configured name, "lab-idp".
   std::string subject;
   std::vector<std::string> groups;
-  std::string email;                      // Empty when the issuer says that it is not verified.
-  std::vector<std::string> acting_for;    // `act`, outermost first.
-  std::string token_id;                   // jti; empty if it has none.
-  std::string key;                        // Unique for this token: issuer and jti, or its SHA-256.
+  std::string email;                    // Empty when the issuer says that it is not verified.
+  std::vector<std::string> acting_for;  // `act`, outermost first.
+  std::string token_id;                 // jti; empty if it has none.
+  std::string key;                      // Unique for this token: issuer and jti, or its SHA-256.
   std::chrono::sys_seconds expires{};
   std::string algorithm, key_id;
 };
 
 // How one issuer's tokens are checked; pure.  Errors: kDenied, with a reason that holds no part of the token but checked
 // names.  Post: the signature was verified before any claim but `iss` was used.
-[[nodiscard]] Result<VerifiedToken> verify_token(std::string_view token, const IssuerConfig&, const KeySet&, std::chrono::sys_seconds now);
+[[nodiscard]] Result<VerifiedToken> verify_token(std::string_view token, const IssuerConfig&, const KeySet&,
+                                                 std::chrono::sys_seconds now);
 
 // All issuers of a configuration, their key sets read from jwks_file, again when a file changes.  Any thread.
 class TokenVerifier {
@@ -53,7 +54,7 @@ class TokenVerifier {
     std::shared_ptr<const KeySet> keys;
     FileStamp stamp;
     std::string warning;
-    bool is_refused = false;   // The file as `stamp` has it does not parse.
+    bool is_refused = false;  // The file as `stamp` has it does not parse.
   };
   TokenVerifier() = default;
   void refresh(Issuer&);

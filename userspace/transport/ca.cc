@@ -56,7 +56,8 @@ Result<std::string> constraints_text(const CaRequest& request) {
     text += ",permitted;DNS:" + name;
   }
   for (const Prefix& prefix : request.permitted_addresses) {
-    if (prefix.address.is_v4() && prefix.bits < 96) return fail(Error::Kind::kInvalid, prefix.text() + " is not an IPv4 prefix");
+    if (prefix.address.is_v4() && prefix.bits < 96)
+      return fail(Error::Kind::kInvalid, prefix.text() + " is not an IPv4 prefix");
     text += ",permitted;IP:" + masked_text(prefix);
   }
   return text.empty() ? text : "critical" + text;
@@ -71,7 +72,8 @@ std::string closed_kinds(const CaRequest& request) {
 
 Result<void> write_new_file(const std::string& path, Bytes content, mode_t mode) {
   const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode);
-  if (fd < 0 && errno == EEXIST) return fail(Error::Kind::kInvalid, path + " is there already and is not overwritten; move it away first");
+  if (fd < 0 && errno == EEXIST)
+    return fail(Error::Kind::kInvalid, path + " is there already and is not overwritten; move it away first");
   if (fd < 0) return fail(Error::Kind::kSystem, path + ": " + std::strerror(errno), errno);
   bool is_written = ::fchmod(fd, mode) == 0;  // Whatever the umask.
   for (std::size_t done = 0; is_written && done < content.size();) {
@@ -105,7 +107,8 @@ std::string prefix_text(const ASN1_STRING* subtree) {
 
 std::vector<std::string> permitted_of(const X509* certificate) {
   using Constraints = std::unique_ptr<NAME_CONSTRAINTS, FreeWith<NAME_CONSTRAINTS_free>>;
-  const Constraints constraints(static_cast<NAME_CONSTRAINTS*>(X509_get_ext_d2i(certificate, NID_name_constraints, nullptr, nullptr)));
+  const Constraints constraints(
+      static_cast<NAME_CONSTRAINTS*>(X509_get_ext_d2i(certificate, NID_name_constraints, nullptr, nullptr)));
   std::vector<std::string> permitted;
   for (int i = 0; constraints && i < sk_GENERAL_SUBTREE_num(constraints->permittedSubtrees); ++i) {
     const GENERAL_NAME* name = sk_GENERAL_SUBTREE_value(constraints->permittedSubtrees, i)->base;
@@ -120,8 +123,13 @@ std::vector<std::string> permitted_of(const X509* certificate) {
 }
 
 CaDescription describe(const std::string& file, const X509* certificate) {
-  return {file, subject_of(certificate), fingerprint_of(certificate), not_before_of(certificate), not_after_of(certificate),
-          permitted_of(certificate), pem_of(certificate)};
+  return {file,
+          subject_of(certificate),
+          fingerprint_of(certificate),
+          not_before_of(certificate),
+          not_after_of(certificate),
+          permitted_of(certificate),
+          pem_of(certificate)};
 }
 
 Result<X509Ptr> make_ca(const CaRequest& request, EVP_PKEY* key, std::chrono::sys_seconds now) {
@@ -138,7 +146,8 @@ Result<X509Ptr> make_ca(const CaRequest& request, EVP_PKEY* key, std::chrono::sy
                         add_extension(x, x, NID_basic_constraints, "critical,CA:TRUE,pathlen:0") &&
                         add_extension(x, x, NID_key_usage, "critical,keyCertSign,cRLSign") &&
                         add_extension(x, x, NID_subject_key_identifier, "hash") &&
-                        (constraints->empty() || add_extension(x, x, NID_name_constraints, *constraints)) && X509_sign(x, key, EVP_sha256()) > 0;
+                        (constraints->empty() || add_extension(x, x, NID_name_constraints, *constraints)) &&
+                        X509_sign(x, key, EVP_sha256()) > 0;
   if (!is_built) return fail(Error::Kind::kSystem, "cannot make the CA's certificate: " + take_openssl_error());
   return certificate;
 }
@@ -146,12 +155,16 @@ Result<X509Ptr> make_ca(const CaRequest& request, EVP_PKEY* key, std::chrono::sy
 }  // namespace
 
 Result<CaDescription> init_ca(const CaRequest& request, std::chrono::sys_seconds now) {
-  if (request.certificate_file.empty() || request.key_file.empty()) return fail(Error::Kind::kInvalid, "tls.ca needs certificate_file and key_file");
-  if (request.common_name.empty() || request.common_name.size() > 64) return fail(Error::Kind::kInvalid, "a CA's name has 1 to 64 bytes");
-  if (request.validity.count() < 1 || request.validity.count() > 36'500) return fail(Error::Kind::kInvalid, "a CA is valid for 1 to 36500 days");
+  if (request.certificate_file.empty() || request.key_file.empty())
+    return fail(Error::Kind::kInvalid, "tls.ca needs certificate_file and key_file");
+  if (request.common_name.empty() || request.common_name.size() > 64)
+    return fail(Error::Kind::kInvalid, "a CA's name has 1 to 64 bytes");
+  if (request.validity.count() < 1 || request.validity.count() > 36'500)
+    return fail(Error::Kind::kInvalid, "a CA is valid for 1 to 36500 days");
   for (const std::string& path : {request.certificate_file, request.key_file}) {
     struct stat status {};
-    if (::lstat(path.c_str(), &status) == 0) return fail(Error::Kind::kInvalid, path + " is there already and is not overwritten; move it away first");
+    if (::lstat(path.c_str(), &status) == 0)
+      return fail(Error::Kind::kInvalid, path + " is there already and is not overwritten; move it away first");
   }
   const PkeyPtr key(EVP_EC_gen("P-256"));
   if (!key) return fail(Error::Kind::kSystem, "cannot make a key: " + take_openssl_error());
@@ -160,7 +173,8 @@ Result<CaDescription> init_ca(const CaRequest& request, std::chrono::sys_seconds
   const SecretString key_pem = pem_of(key.get());
   if (key_pem.empty()) return fail(Error::Kind::kSystem, "cannot write the key: " + take_openssl_error());
 
-  if (const auto written = write_new_file(request.key_file, key_pem.bytes(), 0600); !written) return tl::unexpected<Error>(written.error());
+  if (const auto written = write_new_file(request.key_file, key_pem.bytes(), 0600); !written)
+    return tl::unexpected<Error>(written.error());
   CaDescription description = describe(request.certificate_file, certificate->get());
   if (const auto written = write_new_file(request.certificate_file, as_bytes(description.pem), 0644); !written) {
     ::unlink(request.key_file.c_str());  // Half a CA would only stand in the way of the next try.
@@ -177,15 +191,19 @@ Result<CaDescription> show_ca(const std::string& certificate_file) {
 
 std::string text_of(const CaDescription& ca, std::chrono::sys_seconds now) {
   const auto days = std::chrono::duration_cast<std::chrono::days>(ca.not_after - now).count();
-  std::string text = "Subject      " + ca.subject + "\nSHA-256      " + ca.fingerprint + "\nValid        " + date_text(ca.not_before) + " to " +
-                     date_text(ca.not_after) + (days < 0 ? " (expired)" : " (" + std::to_string(days) + " days left)") + "\nMay sign for ";
+  std::string text = "Subject      " + ca.subject + "\nSHA-256      " + ca.fingerprint + "\nValid        " +
+                     date_text(ca.not_before) + " to " + date_text(ca.not_after) +
+                     (days < 0 ? " (expired)" : " (" + std::to_string(days) + " days left)") + "\nMay sign for ";
   for (const std::string& name : ca.permitted) text += (&name == &ca.permitted.front() ? "" : ", ") + name;
   if (ca.permitted.empty()) text += "any name";
-  return text + "\nFile         " + ca.certificate_file + "\n\nClients that verify the server must trust this certificate:\n  psql, libpq    sslmode=verify-full sslrootcert=" +
+  return text + "\nFile         " + ca.certificate_file +
+         "\n\nClients that verify the server must trust this certificate:\n  psql, libpq    sslmode=verify-full sslrootcert=" +
          ca.certificate_file + "\n  JDBC           sslmode=verify-full&sslrootcert=" + ca.certificate_file +
          "\n  node pg        ssl: { ca: fs.readFileSync('" + ca.certificate_file +
-         "') }\n  Debian         cp it to /usr/local/share/ca-certificates/weir.crt && update-ca-certificates\nA client that pins the target's own certificate "
-         "needs that pair on the gateway instead: tls.certificate_file and tls.key_file of the target.\n\n" + ca.pem;
+         "') }\n  Debian         cp it to /usr/local/share/ca-certificates/weir.crt && update-ca-certificates\nA client that "
+         "pins the target's own certificate "
+         "needs that pair on the gateway instead: tls.certificate_file and tls.key_file of the target.\n\n" +
+         ca.pem;
 }
 
 }  // namespace weir::transport

@@ -15,15 +15,15 @@ struct CaRequest {
   std::string common_name = "Weir CA";
   std::chrono::days validity{3650};
   // Name constraints: what the CA may sign for.  Both empty: anything.
-  std::vector<std::string> permitted_names = {};    // "lab.example": itself and what is below it.
+  std::vector<std::string> permitted_names = {};  // "lab.example": itself and what is below it.
   std::vector<Prefix> permitted_addresses = {};
 };
 struct CaDescription {
   std::string certificate_file;
-  std::string subject;                         // "CN=Weir CA"
-  std::string fingerprint;                     // SHA-256, hex with colons.
+  std::string subject;      // "CN=Weir CA"
+  std::string fingerprint;  // SHA-256, hex with colons.
   std::chrono::sys_seconds not_before{}, not_after{};
-  std::vector<std::string> permitted;          // "DNS:lab.example"
+  std::vector<std::string> permitted;  // "DNS:lab.example"
   std::string pem;
 };
 

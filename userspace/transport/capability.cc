@@ -5,12 +5,15 @@ namespace {
 
 using Kind = CapabilityVerdict::Kind;
 
-CapabilityVerdict refused(std::string reason, std::string fix) { return {Kind::kRefused, std::move(reason), std::move(fix), {}}; }
+CapabilityVerdict refused(std::string reason, std::string fix) {
+  return {Kind::kRefused, std::move(reason), std::move(fix), {}};
+}
 
 std::string trust_text(const TargetConfig& target, bool has_own_pair) {
   if (target.tls.to_client == LegTls::kNone) return {};
   if (has_own_pair) return "clients that verify or pin the server see the target's own certificate";
-  return "clients that verify the server must trust Weir's CA (`weir ca show`); clients that pin the target's certificate need its own pair here";
+  return "clients that verify the server must trust Weir's CA (`weir ca show`); clients that pin the target's certificate need "
+         "its own pair here";
 }
 
 // Whether the client's own SCRAM login can pass through us (RFC 5802 section 6: the proof covers the channel-binding flag).
@@ -28,10 +31,14 @@ bool can_relay_login(const TargetConfig& target, bool has_own_pair) {
 
 std::string_view name_of(CapabilityVerdict::Kind kind) {
   switch (kind) {
-    case Kind::kFull: return "full";
-    case Kind::kFullWithKey: return "full with the target's key";
-    case Kind::kMetadataOnly: return "metadata only";
-    case Kind::kRefused: return "refused";
+    case Kind::kFull:
+      return "full";
+    case Kind::kFullWithKey:
+      return "full with the target's key";
+    case Kind::kMetadataOnly:
+      return "metadata only";
+    case Kind::kRefused:
+      return "refused";
   }
   return "refused";
 }
@@ -42,17 +49,26 @@ CapabilityVerdict capability(const TargetConfig& target, const Config& config, b
   const bool has_client_tls = tls.to_client != LegTls::kNone;
   if (!is_readable) {
     if (target.opaque == Opaque::kAllow) {
-      return {Kind::kMetadataOnly, "this build has no reader for " + target.protocol + ", and opaque: allow lets what cannot be read pass: who, when and how much is recorded, commands are not", {}, {}};
+      return {Kind::kMetadataOnly,
+              "this build has no reader for " + target.protocol +
+                  ", and opaque: allow lets what cannot be read pass: who, when and how much is recorded, commands are not",
+              {},
+              {}};
     }
     return refused("this build has no reader for " + target.protocol + ", and what cannot be read does not pass",
                    "use a build that reads it, or opaque: allow to record metadata only");
   }
   if (has_client_tls && !has_own_pair && (config.tls.ca_certificate_file.empty() || config.tls.ca_key_file.empty())) {
-    return refused("there is no certificate to show to clients", "set tls.ca (`weir ca init`), or the target's tls.certificate_file and tls.key_file, or tls.to_client: none");
+    return refused(
+        "there is no certificate to show to clients",
+        "set tls.ca (`weir ca init`), or the target's tls.certificate_file and tls.key_file, or tls.to_client: none");
   }
   if (!target.inject && !can_relay_login(target, has_own_pair)) {
-    return refused("login: relay over TLS on both legs with a minted certificate: clients bind a SCRAM login to the certificate they see (libpq does by default), and the target would refuse it",
-                   "give the gateway the target's own pair (tls.certificate_file, tls.key_file), or use login: inject, or leave the target leg plain (tls.to_target: none)");
+    return refused(
+        "login: relay over TLS on both legs with a minted certificate: clients bind a SCRAM login to the certificate they see "
+        "(libpq does by default), and the target would refuse it",
+        "give the gateway the target's own pair (tls.certificate_file, tls.key_file), or use login: inject, or leave the "
+        "target leg plain (tls.to_target: none)");
   }
   CapabilityVerdict verdict;
   verdict.kind = has_client_tls && has_own_pair ? Kind::kFullWithKey : Kind::kFull;

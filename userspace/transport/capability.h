@@ -11,15 +11,15 @@ namespace weir::transport {
 
 struct CapabilityVerdict {
   enum class Kind : uint8_t {
-    kFull,           // Every command is read.
-    kFullWithKey,    // The same, because the gateway holds the target's own certificate and key.
-    kMetadataOnly,   // Who, when, how much; not what.
-    kRefused,        // Cannot work, or would be blind against the configuration: sessions are refused with `reason`.
+    kFull,          // Every command is read.
+    kFullWithKey,   // The same, because the gateway holds the target's own certificate and key.
+    kMetadataOnly,  // Who, when, how much; not what.
+    kRefused,       // Cannot work, or would be blind against the configuration: sessions are refused with `reason`.
   };
   Kind kind = Kind::kRefused;
-  std::string reason;   // A sentence.
-  std::string fix;      // kRefused: what to change, by key.  Else empty.
-  std::string trust;    // What a client that verifies the server needs.  Empty: nothing.
+  std::string reason;  // A sentence.
+  std::string fix;     // kRefused: what to change, by key.  Else empty.
+  std::string trust;   // What a client that verifies the server needs.  Empty: nothing.
   [[nodiscard]] bool admits() const { return kind != Kind::kRefused; }
 };
 [[nodiscard]] std::string_view name_of(CapabilityVerdict::Kind kind);  // "full", "full with the target's key", ...

@@ -56,7 +56,8 @@ TEST(Capability, WhatAClientThatVerifiesNeedsIsSaid) {
 }
 
 TEST(Capability, WeakerLegsAreSaid) {
-  EXPECT_THAT(verdict({true, LegTls::kNone, false, VerifyMode::kNone}).reason, AllOf(HasSubstr("client leg is plain"), HasSubstr("target leg is plain")));
+  EXPECT_THAT(verdict({true, LegTls::kNone, false, VerifyMode::kNone}).reason,
+              AllOf(HasSubstr("client leg is plain"), HasSubstr("target leg is plain")));
   EXPECT_THAT(verdict({true, LegTls::kNone, false, VerifyMode::kRequire}).reason, HasSubstr("certificate is not verified"));
   EXPECT_THAT(verdict({true, LegTls::kNone, false, VerifyMode::kVerifyCa}).reason, HasSubstr("name is not verified"));
 }

@@ -27,7 +27,8 @@ std::string name_text(const X509_NAME* name) {
 std::string alternative_name_text(const GENERAL_NAME* name) {
   if (name->type == GEN_DNS) {
     const ASN1_STRING* text = name->d.dNSName;
-    return printable({reinterpret_cast<const char*>(ASN1_STRING_get0_data(text)), static_cast<std::size_t>(ASN1_STRING_length(text))});
+    return printable(
+        {reinterpret_cast<const char*>(ASN1_STRING_get0_data(text)), static_cast<std::size_t>(ASN1_STRING_length(text))});
   }
   if (name->type == GEN_IPADD) {
     const ASN1_STRING* address = name->d.iPAddress;
@@ -84,7 +85,9 @@ Result<PkeyPtr> read_private_key(const std::string& path) {
   ERR_clear_error();
   if (key) return key;
   if (text->view().find("ENCRYPTED") != std::string_view::npos) {
-    return fail(Error::Kind::kInvalid, path + " is encrypted, and a gateway that starts alone cannot ask for the passphrase; store it decrypted, mode 0600");
+    return fail(
+        Error::Kind::kInvalid,
+        path + " is encrypted, and a gateway that starts alone cannot ask for the passphrase; store it decrypted, mode 0600");
   }
   return fail(Error::Kind::kInvalid, path + " holds no private key in PEM form");
 }
@@ -114,7 +117,10 @@ std::string names_of(const X509* certificate) {
   for (int i = 0; names && i < sk_GENERAL_NAME_num(names.get()); ++i) {
     const std::string name = alternative_name_text(sk_GENERAL_NAME_value(names.get(), i));
     if (name.empty()) continue;
-    if (shown == kNamesShown) { ++more; continue; }
+    if (shown == kNamesShown) {
+      ++more;
+      continue;
+    }
     text += (shown++ == 0 ? "" : ", ") + name;
   }
   if (more > 0) text += " and " + std::to_string(more) + " more";
@@ -156,7 +162,10 @@ std::string printable(std::string_view text, std::size_t size_max) {
   for (const char c : text) {
     if (out.size() >= size_max) return out + "...";
     const auto byte = static_cast<unsigned char>(c);
-    if (byte >= 0x20 && byte < 0x7f) { out += c; continue; }
+    if (byte >= 0x20 && byte < 0x7f) {
+      out += c;
+      continue;
+    }
     out += "\\x";
     out += kHex[byte >> 4];
     out += kHex[byte & 15];

@@ -25,14 +25,16 @@ std::string alternative_names(const LeafNames& names) {
 // would start another name.
 bool is_host_name(std::string_view name) {
   return !name.empty() && name.size() <= 253 && std::all_of(name.begin(), name.end(), [](unsigned char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '.' || c == '_' || c == '*';
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '.' || c == '_' ||
+           c == '*';
   });
 }
 
 bool set_subject(X509* certificate, const LeafNames& names) {
   const std::string name = (names.dns.empty() ? names.addresses.front().text() : names.dns.front()).substr(0, kCommonNameMax);
   return X509_NAME_add_entry_by_txt(X509_get_subject_name(certificate), "CN", MBSTRING_UTF8,
-                                    reinterpret_cast<const unsigned char*>(name.data()), static_cast<int>(name.size()), -1, 0) == 1;
+                                    reinterpret_cast<const unsigned char*>(name.data()), static_cast<int>(name.size()), -1,
+                                    0) == 1;
 }
 
 // The part of `names` that the CA's name constraints allow.  OpenSSL judges certificates, so each name is put into one.
@@ -86,7 +88,8 @@ LeafNames leaf_names(const TargetConfig& target) {
 
 Result<std::unique_ptr<LeafMint>> LeafMint::load(const TlsConfig& config, std::chrono::sys_seconds now) {
   const std::string fix = "; make one with `weir ca init`, or give each target its own tls.certificate_file and tls.key_file";
-  if (config.ca_certificate_file.empty() || config.ca_key_file.empty()) return fail(Error::Kind::kNotFound, "tls.ca is not set" + fix);
+  if (config.ca_certificate_file.empty() || config.ca_key_file.empty())
+    return fail(Error::Kind::kNotFound, "tls.ca is not set" + fix);
   auto chain = read_certificates(config.ca_certificate_file);
   if (!chain) {
     Error error = chain.error();
@@ -105,7 +108,8 @@ Result<std::unique_ptr<LeafMint>> LeafMint::load(const TlsConfig& config, std::c
     return fail(Error::Kind::kInvalid, file + " is no CA: it lacks basicConstraints CA:TRUE or keyUsage keyCertSign");
   }
   if (not_after_of(ca) <= now) {
-    return fail(Error::Kind::kInvalid, file + " expired on " + date_text(not_after_of(ca)) + "; move both files away and run `weir ca init`");
+    return fail(Error::Kind::kInvalid,
+                file + " expired on " + date_text(not_after_of(ca)) + "; move both files away and run `weir ca init`");
   }
   auto mint = std::unique_ptr<LeafMint>(new LeafMint);
   mint->file_ = file;
@@ -116,12 +120,14 @@ Result<std::unique_ptr<LeafMint>> LeafMint::load(const TlsConfig& config, std::c
 
 Result<std::shared_ptr<const Leaf>> LeafMint::leaf(const LeafNames& wanted, std::chrono::sys_seconds now) {
   if (is_empty(wanted)) {
-    return fail(Error::Kind::kInvalid, "there is no host name or whole address to put into its certificate; set tls.server_name");
+    return fail(Error::Kind::kInvalid,
+                "there is no host name or whole address to put into its certificate; set tls.server_name");
   }
   X509* ca = chain_.front().get();
   const LeafNames names = permitted_names(ca, wanted);
   if (is_empty(names)) {
-    return fail(Error::Kind::kInvalid, file_ + " may sign for none of " + alternative_names(wanted) + ": its name constraints forbid it");
+    return fail(Error::Kind::kInvalid,
+                file_ + " may sign for none of " + alternative_names(wanted) + ": its name constraints forbid it");
   }
   const std::string alternatives = alternative_names(names);
   const auto cached = cache_.find(alternatives);
@@ -133,19 +139,23 @@ Result<std::shared_ptr<const Leaf>> LeafMint::leaf(const LeafNames& wanted, std:
   leaf->certificate.reset(X509_new());
   leaf->key.reset(EVP_EC_gen("P-256"));
   X509* certificate = leaf->certificate.get();
-  const bool is_built =
-      leaf->certificate && leaf->key && X509_set_version(certificate, X509_VERSION_3) == 1 &&
-      set_serial_and_validity(certificate, std::max(now - kBackdated, not_before_of(ca)), expires) && set_subject(certificate, names) &&
-      X509_set_issuer_name(certificate, X509_get_subject_name(ca)) == 1 && X509_set_pubkey(certificate, leaf->key.get()) == 1 &&
-      add_extension(certificate, ca, NID_basic_constraints, "critical,CA:FALSE") &&
-      add_extension(certificate, ca, NID_key_usage, "critical,digitalSignature") &&
-      add_extension(certificate, ca, NID_ext_key_usage, "serverAuth") && add_extension(certificate, ca, NID_subject_alt_name, alternatives) &&
-      add_extension(certificate, ca, NID_subject_key_identifier, "hash") && add_extension(certificate, ca, NID_authority_key_identifier, "keyid");
-  if (!is_built) return fail(Error::Kind::kSystem, "cannot make a certificate for " + alternatives + ": " + take_openssl_error());
+  const bool is_built = leaf->certificate && leaf->key && X509_set_version(certificate, X509_VERSION_3) == 1 &&
+                        set_serial_and_validity(certificate, std::max(now - kBackdated, not_before_of(ca)), expires) &&
+                        set_subject(certificate, names) && X509_set_issuer_name(certificate, X509_get_subject_name(ca)) == 1 &&
+                        X509_set_pubkey(certificate, leaf->key.get()) == 1 &&
+                        add_extension(certificate, ca, NID_basic_constraints, "critical,CA:FALSE") &&
+                        add_extension(certificate, ca, NID_key_usage, "critical,digitalSignature") &&
+                        add_extension(certificate, ca, NID_ext_key_usage, "serverAuth") &&
+                        add_extension(certificate, ca, NID_subject_alt_name, alternatives) &&
+                        add_extension(certificate, ca, NID_subject_key_identifier, "hash") &&
+                        add_extension(certificate, ca, NID_authority_key_identifier, "keyid");
+  if (!is_built)
+    return fail(Error::Kind::kSystem, "cannot make a certificate for " + alternatives + ": " + take_openssl_error());
   // Ed25519 and Ed448 hash by themselves.
   const int kind = EVP_PKEY_get_base_id(key_.get());
   const EVP_MD* digest = kind == EVP_PKEY_ED25519 || kind == EVP_PKEY_ED448 ? nullptr : EVP_sha256();
-  if (X509_sign(certificate, key_.get(), digest) <= 0) return fail(Error::Kind::kSystem, "cannot sign with " + file_ + ": " + take_openssl_error());
+  if (X509_sign(certificate, key_.get(), digest) <= 0)
+    return fail(Error::Kind::kSystem, "cannot sign with " + file_ + ": " + take_openssl_error());
   for (const X509Ptr& above : chain_) {
     if (is_self_signed(above.get())) continue;  // A root is trusted for being held, not for being sent.
     X509_up_ref(above.get());

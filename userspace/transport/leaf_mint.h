@@ -25,14 +25,14 @@ struct LeafNames {
 struct Leaf {
   X509Ptr certificate;
   PkeyPtr key;
-  std::vector<X509Ptr> chain;            // Between the leaf and the root, if the CA is an intermediate.
-  std::chrono::sys_seconds renew_at{};   // Before it expires; the next TlsContexts gets a new one from here on.
+  std::vector<X509Ptr> chain;           // Between the leaf and the root, if the CA is an intermediate.
+  std::chrono::sys_seconds renew_at{};  // Before it expires; the next TlsContexts gets a new one from here on.
 };
 
 class LeafMint {
  public:
   static constexpr std::chrono::seconds kValidity{7 * 24 * 3600};
-  static constexpr std::chrono::seconds kBackdated{300};           // Clients' clocks may be behind.
+  static constexpr std::chrono::seconds kBackdated{300};  // Clients' clocks may be behind.
   static constexpr std::chrono::seconds kRenewBefore{2 * 24 * 3600};
 
   // Reads tls.ca.  Errors: kNotFound with the `weir ca init` that mends it; kDenied (key readable by others); kInvalid (no CA,
@@ -47,7 +47,7 @@ class LeafMint {
  private:
   LeafMint() = default;
   std::string file_;
-  std::vector<X509Ptr> chain_;           // The CA's certificate first.
+  std::vector<X509Ptr> chain_;  // The CA's certificate first.
   PkeyPtr key_;
   std::map<std::string, std::shared_ptr<const Leaf>> cache_;
   uint64_t minted_ = 0;

@@ -14,7 +14,9 @@ namespace weir::transport {
 template <auto Free>
 struct FreeWith {
   template <class T>
-  void operator()(T* object) const noexcept { Free(object); }
+  void operator()(T* object) const noexcept {
+    Free(object);
+  }
 };
 
 using SslContextPtr = std::unique_ptr<SSL_CTX, FreeWith<SSL_CTX_free>>;

@@ -64,12 +64,14 @@ Result<SecretString> read_file(const std::string& path, std::size_t size_max, bo
   if (::fstat(file.fd(), &status) != 0) return fail(Error::Kind::kSystem, path + ": " + std::strerror(errno), errno);
   if (!S_ISREG(status.st_mode)) return fail(Error::Kind::kInvalid, path + " is not a regular file");
   if (is_secret && (status.st_mode & 077) != 0) {
-    return fail(Error::Kind::kDenied, path + " is secret, but its mode is " + octal(status.st_mode) + ": others may read it; chmod 0600 " + path);
+    return fail(Error::Kind::kDenied,
+                path + " is secret, but its mode is " + octal(status.st_mode) + ": others may read it; chmod 0600 " + path);
   }
   // One byte more than is allowed shows a file that is too large, or that grew after fstat.
   SecretString text = SecretString::of_size(size_max + 1);
   std::size_t size = 0;
-  if (!read_fully(file.fd(), text.mutable_bytes(), size)) return fail(Error::Kind::kSystem, path + ": " + std::strerror(errno), errno);
+  if (!read_fully(file.fd(), text.mutable_bytes(), size))
+    return fail(Error::Kind::kSystem, path + ": " + std::strerror(errno), errno);
   if (size > size_max) return fail(Error::Kind::kInvalid, path + " is larger than " + std::to_string(size_max) + " bytes");
   text.shorten(size);
   return text;

@@ -100,7 +100,8 @@ class TlsTransport::Turn {
 
 Result<SslContextPtr> make_tls_context(TlsRole role, const std::string& minimum) {
   const int version = minimum == "1.2" ? TLS1_2_VERSION : minimum == "1.3" ? TLS1_3_VERSION : 0;
-  if (version == 0) return fail(Error::Kind::kInvalid, "tls.minimum is \"" + printable(minimum) + "\"; it may be \"1.2\" or \"1.3\"");
+  if (version == 0)
+    return fail(Error::Kind::kInvalid, "tls.minimum is \"" + printable(minimum) + "\"; it may be \"1.2\" or \"1.3\"");
   SslContextPtr context(SSL_CTX_new(role == TlsRole::kServer ? TLS_server_method() : TLS_client_method()));
   if (!context) return fail(Error::Kind::kSystem, "cannot make a TLS context: " + take_openssl_error());
   SSL_CTX* c = context.get();
@@ -108,8 +109,9 @@ Result<SslContextPtr> make_tls_context(TlsRole role, const std::string& minimum)
   // A record buffer is 17 KiB a direction: an idle session must not hold them.
   SSL_CTX_set_mode(c, SSL_MODE_RELEASE_BUFFERS);
   SSL_CTX_set_session_cache_mode(c, SSL_SESS_CACHE_OFF);
-  if (SSL_CTX_set_min_proto_version(c, version) != 1 || SSL_CTX_set_ciphersuites(c, kSuites13) != 1 || SSL_CTX_set_cipher_list(c, kSuites12) != 1 ||
-      SSL_CTX_set_num_tickets(c, 0) != 1 || SSL_CTX_set_max_early_data(c, 0) != 1) {
+  if (SSL_CTX_set_min_proto_version(c, version) != 1 || SSL_CTX_set_ciphersuites(c, kSuites13) != 1 ||
+      SSL_CTX_set_cipher_list(c, kSuites12) != 1 || SSL_CTX_set_num_tickets(c, 0) != 1 ||
+      SSL_CTX_set_max_early_data(c, 0) != 1) {
     return fail(Error::Kind::kSystem, "cannot set up TLS: " + take_openssl_error());
   }
   if (role == TlsRole::kServer) SSL_CTX_set_dh_auto(c, 1);
@@ -118,8 +120,10 @@ Result<SslContextPtr> make_tls_context(TlsRole role, const std::string& minimum)
 
 BioMethodPtr make_tls_io_method() {
   BioMethodPtr method(BIO_meth_new(BIO_TYPE_SOURCE_SINK, "weir span"));
-  if (!method || BIO_meth_set_read_ex(method.get(), TlsCallbacks::read) != 1 || BIO_meth_set_write_ex(method.get(), TlsCallbacks::write) != 1 ||
-      BIO_meth_set_ctrl(method.get(), TlsCallbacks::control) != 1 || BIO_meth_set_create(method.get(), TlsCallbacks::create) != 1) {
+  if (!method || BIO_meth_set_read_ex(method.get(), TlsCallbacks::read) != 1 ||
+      BIO_meth_set_write_ex(method.get(), TlsCallbacks::write) != 1 ||
+      BIO_meth_set_ctrl(method.get(), TlsCallbacks::control) != 1 ||
+      BIO_meth_set_create(method.get(), TlsCallbacks::create) != 1) {
     return nullptr;
   }
   return method;
@@ -145,7 +149,8 @@ Result<TransportPtr> TlsTransport::make(std::shared_ptr<const TlsLeg> leg, const
     bool is_set = true;
     if (!leg->expected_names.empty() && !Address::parse(leg->expected_names.front())) {
       // The macro SSL_set_tlsext_host_name, spelt without its C cast.  OpenSSL copies the name.
-      is_set = SSL_ctrl(s, SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name, const_cast<char*>(leg->expected_names.front().c_str())) == 1;
+      is_set = SSL_ctrl(s, SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name,
+                        const_cast<char*>(leg->expected_names.front().c_str())) == 1;
     }
     if (leg->verify == VerifyMode::kVerifyFull) {
       SSL_set_verify(s, SSL_VERIFY_PEER, TlsCallbacks::verify);
@@ -270,15 +275,22 @@ std::string TlsTransport::describe() const {
   if (state_ == State::kHandshake) return "TLS handshake";
   const char* suite = SSL_get_cipher_name(ssl_.get());
   std::string text = std::string(SSL_get_version(ssl_.get())) + " " + (suite != nullptr ? suite : "?");
-  if (leg_->role == TlsRole::kServer) return text + (leg_->is_own_pair ? ", the target's own certificate" : ", minted certificate");
+  if (leg_->role == TlsRole::kServer)
+    return text + (leg_->is_own_pair ? ", the target's own certificate" : ", minted certificate");
   switch (leg_->verify) {
     case VerifyMode::kVerifyFull: {
       const char* name = SSL_get0_peername(ssl_.get());
-      return text + ", verified " + (name != nullptr ? printable(name) : leg_->expected_names.empty() ? "its address" : leg_->expected_names.front());
+      return text + ", verified " +
+             (name != nullptr                ? printable(name)
+              : leg_->expected_names.empty() ? "its address"
+                                             : leg_->expected_names.front());
     }
-    case VerifyMode::kVerifyCa: return text + ", signed by " + leg_->trust + ", name not verified";
-    case VerifyMode::kRequire: return text + ", certificate not verified";
-    case VerifyMode::kNone: break;
+    case VerifyMode::kVerifyCa:
+      return text + ", signed by " + leg_->trust + ", name not verified";
+    case VerifyMode::kRequire:
+      return text + ", certificate not verified";
+    case VerifyMode::kNone:
+      break;
   }
   return text;
 }

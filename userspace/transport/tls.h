@@ -25,15 +25,15 @@ struct TlsLeg {
   TlsRole role = TlsRole::kServer;
   SslContextPtr context;
   BioMethodPtr io_method;
-  std::string target;                 // Name, for messages.
-  std::string minimum;                // "1.2"
+  std::string target;   // Name, for messages.
+  std::string minimum;  // "1.2"
   // kServer.
-  bool is_own_pair = false;           // The target's own certificate and key; else a minted leaf.
-  std::vector<std::byte> leaf_hash;   // tls-server-end-point of what we show.
+  bool is_own_pair = false;          // The target's own certificate and key; else a minted leaf.
+  std::vector<std::byte> leaf_hash;  // tls-server-end-point of what we show.
   // kClient.
   VerifyMode verify = VerifyMode::kVerifyFull;
   std::vector<std::string> expected_names;  // Empty with verify-full: the address that was dialled.
-  std::string trust;                  // "keys/target-ca.crt" or "the system's CA certificates", for messages.
+  std::string trust;                        // "keys/target-ca.crt" or "the system's CA certificates", for messages.
 };
 
 class TlsTransport final : public Transport {
@@ -72,15 +72,15 @@ class TlsTransport final : public Transport {
 
   std::shared_ptr<const TlsLeg> leg_;
   SslPtr ssl_;
-  Bytes incoming_;                    // What the BIO has not read yet of receive()'s span.
-  TransportSink* sink_ = nullptr;     // Only within a call.
+  Bytes incoming_;                 // What the BIO has not read yet of receive()'s span.
+  TransportSink* sink_ = nullptr;  // Only within a call.
   State state_ = State::kHandshake;
   bool is_close_sent_ = false;
   uint8_t peer_hash_size_ = 0;
   std::array<std::byte, 64> peer_hash_{};
   Account account_;
   std::string fault_;
-  std::string refused_certificate_;   // Who the certificate that failed is for, and why; set by the verify callback.
+  std::string refused_certificate_;  // Who the certificate that failed is for, and why; set by the verify callback.
 };
 
 // SSL_CTX settings that both roles share.  `minimum`: "1.2" or "1.3".  Errors: kInvalid for another minimum.

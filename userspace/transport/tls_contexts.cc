@@ -59,9 +59,12 @@ Result<void> show_own_pair(TlsLeg& leg, const TargetTlsConfig& tls) {
   return show(leg, certificate, key->get(), above);
 }
 
-Result<void> show_minted(TlsLeg& leg, const TargetConfig& target, LeafMint* mint, std::chrono::sys_seconds now, std::chrono::sys_seconds& refresh_at) {
+Result<void> show_minted(TlsLeg& leg, const TargetConfig& target, LeafMint* mint, std::chrono::sys_seconds now,
+                         std::chrono::sys_seconds& refresh_at) {
   if (mint == nullptr) {
-    return fail(Error::Kind::kInvalid, "tls.to_client needs a certificate: set tls.ca (`weir ca init`), or tls.certificate_file and tls.key_file of the target");
+    return fail(Error::Kind::kInvalid,
+                "tls.to_client needs a certificate: set tls.ca (`weir ca init`), or tls.certificate_file and tls.key_file of "
+                "the target");
   }
   const auto leaf = mint->leaf(leaf_names(target), now);
   if (!leaf) return tl::unexpected<Error>(leaf.error());
@@ -81,7 +84,8 @@ Result<LegPtr> make_client_leg(const TargetConfig& target, const Making& making,
   if (target.tls.to_client == LegTls::kNone) return LegPtr();
   auto leg = begin_leg(TlsRole::kServer, target, making.config);
   if (!leg) return tl::unexpected<Error>(leg.error());
-  const auto shown = has_own_pair(target) ? show_own_pair(**leg, target.tls) : show_minted(**leg, target, making.mint, making.now, refresh_at);
+  const auto shown =
+      has_own_pair(target) ? show_own_pair(**leg, target.tls) : show_minted(**leg, target, making.mint, making.now, refresh_at);
   if (!shown) return tl::unexpected<Error>(shown.error());
   return LegPtr(std::move(*leg));
 }
@@ -122,7 +126,8 @@ Result<LegPtr> make_target_leg(const TargetConfig& target, const Config& config)
   if (tls.to_target == VerifyMode::kRequire) return LegPtr(std::move(*made));
   leg.trust = tls.ca_file.empty() ? "the system's CA certificates" : tls.ca_file;
   if (tls.ca_file.empty()) {
-    if (SSL_CTX_set_default_verify_paths(context) != 1) return fail(Error::Kind::kSystem, "cannot read the system's CA certificates: " + take_openssl_error());
+    if (SSL_CTX_set_default_verify_paths(context) != 1)
+      return fail(Error::Kind::kSystem, "cannot read the system's CA certificates: " + take_openssl_error());
   } else {
     const auto trusted = read_certificates(tls.ca_file);
     if (!trusted) return tl::unexpected<Error>(trusted.error());
@@ -145,13 +150,14 @@ std::string expiry_warning(const TargetConfig& target, const TlsLeg& client, std
   constexpr std::chrono::days kSoon{14};
   const auto expires = not_after_of(SSL_CTX_get0_certificate(client.context.get()));
   if (expires > now + kSoon) return {};
-  return "target " + target.name + ": " + target.tls.certificate_file + (expires <= now ? " expired on " : " expires on ") + date_text(expires) +
-         "; give the gateway the target's new pair";
+  return "target " + target.name + ": " + target.tls.certificate_file + (expires <= now ? " expired on " : " expires on ") +
+         date_text(expires) + "; give the gateway the target's new pair";
 }
 
 }  // namespace
 
-Result<std::shared_ptr<const TlsContexts>> TlsContexts::make(const Config& config, LeafMint* mint, std::chrono::sys_seconds now) {
+Result<std::shared_ptr<const TlsContexts>> TlsContexts::make(const Config& config, LeafMint* mint,
+                                                             std::chrono::sys_seconds now) {
   auto contexts = std::make_shared<TlsContexts>();
   std::string problems;
   Error::Kind kind = Error::Kind::kInvalid;
@@ -176,7 +182,8 @@ Result<std::shared_ptr<const TlsContexts>> TlsContexts::make(const Config& confi
 }
 
 const TargetTls* TlsContexts::find(std::string_view target) const {
-  const auto found = std::find_if(targets_.begin(), targets_.end(), [&](const TargetTls& each) { return each.name() == target; });
+  const auto found =
+      std::find_if(targets_.begin(), targets_.end(), [&](const TargetTls& each) { return each.name() == target; });
   return found == targets_.end() ? nullptr : &*found;
 }
 

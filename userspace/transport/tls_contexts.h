@@ -39,7 +39,8 @@ class TlsContexts {
   // Reads every certificate and key that the configuration names.  `mint` may be null when no target needs it; it is shared
   // by successive TlsContexts so that a reload shows clients the same leaf.
   // Errors: one message, a line for each fault found.
-  [[nodiscard]] static Result<std::shared_ptr<const TlsContexts>> make(const Config&, LeafMint* mint, std::chrono::sys_seconds now);
+  [[nodiscard]] static Result<std::shared_ptr<const TlsContexts>> make(const Config&, LeafMint* mint,
+                                                                       std::chrono::sys_seconds now);
 
   [[nodiscard]] const TargetTls* find(std::string_view target) const;  // nullptr: no such target.
   // When a minted leaf wants renewal: make a new TlsContexts then.  time_point::max(): never.

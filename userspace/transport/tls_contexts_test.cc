@@ -7,9 +7,9 @@
 namespace weir::transport::testing {
 namespace {
 
+using std::chrono::hours;
 using ::testing::AllOf;
 using ::testing::HasSubstr;
-using std::chrono::hours;
 
 std::string error_of(Lab& lab, LeafMint* mint, sys_seconds now = real_now()) {
   const auto made = TlsContexts::make(lab.config, mint, now);
@@ -20,7 +20,8 @@ TEST(TlsContexts, AnOwnPairIsShownWithItsChain) {
   Lab lab;
   const Pair middle = make_pair({.common_name = "Middle", .issuer = &lab.ca, .is_ca = true});
   const Pair own = make_pair({.names = "DNS:orders-db.lab.example", .issuer = &middle});
-  lab.tls().certificate_file = lab.folder.write("own.crt", certificate_pem(own.certificate.get()) + certificate_pem(middle.certificate.get()), 0644);
+  lab.tls().certificate_file =
+      lab.folder.write("own.crt", certificate_pem(own.certificate.get()) + certificate_pem(middle.certificate.get()), 0644);
   lab.tls().key_file = lab.folder.write("own.key", key_pem(own.key.get()));
   EXPECT_FALSE(needs_leaf_mint(lab.config));
   const TargetTls& tls = lab.make();
@@ -52,7 +53,8 @@ TEST(TlsContexts, AKeyThatOthersCanReadIsAnErrorWithTheFix) {
   const Pair own = lab.target_pair();
   lab.tls().certificate_file = lab.folder.write("own.crt", certificate_pem(own.certificate.get()), 0644);
   lab.tls().key_file = lab.folder.write("own.key", key_pem(own.key.get()), 0640);
-  EXPECT_THAT(error_of(lab, nullptr), AllOf(HasSubstr("target orders-db"), HasSubstr("own.key"), HasSubstr("0640"), HasSubstr("chmod 0600")));
+  EXPECT_THAT(error_of(lab, nullptr),
+              AllOf(HasSubstr("target orders-db"), HasSubstr("own.key"), HasSubstr("0640"), HasSubstr("chmod 0600")));
 }
 
 TEST(TlsContexts, AKeyOfAnotherCertificateIsAnError) {
@@ -74,8 +76,9 @@ TEST(TlsContexts, AnEncryptedKeyIsAnErrorAndNobodyIsAsked) {
   lab.tls().certificate_file = lab.folder.write("own.crt", certificate_pem(own.certificate.get()), 0644);
   unsigned char passphrase[] = "not-a-secret";
   lab.tls().key_file = lab.folder.write("own.key", pem_text([&](BIO* b) {
-    return PEM_write_bio_PrivateKey(b, own.key.get(), EVP_aes_128_cbc(), passphrase, sizeof passphrase - 1, nullptr, nullptr);
-  }));
+                                          return PEM_write_bio_PrivateKey(b, own.key.get(), EVP_aes_128_cbc(), passphrase,
+                                                                          sizeof passphrase - 1, nullptr, nullptr);
+                                        }));
   EXPECT_THAT(error_of(lab, nullptr), HasSubstr("is encrypted"));
 }
 
@@ -87,8 +90,9 @@ TEST(TlsContexts, EveryFaultIsToldInOneRun) {
   second.tls.ca_file = lab.folder.write("bad.crt", "no certificate", 0644);
   lab.config.targets.push_back(second);
   const std::string error = error_of(lab, nullptr);
-  EXPECT_THAT(error, AllOf(HasSubstr("target orders-db: tls.to_client needs a certificate"), HasSubstr("missing.crt: No such file"),
-                           HasSubstr("target second: "), HasSubstr("bad.crt holds no certificate in PEM form")));
+  EXPECT_THAT(error,
+              AllOf(HasSubstr("target orders-db: tls.to_client needs a certificate"), HasSubstr("missing.crt: No such file"),
+                    HasSubstr("target second: "), HasSubstr("bad.crt holds no certificate in PEM form")));
 }
 
 TEST(TlsContexts, ADamagedCertificateIsAnError) {
@@ -165,7 +169,9 @@ TEST(LeafMint, ALeafIsShortLivedBackdatedAndForServersOnly) {
 TEST(LeafMint, ALeafEndsWithItsCa) {
   Folder folder;
   const TlsConfig tls{folder / "ca.crt", folder / "ca.key", "1.2"};
-  ASSERT_TRUE(init_ca({.certificate_file = tls.ca_certificate_file, .key_file = tls.ca_key_file, .validity = std::chrono::days(1)}, real_now()));
+  ASSERT_TRUE(
+      init_ca({.certificate_file = tls.ca_certificate_file, .key_file = tls.ca_key_file, .validity = std::chrono::days(1)},
+              real_now()));
   const auto mint = *LeafMint::load(tls, real_now());
   const auto leaf = *mint->leaf({{"a.example"}, {}}, real_now());
   EXPECT_LE(not_after_of(leaf->certificate.get()), real_now() + std::chrono::days(1));
@@ -176,23 +182,29 @@ TEST(LeafMint, ALeafEndsWithItsCa) {
 TEST(LeafMint, NoCaIsAnErrorWithTheCommandThatMakesOne) {
   EXPECT_THAT(LeafMint::load({}, real_now()).error().message, HasSubstr("weir ca init"));
   Folder folder;
-  EXPECT_THAT(LeafMint::load({folder / "ca.crt", folder / "ca.key", "1.2"}, real_now()).error().message, AllOf(HasSubstr("No such file"), HasSubstr("weir ca init")));
+  EXPECT_THAT(LeafMint::load({folder / "ca.crt", folder / "ca.key", "1.2"}, real_now()).error().message,
+              AllOf(HasSubstr("No such file"), HasSubstr("weir ca init")));
 }
 
 TEST(LeafMint, ACertificateThatIsNoCaIsRefused) {
   Folder folder;
   const Pair pair = make_pair({});
-  const TlsConfig tls{folder.write("x.crt", certificate_pem(pair.certificate.get()), 0644), folder.write("x.key", key_pem(pair.key.get())), "1.2"};
+  const TlsConfig tls{folder.write("x.crt", certificate_pem(pair.certificate.get()), 0644),
+                      folder.write("x.key", key_pem(pair.key.get())), "1.2"};
   EXPECT_THAT(LeafMint::load(tls, real_now()).error().message, HasSubstr("is no CA"));
 }
 
 TEST(LeafMint, NamesThatTheCaMayNotSignForAreLeftOut) {
   Folder folder;
   const TlsConfig tls{folder / "ca.crt", folder / "ca.key", "1.2"};
-  ASSERT_TRUE(init_ca({.certificate_file = tls.ca_certificate_file, .key_file = tls.ca_key_file, .permitted_names = {"lab.example"},
-                       .permitted_addresses = {*Prefix::parse("198.18.0.0/15")}}, real_now()));
+  ASSERT_TRUE(init_ca({.certificate_file = tls.ca_certificate_file,
+                       .key_file = tls.ca_key_file,
+                       .permitted_names = {"lab.example"},
+                       .permitted_addresses = {*Prefix::parse("198.18.0.0/15")}},
+                      real_now()));
   const auto mint = *LeafMint::load(tls, real_now());
-  const auto leaf = mint->leaf({{"a.lab.example", "orders-db"}, {*Address::parse("198.18.2.2"), *Address::parse("10.0.0.1")}}, real_now());
+  const auto leaf =
+      mint->leaf({{"a.lab.example", "orders-db"}, {*Address::parse("198.18.2.2"), *Address::parse("10.0.0.1")}}, real_now());
   ASSERT_TRUE(leaf) << leaf.error().message;
   EXPECT_EQ(names_of((*leaf)->certificate.get()), "a.lab.example, 198.18.2.2");
   EXPECT_THAT(mint->leaf({{"bank.example"}, {}}, real_now()).error().message, HasSubstr("name constraints"));
@@ -221,28 +233,33 @@ TEST(Ca, InitLeavesNothingHalfDone) {
 
 TEST(Ca, ShowTellsWhatClientsNeed) {
   Folder folder;
-  const CaRequest request{.certificate_file = folder / "ca.crt", .key_file = folder / "ca.key", .permitted_names = {"lab.example"}};
+  const CaRequest request{
+      .certificate_file = folder / "ca.crt", .key_file = folder / "ca.key", .permitted_names = {"lab.example"}};
   ASSERT_TRUE(init_ca(request, real_now()));
   const auto shown = show_ca(request.certificate_file);
   ASSERT_TRUE(shown);
   EXPECT_EQ(shown->subject, "CN=Weir CA");
   EXPECT_EQ(shown->fingerprint.size(), 95u);
   EXPECT_EQ(shown->permitted, std::vector<std::string>{"DNS:lab.example"});
-  EXPECT_THAT(text_of(*shown, real_now()), AllOf(HasSubstr("sslrootcert="), HasSubstr("-----BEGIN CERTIFICATE-----"), HasSubstr("days left"),
-                                                 HasSubstr(shown->fingerprint)));
+  EXPECT_THAT(text_of(*shown, real_now()), AllOf(HasSubstr("sslrootcert="), HasSubstr("-----BEGIN CERTIFICATE-----"),
+                                                 HasSubstr("days left"), HasSubstr(shown->fingerprint)));
   EXPECT_EQ(text_of(*shown, real_now()).find("PRIVATE"), std::string::npos);
 }
 
 TEST(Ca, ConstraintsOnOneKindCloseTheOther) {
   Folder folder;
-  const CaRequest request{.certificate_file = folder / "ca.crt", .key_file = folder / "ca.key",
+  const CaRequest request{.certificate_file = folder / "ca.crt",
+                          .key_file = folder / "ca.key",
                           .permitted_addresses = {*Prefix::parse("198.18.2.0/24"), *Prefix::parse("fd57:2::/64")}};
   ASSERT_TRUE(init_ca(request, real_now()));
   EXPECT_THAT(show_ca(request.certificate_file)->permitted, ::testing::IsSupersetOf({"IP:198.18.2.0/24", "IP:fd57:2::/64"}));
   const auto mint = *LeafMint::load({request.certificate_file, request.key_file, "1.2"}, real_now());
-  EXPECT_EQ(names_of((*mint->leaf({{"a.example"}, {*Address::parse("198.18.2.9"), *Address::parse("fd57:2::9")}}, real_now()))->certificate.get()),
+  EXPECT_EQ(names_of((*mint->leaf({{"a.example"}, {*Address::parse("198.18.2.9"), *Address::parse("fd57:2::9")}}, real_now()))
+                         ->certificate.get()),
             "198.18.2.9, fd57:2::9");
-  EXPECT_FALSE(init_ca({.certificate_file = folder / "b.crt", .key_file = folder / "b.key", .permitted_names = {"a,permitted;DNS:b"}}, real_now()));
+  EXPECT_FALSE(
+      init_ca({.certificate_file = folder / "b.crt", .key_file = folder / "b.key", .permitted_names = {"a,permitted;DNS:b"}},
+              real_now()));
 }
 
 }  // namespace

@@ -19,7 +19,8 @@ std::string explain_alert(const TlsLeg& leg, int alert, const std::string& peer)
       if (!is_server) break;
       return heard + ": it verifies the server and does not trust the certificate it was shown; " +
              (leg.is_own_pair ? "it was shown the target's own pair, so look at its root certificates"
-                              : "give it Weir's CA (`weir ca show`) or give the gateway the target's own pair (tls.certificate_file, tls.key_file)");
+                              : "give it Weir's CA (`weir ca show`) or give the gateway the target's own pair "
+                                "(tls.certificate_file, tls.key_file)");
     case SSL3_AD_CERTIFICATE_EXPIRED:
       if (!is_server) break;
       return heard + ": the certificate it was shown has expired, or its clock is wrong";
@@ -28,7 +29,8 @@ std::string explain_alert(const TlsLeg& leg, int alert, const std::string& peer)
     case TLS1_AD_INSUFFICIENT_SECURITY:
     case SSL3_AD_HANDSHAKE_FAILURE:
       if (is_server) return heard + ": it accepts none of our cipher suites or groups";
-      return heard + ": it accepts none of our cipher suites or groups, or wants a client certificate, which this gateway has not";
+      return heard +
+             ": it accepts none of our cipher suites or groups, or wants a client certificate, which this gateway has not";
     case SSL_AD_CERTIFICATE_REQUIRED:
       return heard + ": it wants a client certificate, which this gateway has not";
     case TLS1_AD_UNRECOGNIZED_NAME:
@@ -49,18 +51,23 @@ std::string explain_certificate(const TlsLeg& leg, const X509* certificate, int 
       return whose + " is for " + (certificate != nullptr ? names_of(certificate) : "another name") + ", expected " + expected +
              "; set tls.server_name to a name that it has, or tls.to_target: verify-ca to accept any that the CA signed";
     case X509_V_ERR_CERT_HAS_EXPIRED:
-      return whose + (certificate != nullptr ? " (" + subject_of(certificate) + ") expired on " + date_text(not_after_of(certificate)) : " has expired") +
+      return whose +
+             (certificate != nullptr ? " (" + subject_of(certificate) + ") expired on " + date_text(not_after_of(certificate))
+                                     : " has expired") +
              "; renew it at the target, or set this host's clock";
     case X509_V_ERR_CERT_NOT_YET_VALID:
-      return whose + (certificate != nullptr ? " is valid from " + date_text(not_before_of(certificate)) : " is not yet valid") + "; is this host's clock behind?";
+      return whose +
+             (certificate != nullptr ? " is valid from " + date_text(not_before_of(certificate)) : " is not yet valid") +
+             "; is this host's clock behind?";
     case X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT:
-      return whose + " is signed by itself and is not in " + leg.trust + "; put it, or the CA that should have signed it, into tls.ca_file";
+      return whose + " is signed by itself and is not in " + leg.trust +
+             "; put it, or the CA that should have signed it, into tls.ca_file";
     case X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN:
     case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT:
     case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
     case X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE:
-      return whose + " was signed by " + (certificate != nullptr ? issuer_of(certificate) : "a CA") + ", which is not in " + leg.trust +
-             "; put that CA's certificate into tls.ca_file";
+      return whose + " was signed by " + (certificate != nullptr ? issuer_of(certificate) : "a CA") + ", which is not in " +
+             leg.trust + "; put that CA's certificate into tls.ca_file";
     default:
       return whose + " does not verify: " + X509_verify_cert_error_string(code);
   }
@@ -99,7 +106,8 @@ std::string explain_fault(const TlsLeg& leg, unsigned long code, bool is_ready) 
     }
   }
   const char* words = ERR_reason_error_string(code);
-  return "TLS with the " + peer + " failed" + (is_ready ? "" : " in the handshake") + ": " + (words != nullptr ? words : "no reason given");
+  return "TLS with the " + peer + " failed" + (is_ready ? "" : " in the handshake") + ": " +
+         (words != nullptr ? words : "no reason given");
 }
 
 }  // namespace weir::transport

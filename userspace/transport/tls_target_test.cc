@@ -11,9 +11,13 @@ using ::testing::HasSubstr;
 using ::testing::Not;
 using State = Transport::State;
 
-struct Outcome { State state; std::string fault, described, hash; };
+struct Outcome {
+  State state;
+  std::string fault, described, hash;
+};
 
-Outcome meet(Lab& lab, const Pair& pair, const std::string& dialled = "198.18.2.2", const std::function<void(SSL_CTX*)>& more = {}) {
+Outcome meet(Lab& lab, const Pair& pair, const std::string& dialled = "198.18.2.2",
+             const std::function<void(SSL_CTX*)>& more = {}) {
   auto leg = lab.target_leg(dialled);
   Peer server(TlsRole::kServer, [&](SSL_CTX* c) {
     SSL_CTX_set_security_level(c, 0);
@@ -31,7 +35,8 @@ TEST(TlsTargetLeg, AnotherNameIsRefusedAndBothNamesAreSaid) {
   Lab lab;
   const Outcome outcome = meet(lab, lab.target_pair("DNS:other.example,DNS:third.example"));
   EXPECT_EQ(outcome.state, State::kFault);
-  EXPECT_THAT(outcome.fault, AllOf(HasSubstr("is for other.example, third.example, expected orders-db.lab.example"), HasSubstr("tls.server_name")));
+  EXPECT_THAT(outcome.fault, AllOf(HasSubstr("is for other.example, third.example, expected orders-db.lab.example"),
+                                   HasSubstr("tls.server_name")));
 }
 
 TEST(TlsTargetLeg, WithoutAServerNameTheDialledAddressIsExpected) {
@@ -77,7 +82,9 @@ TEST(TlsTargetLeg, ASelfSignedCertificateIsRefusedUnlessItIsInTheFile) {
 
 TEST(TlsTargetLeg, AnExpiredCertificateIsRefusedWithItsDate) {
   Lab lab;
-  const Outcome outcome = meet(lab, make_pair({.names = "DNS:orders-db.lab.example", .issuer = &lab.ca, .from = sys_seconds(std::chrono::seconds(1'600'000'000)),
+  const Outcome outcome = meet(lab, make_pair({.names = "DNS:orders-db.lab.example",
+                                               .issuer = &lab.ca,
+                                               .from = sys_seconds(std::chrono::seconds(1'600'000'000)),
                                                .until = sys_seconds(std::chrono::seconds(1'600'000'060))}));
   EXPECT_EQ(outcome.state, State::kFault);
   EXPECT_THAT(outcome.fault, HasSubstr("expired on 2020-09-13T12:27:40Z"));
@@ -85,7 +92,9 @@ TEST(TlsTargetLeg, AnExpiredCertificateIsRefusedWithItsDate) {
 
 TEST(TlsTargetLeg, ACertificateOfTheFutureIsRefused) {
   Lab lab;
-  const Outcome outcome = meet(lab, make_pair({.names = "DNS:orders-db.lab.example", .issuer = &lab.ca, .from = real_now() + std::chrono::hours(2),
+  const Outcome outcome = meet(lab, make_pair({.names = "DNS:orders-db.lab.example",
+                                               .issuer = &lab.ca,
+                                               .from = real_now() + std::chrono::hours(2),
                                                .until = real_now() + std::chrono::hours(3)}));
   EXPECT_EQ(outcome.state, State::kFault);
   EXPECT_THAT(outcome.fault, HasSubstr("clock behind"));
@@ -117,7 +126,9 @@ TEST(TlsTargetLeg, NamesInACertificateAreEscaped) {
 
 TEST(TlsTargetLeg, ATargetThatWantsAClientCertificateIsNamed) {
   Lab lab;
-  const Outcome outcome = meet(lab, lab.target_pair(), "198.18.2.2", [](SSL_CTX* c) { SSL_CTX_set_verify(c, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, nullptr); });
+  const Outcome outcome = meet(lab, lab.target_pair(), "198.18.2.2", [](SSL_CTX* c) {
+    SSL_CTX_set_verify(c, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, nullptr);
+  });
   EXPECT_EQ(outcome.state, State::kFault);
   EXPECT_THAT(outcome.fault, HasSubstr("client certificate, which this gateway has not"));
 }
@@ -133,7 +144,10 @@ TEST(TlsTargetLeg, AnOldTargetIsNamed) {
 }
 
 TEST(TlsTargetLeg, PeerHashFollowsTheSignatureAlgorithm) {  // RFC 5929 section 4.1
-  struct { const EVP_MD* signature; const EVP_MD* hash; } const cases[] = {
+  struct {
+    const EVP_MD* signature;
+    const EVP_MD* hash;
+  } const cases[] = {
       {EVP_sha256(), EVP_sha256()}, {EVP_sha384(), EVP_sha384()}, {EVP_sha512(), EVP_sha512()}, {EVP_sha1(), EVP_sha256()}};
   for (const auto& each : cases) {
     Lab lab;
@@ -151,7 +165,8 @@ TEST(TlsTargetLeg, PeerHashFollowsTheSignatureAlgorithm) {  // RFC 5929 section 
 TEST(TlsTargetLeg, PeerHashIsEmptyWhereTheRfcDefinesNone) {
   Lab lab;
   lab.tls().to_target = VerifyMode::kRequire;
-  const Outcome outcome = meet(lab, make_pair({.key = PkeyPtr(EVP_PKEY_Q_keygen(nullptr, nullptr, "ED25519")), .digest = nullptr}));
+  const Outcome outcome =
+      meet(lab, make_pair({.key = PkeyPtr(EVP_PKEY_Q_keygen(nullptr, nullptr, "ED25519")), .digest = nullptr}));
   EXPECT_EQ(outcome.state, State::kReady) << outcome.fault;
   EXPECT_EQ(outcome.hash, "");
 }

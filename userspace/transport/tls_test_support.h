@@ -23,7 +23,9 @@
 namespace weir::transport::testing {
 
 using std::chrono::sys_seconds;
-inline sys_seconds real_now() { return std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now()); }  // OpenSSL verifies by it.
+inline sys_seconds real_now() {
+  return std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
+}  // OpenSSL verifies by it.
 
 class Folder {
  public:
@@ -52,15 +54,22 @@ inline std::string pem_text(const std::function<int(BIO*)>& write) {
   const long size = BIO_get_mem_data(bio.get(), &data);
   return {data, static_cast<std::size_t>(size)};
 }
-inline std::string certificate_pem(X509* x) { return pem_text([&](BIO* b) { return PEM_write_bio_X509(b, x); }); }
-inline std::string key_pem(EVP_PKEY* k) { return pem_text([&](BIO* b) { return PEM_write_bio_PrivateKey(b, k, nullptr, nullptr, 0, nullptr, nullptr); }); }
+inline std::string certificate_pem(X509* x) {
+  return pem_text([&](BIO* b) { return PEM_write_bio_X509(b, x); });
+}
+inline std::string key_pem(EVP_PKEY* k) {
+  return pem_text([&](BIO* b) { return PEM_write_bio_PrivateKey(b, k, nullptr, nullptr, 0, nullptr, nullptr); });
+}
 
-struct Pair { X509Ptr certificate; PkeyPtr key; };
+struct Pair {
+  X509Ptr certificate;
+  PkeyPtr key;
+};
 struct PairRequest {
-  std::string common_name = "server", names = {};   // "DNS:a,IP:1.2.3.4"
-  PkeyPtr key = {};                             // Null: P-256.
-  const Pair* issuer = nullptr;                 // Null: signs itself.
-  const EVP_MD* digest = EVP_sha256();          // Null for Ed25519.
+  std::string common_name = "server", names = {};  // "DNS:a,IP:1.2.3.4"
+  PkeyPtr key = {};                                // Null: P-256.
+  const Pair* issuer = nullptr;                    // Null: signs itself.
+  const EVP_MD* digest = EVP_sha256();             // Null for Ed25519.
   sys_seconds from = real_now() - std::chrono::hours(1), until = real_now() + std::chrono::hours(24);
   bool is_ca = false;
 };
@@ -99,7 +108,8 @@ class Sink : public TransportSink {
 // OpenSSL as anybody uses it, over memory BIOs.
 class Peer {
  public:
-  Peer(TlsRole role, const std::function<void(SSL_CTX*)>& set_up = {}) : context_(SSL_CTX_new(role == TlsRole::kServer ? TLS_server_method() : TLS_client_method())) {
+  Peer(TlsRole role, const std::function<void(SSL_CTX*)>& set_up = {})
+      : context_(SSL_CTX_new(role == TlsRole::kServer ? TLS_server_method() : TLS_client_method())) {
     if (set_up) set_up(context_.get());
     ssl_.reset(SSL_new(context_.get()));
     in_ = BIO_new(BIO_s_mem());
@@ -119,7 +129,9 @@ class Peer {
     int size = 0;
     while ((size = SSL_read(ssl_.get(), buffer, sizeof buffer)) > 0) plain.append(buffer, static_cast<std::size_t>(size));
   }
-  void say(const std::string& text) { EXPECT_EQ(SSL_write(ssl_.get(), text.data(), static_cast<int>(text.size())), static_cast<int>(text.size())); }
+  void say(const std::string& text) {
+    EXPECT_EQ(SSL_write(ssl_.get(), text.data(), static_cast<int>(text.size())), static_cast<int>(text.size()));
+  }
   std::string take_wire() {
     char* data = nullptr;
     const long size = BIO_get_mem_data(out_, &data);
@@ -134,7 +146,7 @@ class Peer {
  private:
   SslContextPtr context_;
   SslPtr ssl_;
-  BIO* in_ = nullptr;   // Owned by ssl_.
+  BIO* in_ = nullptr;  // Owned by ssl_.
   BIO* out_ = nullptr;
 };
 
@@ -168,7 +180,9 @@ struct Lab {
   }
   TransportPtr client_leg() { return *make().client_leg(); }
   TransportPtr target_leg(const std::string& dialled = "198.18.2.2") { return *make().target_leg(*Address::parse(dialled)); }
-  Pair target_pair(const std::string& names = "DNS:orders-db.lab.example") { return make_pair({.common_name = "target", .names = names, .issuer = &ca}); }
+  Pair target_pair(const std::string& names = "DNS:orders-db.lab.example") {
+    return make_pair({.common_name = "target", .names = names, .issuer = &ca});
+  }
 };
 
 // Hands bytes to and fro until both are silent.  `cut`: sizes of the pieces; 0: whole.
@@ -177,7 +191,8 @@ inline void converse(Transport& transport, Sink& sink, Peer& peer, std::size_t c
     peer.take(sink.take_wire());
     const std::string wire = peer.take_wire();
     const std::size_t piece = cut == 0 ? wire.size() : cut;
-    for (std::size_t at = 0; at < wire.size(); at += piece) transport.receive(as_bytes(std::string_view(wire).substr(at, piece)), sink);
+    for (std::size_t at = 0; at < wire.size(); at += piece)
+      transport.receive(as_bytes(std::string_view(wire).substr(at, piece)), sink);
     if (wire.empty() && sink.wire_text.empty()) return;
   }
   FAIL() << "the two never fall silent";
