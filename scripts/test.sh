@@ -88,13 +88,16 @@ fuzz() {
   done <<<"$list"
 }
 
-end_to_end() {
-  local log=$logs/e2e.log good bad
-  begin "end to end, in the lab"
-  bash tests/e2e/run 2>&1 | tee "$log"
+# in_lab STEP COMMAND...: a runner over the lab that ends with "N passed, N failed".
+in_lab() {
+  local step=$1 log good bad
+  shift
+  log=$logs/${step// /-}.log
+  begin "$step"
+  "$@" 2>&1 | tee "$log"
   good=$(sed -nE 's/^([0-9]+) passed, ([0-9]+) failed$/\1/p' "$log" | tail -n 1)
   bad=$(sed -nE 's/^([0-9]+) passed, ([0-9]+) failed$/\2/p' "$log" | tail -n 1)
-  if [ -z "$bad" ]; then note "end to end" 0 1 "the runner did not finish"; else note "end to end" "$good" "$bad"; fi
+  if [ -z "$bad" ]; then note "$step" 0 1 "the runner did not finish"; else note "$step" "$good" "$bad"; fi
 }
 
 begin setup
@@ -107,5 +110,7 @@ if [ -n "$full" ]; then
   build clang && tests clang
 fi
 fuzz
-end_to_end
+in_lab "end to end" python3 tests/e2e/run
+in_lab "demonstration" bash -c 'scripts/demo.sh && echo "1 passed, 0 failed" || echo "0 passed, 1 failed"'
+in_lab "broken products" bash tests/e2e/broken.sh
 finish
