@@ -100,6 +100,23 @@ TEST(ConfigExample, EveryKeyOfItIsCheckedForItsType) {
   EXPECT_THAT(unchecked, IsEmpty());
 }
 
+TEST(ConfigExample, TheShippedRulePacksLoadWithoutAProblem) {
+  MemoryFiles files;
+  files.every_file_exists = true;
+  std::string list;
+  for (const auto& entry : std::filesystem::directory_iterator(std::filesystem::path(__FILE__).parent_path() / "../../rules")) {
+    if (entry.path().extension() != ".yaml") continue;
+    std::ifstream in(entry.path());
+    std::stringstream text;
+    text << in.rdbuf();
+    files.files["/etc/weir/rules/" + entry.path().filename().string()].text = text.str();
+    list += "  - rules/" + entry.path().filename().string() + "\n";
+  }
+  const LoadedConfig loaded = load_text(kSmallConfig + "rule_files:\n" + list, {}, &files);
+  EXPECT_THAT(lines_of(loaded.problems), IsEmpty());
+  EXPECT_GE(loaded.config.rules.size(), 40u);
+}
+
 TEST(ConfigExample, ItsValuesArriveInTheTypedConfiguration) {
   const Config config = load_example().config;
   EXPECT_EQ(config.name, "gw-example");

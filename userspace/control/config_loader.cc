@@ -12,7 +12,7 @@
 namespace weir::control {
 namespace {
 
-constexpr uint64_t kVersion = 1;
+constexpr std::string_view kFormVersion = "1";  // Of weir.yaml.
 constexpr std::size_t kRuleFilesMax = 256;
 // The longest path of a Unix socket, sun_path with its NUL.
 constexpr std::size_t kSocketPathMax = 107;
@@ -68,8 +68,8 @@ void read_rule_file(LoadContext& context, const std::string& path, const SourceP
   }
   const std::string folder = std::exchange(context.folder, std::filesystem::path(path).parent_path().string());
   MapReader file(context, &root, "", "");
-  uint64_t version = kVersion;
-  file.number("version", version, kVersion, kVersion);
+  uint64_t version = 1;
+  file.number("version", version, 1, 1);
   read_data_kinds(file, config.data_kinds);
   read_rules(file, config.rules);
   file.finish();
@@ -88,9 +88,11 @@ void read_rule_files(MapReader& root, Digest& digest, Config& config) {
 
 void read_head(MapReader& root, Config& config) {
   LoadContext& context = root.context();
-  uint64_t version = 0;
-  root.number("version", version, kVersion, kVersion);
+  const YamlNode* version = root.take_scalar("version");
   if (!root.has("version")) context.error(root.place(), "version is missing", "version: 1");
+  if (version != nullptr && version->scalar != kFormVersion) {
+    context.error(version->place, "version: this build reads version " + std::string(kFormVersion) + ", not " + in_quotes(version->scalar));
+  }
   root.name("name", config.name);
   root.folder("state", config.state, Need::kRequired);
   if (context.check_files && !config.state.empty() && context.files.is_volatile(config.state)) {
@@ -127,22 +129,22 @@ void read_root(MapReader& root, Digest& digest, Config& config) {
 }
 
 // Values that follow from others.
-void complete(LoadContext& context, Config& config) {
+void complete(const MapReader& root, LoadContext& context, Config& config) {
   if (config.control.socket.empty() && !config.state.empty()) config.control.socket = config.state + "/control.sock";
   if (config.control.socket.size() > kSocketPathMax) {
-    context.error({config.file, 0, 0}, "control.socket: " + config.control.socket + " is longer than " + std::to_string(kSocketPathMax) + " bytes",
+    context.error(root.place_of("control"), "control.socket: " + config.control.socket + " is longer than " + std::to_string(kSocketPathMax) + " bytes",
                   "set control.socket to a shorter path");
   }
   if (config.record.origin.empty()) config.record.origin = "weir/" + config.name;
-  const bool mints = std::any_of(config.targets.begin(), config.targets.end(), [](const TargetConfig& t) {
+  const auto minted = std::find_if(config.targets.begin(), config.targets.end(), [](const TargetConfig& t) {
     return t.tls.to_client != LegTls::kNone && t.tls.certificate_file.empty();
   });
-  if (mints && config.tls.ca_certificate_file.empty()) {
-    context.error({config.file, 0, 0}, "tls.ca is missing: a target that offers TLS to clients without a pair of its own needs it",
+  if (minted != config.targets.end() && config.tls.ca_certificate_file.empty()) {
+    context.error(minted->place, "tls.ca is missing: a target that offers TLS to clients without a pair of its own needs it",
                   "tls: {ca: {certificate_file: keys/ca.crt, key_file: keys/ca.key}} and `weir ca init`");
   }
   if (config.record.signing_key_file.empty()) {
-    context.error({config.file, 0, 0}, "record.signing.key_file is missing: seals are signed with it",
+    context.error(root.place_of("record"), "record.signing.key_file is missing: seals are signed with it",
                   "record: {signing: {key_file: keys/log.key}} and `weir ca init --keys`");
   }
 }
@@ -164,7 +166,7 @@ LoadedConfig load_config(const std::string& path, const ConfigOptions& options, 
     MapReader root(context, &tree, "", "");
     read_root(root, digest, config);
     root.finish();
-    complete(context, config);
+    complete(root, context, config);
     check_references(context, config);
   }
   config.digest = digest.hex();

@@ -37,7 +37,7 @@ TEST(ConfigLoader, AllMistakesAreToldInOneRunInFileOrder) {
                           "record: {signing: {key_file: keys/log.key}}\n"),
               ElementsAre("weir.yaml:1:1: error: name is missing",
                           "weir.yaml:2:1: error: unknown key \"nam\" (did you mean \"name\"?)",
-                          "weir.yaml:4:18: error: steer.clients is empty: at least one entry is needed (take the key out for the default)",
+                          "weir.yaml:4:18: error: steer.clients is empty: at least one entry is needed",
                           "weir.yaml:4:39: error: steer: unknown key \"tabel\" (did you mean \"table\"?)",
                           "weir.yaml:5:33: error: engine.limits.sessions_max: \"many\" is not a whole number",
                           "weir.yaml:5:57: error: engine.timeouts.idle: \"8\" has no unit: write ms, s, m, h or d behind it",

@@ -104,7 +104,10 @@ const YamlNode* MapReader::take(std::string_view key, Need need) {
     return nullptr;
   }
   if (found->kind == YamlNode::Kind::kNull) {
-    context_.error(found->place, path_of(key) + " has no value", "give it one or take the key out");
+    // The parser places an absent value at the next token; the key's own place is what helps.
+    for (const YamlNode::Entry& entry : node_->entries) {
+      if (entry.key == key) context_.error(entry.place, path_of(key) + " has no value", "give it one or take the key out");
+    }
     return nullptr;
   }
   return found;
@@ -279,7 +282,7 @@ std::vector<std::pair<std::string, SourcePlace>> MapReader::placed_strings(std::
     return read;
   }
   if (found->items.empty() && !rule.may_be_empty) {
-    context_.error(found->place, path_of(key) + " is empty: at least one entry is needed", "take the key out for the default");
+    context_.error(found->place, path_of(key) + " is empty: at least one entry is needed", rule.need == Need::kRequired ? "" : "take the key out for the default");
   }
   if (found->items.size() > kListMax) {
     context_.error(found->place, path_of(key) + " has more than " + std::to_string(kListMax) + " entries");

@@ -84,7 +84,7 @@ void check_rules(LoadContext& context, const Config& config, const std::vector<s
     check_names(context, rule.place, path + ".where.targets", rule.where.targets, targets, "target");
     check_names(context, rule.place, path + ".what.data", rule.what.data, kinds, "data kind");
     check_names(context, rule.place, path + ".except_rules", rule.except_rules, ids, "rule");
-    check_approval(context, rule.place, path + ".approval", rule.approval);
+    if (rule.then == RuleAction::kHold) check_approval(context, rule.place, path + ".approval", rule.approval);
     if (rule.then == RuleAction::kMask && rule.mask.spec.as == MaskSpec::As::kHash && config.mask_hash_key_file.empty()) {
       context.error(rule.place, path + ".mask.as: hash needs masks.hash_key_file");
     }
@@ -112,7 +112,7 @@ void check_overlaps(LoadContext& context, const Config& config) {
 void check_interfaces(LoadContext& context, const Config& config) {
   for (const std::string& name : config.steer.clients) {
     if (std::find(config.steer.targets.begin(), config.steer.targets.end(), name) != config.steer.targets.end()) {
-      context.warn({config.file, 0, 0}, "steer: " + in_quotes(name) + " faces clients and targets: a client on it can reach targets that are on the same link without the gateway");
+      context.warn(context.place_of("steer.clients", name, {config.file, 0, 0}), "steer: " + in_quotes(name) + " faces clients and targets: a client on it can reach targets that are on the same link without the gateway");
     }
   }
 }
@@ -137,9 +137,9 @@ void check_references(LoadContext& context, const Config& config) {
   check_unique(context, config.data_kinds, &DataKindConfig::name, "kinds");
   for (std::size_t i = 0; i < config.identity.issuers.size(); ++i) {
     for (std::size_t j = 0; j < i; ++j) {
-      if (!config.identity.issuers[i].name.empty() && config.identity.issuers[i].name == config.identity.issuers[j].name) {
-        context.error({config.file, 0, 0}, "identity.issuers: two entries are named " + in_quotes(config.identity.issuers[i].name));
-      }
+      const std::string& name = config.identity.issuers[i].name;
+      if (name.empty() || name != config.identity.issuers[j].name) continue;
+      context.error(context.place_of("identity.issuers[" + name + "].name", {}, {config.file, 0, 0}), "identity.issuers: two entries are named " + in_quotes(name));
     }
   }
   std::vector<std::string_view> targets;

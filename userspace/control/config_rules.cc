@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "control/config_sections.h"
+#include "mask/validators.h"
 #include "parse/registry.h"
 
 namespace weir::control {
@@ -13,6 +14,8 @@ constexpr std::pair<std::string_view, RuleAction> kActions[] = {
     {"hold", RuleAction::kHold},   {"mask", RuleAction::kMask},   {"alert", RuleAction::kAlert}};
 constexpr std::pair<std::string_view, Guess> kGuesses[] = {{"allow", Guess::kAllow}, {"alert", Guess::kAlert}, {"block", Guess::kBlock}};
 const std::vector<std::string_view> kSeverities = {"info", "low", "medium", "high", "critical"};
+// As in mask/validators.h, which is asked; these are for the suggestion.
+const std::vector<std::string_view> kValidators = {"none", "boundary", "luhn", "iban", "mod97", "email", "entropy", "ssn", "pem", "jwt"};
 
 void read_where(MapReader where, RuleWhere& out) {
   where.strings("targets", out.targets);
@@ -102,14 +105,14 @@ void read_examples(MapReader examples, std::vector<std::string>& match, std::vec
 }
 
 // What belongs to one action and makes no sense with another.
-void check_action(MapReader& rule, const RuleConfig& made) {
+void check_action(MapReader& rule, const RuleConfig& made, bool what_is_right) {
   LoadContext& context = rule.context();
   const bool masks = made.then == RuleAction::kMask;
   if (masks != rule.has("mask")) {
     context.error(masks ? rule.place() : rule.place_of("mask"),
                   masks ? rule.path_of("mask") + " is missing: then: mask needs to know how" : rule.path_of("mask") + " belongs to then: mask", masks ? "mask: {as: full}" : "");
   }
-  if (masks && made.what.columns.empty() && made.what.data.empty()) {
+  if (what_is_right && masks && made.what.columns.empty() && made.what.data.empty()) {
     context.error(rule.place(), rule.path_of("what") + ": then: mask needs columns or data kinds");
   }
   if (masks && made.where.direction == Direction::kToTarget) {
@@ -128,7 +131,7 @@ void check_action(MapReader& rule, const RuleConfig& made) {
   } else if (!made.approval.empty()) {
     context.error(rule.place_of("approval"), rule.path_of("approval") + " belongs to then: hold");
   }
-  if (is_empty(made.what) && made.then != RuleAction::kAllow && is_empty(made.where)) {
+  if (what_is_right && is_empty(made.what) && made.then != RuleAction::kAllow && is_empty(made.where)) {
     context.error(rule.place(), rule.path_of("what") + " is missing: this rule would match every command of everybody");
   }
 }
@@ -139,7 +142,9 @@ void read_rule(MapReader rule, RuleConfig& out) {
   if (const int found = rule.choice_of("severity", kSeverities); found >= 0) out.severity = kSeverities[static_cast<std::size_t>(found)];
   rule.strings("tags", out.tags);
   read_where(rule.map("where"), out.where);
+  const std::size_t problems_before = rule.context().problems.size();
   read_what(rule.map("what"), out.what);
+  const bool what_is_right = rule.context().problems.size() == problems_before;
   rule.choice("then", out.then, kActions, Need::kRequired);
   if (rule.has("mask")) read_mask(rule.map("mask"), out.mask);
   else rule.take("mask");
@@ -149,7 +154,7 @@ void read_rule(MapReader rule, RuleConfig& out) {
   if (!is_printable(out.message)) rule.context().error(rule.place_of("message"), rule.path_of("message") + ": one line of printable text");
   rule.strings("except_rules", out.except_rules);
   read_examples(rule.map("examples"), out.match_examples, out.no_match_examples);
-  if (rule.has("then") || rule.has("mask")) check_action(rule, out);
+  if (rule.has("then") || rule.has("mask")) check_action(rule, out, what_is_right);
   rule.finish();
 }
 
@@ -175,6 +180,9 @@ void read_data_kinds(MapReader& file, std::vector<DataKindConfig>& out) {
     if (made.pattern.size() > kPatternMax) kind.context().error(kind.place_of("pattern"), kind.path_of("pattern") + ": longer than " + std::to_string(kPatternMax) + " bytes");
     made.validator = "none";
     kind.name("validator", made.validator, Need::kOptional);
+    if (mask::find_validator(made.validator) == nullptr) {
+      kind.context().error(kind.place_of("validator"), kind.path_of("validator") + ": there is no validator " + in_quotes(made.validator), suggestion(made.validator, kValidators));
+    }
     if (!kind.has("width_max")) kind.context().error(kind.place(), kind.path_of("width_max") + " is missing: the longest match in bytes");
     kind.number("width_max", made.width_max, 1, 65536);
     read_examples(kind.map("examples"), made.match_examples, made.no_match_examples);

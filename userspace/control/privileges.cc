@@ -139,12 +139,16 @@ Result<void> prepare_state_folder(const std::string& folder, const std::string& 
   if (failed) return fail(Error::Kind::kSystem, folder + ": " + failed.message(), failed.value());
   if (chmod(folder.c_str(), 0700) != 0) return system_error(folder);
   if (!*user || geteuid() != 0) return {};
-  if (chown(folder.c_str(), (*user)->uid, (*user)->gid) != 0) return system_error(folder);
+  struct stat status{};
+  // A folder that is the user's already was given over as a whole before: a large record is not walked at every start.
+  if (stat(folder.c_str(), &status) == 0 && status.st_uid == (*user)->uid) return {};
   for (std::filesystem::recursive_directory_iterator it(folder, failed), end; !failed && it != end; it.increment(failed)) {
     // lchown: a link in the folder must not give away what it points to.
     if (lchown(it->path().c_str(), (*user)->uid, (*user)->gid) != 0) return system_error(it->path().string());
   }
   if (failed) return fail(Error::Kind::kSystem, folder + ": " + failed.message(), failed.value());
+  // The folder last: a walk that was cut short is done again.
+  if (chown(folder.c_str(), (*user)->uid, (*user)->gid) != 0) return system_error(folder);
   return {};
 }
 

@@ -1,4 +1,4 @@
-// The command line: a table of verbs, each in a file verb_<name>.cc.  main.cc makes the table; nothing registers itself.
+// The command line: a table of verbs (all_verbs.cc), each in a file verb_<name>.cc.  Nothing registers itself.
 #pragma once
 #include <boost/program_options/options_description.hpp>
 #include <boost/program_options/variables_map.hpp>
@@ -98,7 +98,9 @@ struct RunContext {
 };
 using RunEngine = std::function<int(const RunContext&)>;   // Serves until SIGTERM; an ExitCode.
 
-// One a file, in flow order.
+// The table, in the order of `weir help`.
+std::vector<Verb> all_verbs(RunEngine run_engine);
+
 Verb up_verb();
 Verb down_verb();
 Verb run_verb(RunEngine run_engine);

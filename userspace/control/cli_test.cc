@@ -1,0 +1,315 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <sstream>
+
+#include "control/cli_text.h"
+#include "control/control_server.h"
+#include "control/verbs.h"
+#include "control/version.h"
+
+namespace weir::control {
+namespace {
+
+using nlohmann::json;
+using testing::HasSubstr;
+using testing::Not;
+
+const std::string kConfig = R"(version: 1
+name: gw-test
+state: state
+steer: {clients: [weir-test-a], targets: [weir-test-b], pin: /sys/fs/bpf/weir-cli-test}
+engine: {user: root, cores: [0]}
+tls: {ca: {certificate_file: keys/ca.crt, key_file: keys/ca.key}}
+identity: {static: [{address: 198.18.1.2, subject: "svc:report", groups: [agents], reason: test}]}
+targets:
+  - {name: orders-db, protocol: postgres, addresses: [198.18.2.2], ports: [5432], login: relay, tls: {to_client: none, to_target: none}}
+grants:
+  - {name: read, who: {groups: [agents]}, targets: [orders-db], verbs: [read], until: 2037-01-01T00:00:00Z}
+  - {name: write, who: {groups: [team]}, targets: [orders-db], verbs: [read, write], hours: {times: ["Mon-Fri 08:00-18:00"]}}
+rules:
+  - {id: no-drop, severity: high, tags: [CC8.1], what: {facts: [drop-table]}, then: block, message: "closed here", examples: {match: ["drop table t"], no_match: ["select 1"]}}
+record: {signing: {key_file: keys/log.key}}
+)";
+
+struct Outcome {
+  int code = 0;
+  std::string out, err;
+};
+
+class Cli : public testing::Test {
+ protected:
+  Cli() {
+    char name[] = "/tmp/weir-cli-XXXXXX";
+    folder_ = mkdtemp(name);
+    std::filesystem::create_directory(folder_ + "/keys");
+    for (const char* file : {"ca.crt", "ca.key", "log.key"}) {
+      std::ofstream(folder_ + "/keys/" + file) << "fake\n";
+      chmod((folder_ + "/keys/" + file).c_str(), 0600);
+    }
+    std::filesystem::create_directory(folder_ + "/state");
+    write(kConfig);
+    environment_["WEIR_CONFIG"] = folder_ + "/weir.yaml";
+  }
+  ~Cli() override { std::filesystem::remove_all(folder_); }
+
+  void write(const std::string& text) { std::ofstream(folder_ + "/weir.yaml") << text; }
+  Outcome weir(const std::vector<std::string>& arguments, const std::string& input = "") {
+    std::istringstream in(input);
+    std::ostringstream out, err;
+    Terminal terminal{in, out, err, is_terminal_, is_terminal_, [this](const char* name) {
+                        const auto found = environment_.find(name);
+                        return found == environment_.end() ? nullptr : found->second.c_str();
+                      }};
+    const int code = run_cli(verbs_, arguments, terminal);
+    return {code, out.str(), err.str()};
+  }
+
+  std::string folder_;
+  std::map<std::string, std::string> environment_;
+  bool is_terminal_ = false;
+  std::vector<Verb> verbs_ = all_verbs({});
+};
+
+TEST_F(Cli, AloneItListsEveryVerbOnceByGroup) {
+  const Outcome outcome = weir({});
+  EXPECT_EQ(outcome.code, kExitDone);
+  for (const Verb& verb : verbs_) EXPECT_THAT(outcome.out, HasSubstr("\n  " + std::string(verb.name) + " "));
+  EXPECT_EQ(weir({"help"}).out, outcome.out);
+  EXPECT_THAT(outcome.out, Not(HasSubstr("\x1b[")));
+}
+
+TEST_F(Cli, EveryVerbHasHelpWithAnExampleAndExitCodes) {
+  for (const Verb& verb : verbs_) {
+    const Outcome outcome = weir({std::string(verb.name), "--help"});
+    EXPECT_EQ(outcome.code, kExitDone) << verb.name;
+    for (const char* section : {"NAME\n  weir ", "SYNOPSIS\n  weir ", "DESCRIPTION\n  ", "OPTIONS\n  ", "EXIT STATUS\n  0 ", "EXAMPLE\n  "}) EXPECT_THAT(outcome.out, HasSubstr(section)) << verb.name;
+    EXPECT_THAT(outcome.out, HasSubstr("--json")) << verb.name;
+    EXPECT_THAT(std::string(verb.example), HasSubstr("weir " + std::string(verb.name))) << verb.name;
+    EXPECT_EQ(weir({"help", std::string(verb.name)}).out, outcome.out);
+    std::istringstream lines(outcome.out);
+    for (std::string line; std::getline(lines, line);) EXPECT_LE(line.size(), 130u) << verb.name << ": " << line;
+  }
+}
+
+TEST_F(Cli, AWrongVerbOrOptionIsToldWithTheNearest) {
+  const Outcome verb = weir({"chekc"});
+  EXPECT_EQ(verb.code, kExitUsage);
+  EXPECT_THAT(verb.err, HasSubstr("there is no verb \"chekc\"; did you mean \"check\"?"));
+  const Outcome option = weir({"check", "--limit"});
+  EXPECT_EQ(option.code, kExitUsage);
+  EXPECT_THAT(option.err, HasSubstr("did you mean --limits?"));
+  EXPECT_EQ(weir({"help", "fish"}).code, kExitUsage);
+}
+
+TEST_F(Cli, CheckOfARightFileSaysSoAndWhatCanBeSeen) {
+  const Outcome outcome = weir({"check"});
+  EXPECT_EQ(outcome.code, kExitDone) << outcome.err;
+  EXPECT_THAT(outcome.out, HasSubstr("is right: 1 target, 2 grants, 1 rule;"));
+  EXPECT_THAT(outcome.out, HasSubstr("orders-db: "));
+  const json answer = json::parse(weir({"check", "--json"}).out);
+  EXPECT_EQ(answer["ok"], true);
+  EXPECT_EQ(answer["targets"][0]["name"], "orders-db");
+}
+
+TEST_F(Cli, CheckOfAWrongFileHasExitCode2AndEveryPlace) {
+  write(kConfig + "logg: {}\ncontrol: {metrics: x}\n");
+  const Outcome outcome = weir({"check"});
+  EXPECT_EQ(outcome.code, kExitUsage);
+  EXPECT_THAT(outcome.err, HasSubstr("weir.yaml:16:1: error: unknown key \"logg\" (did you mean \"log\"?)"));
+  EXPECT_THAT(outcome.err, HasSubstr("weir.yaml:17:20: error: control.metrics"));
+  EXPECT_THAT(outcome.err, HasSubstr("2 errors in "));
+  const json answer = json::parse(weir({"check", "--json"}).out);
+  EXPECT_EQ(answer["ok"], false);
+  EXPECT_EQ(answer["problems"][0]["line"], 16);
+}
+
+TEST_F(Cli, CheckFindsWhatOnlyTheRuleCompilerSees) {
+  write(kConfig.substr(0, kConfig.find("record:")) + "  - {id: broken, what: {text: [\"(unclosed\"]}, then: block}\n" + kConfig.substr(kConfig.find("record:")));
+  const Outcome outcome = weir({"check"});
+  EXPECT_EQ(outcome.code, kExitUsage);
+  EXPECT_THAT(outcome.err, HasSubstr("weir.yaml:15:5: error: rule \"broken\""));
+}
+
+TEST_F(Cli, CheckLimitsPrintsThemWithTheSum) {
+  const Outcome outcome = weir({"check", "--limits", "--set", "engine.limits.sessions_max=500"});
+  EXPECT_EQ(outcome.code, kExitDone);
+  EXPECT_THAT(outcome.out, HasSubstr("engine.limits.sessions_max                  500    10000     3.9 MiB  new flows are refused"));
+  EXPECT_THAT(outcome.out, HasSubstr("Memory on 1 core: 16.0 MiB at start-up, "));
+}
+
+TEST_F(Cli, AMissingConfigurationIsNamed) {
+  environment_.clear();
+  const Outcome outcome = weir({"check", "--config", folder_ + "/none.yaml"});
+  EXPECT_EQ(outcome.code, kExitUsage);
+  EXPECT_THAT(outcome.err, HasSubstr("none.yaml cannot be read: No such file or directory"));
+}
+
+TEST_F(Cli, ColourIsForTerminalsWithoutNoColor) {
+  is_terminal_ = true;
+  EXPECT_THAT(weir({"grants"}).out, HasSubstr("\x1b["));
+  environment_["NO_COLOR"] = "1";
+  EXPECT_THAT(weir({"grants"}).out, Not(HasSubstr("\x1b[")));
+}
+
+TEST_F(Cli, GrantsAreListedAndFiltered) {
+  EXPECT_THAT(weir({"grants"}).out, HasSubstr("write  groups team"));
+  const json without_end = json::parse(weir({"grants", "--no-end", "--json"}).out);
+  ASSERT_EQ(without_end.size(), 1u);
+  EXPECT_EQ(without_end[0]["name"], "write");
+  EXPECT_EQ(without_end[0]["hours"], "Mon-Fri 08:00-18:00 UTC");
+  EXPECT_EQ(without_end[0]["until"], nullptr);
+  EXPECT_EQ(json::parse(weir({"grants", "--group", "agents", "--json"}).out).size(), 1u);
+  EXPECT_EQ(weir({"grants", "--ending", "soon"}).code, kExitUsage);
+}
+
+TEST_F(Cli, RulesAreProvenByTheirExamples) {
+  const Outcome outcome = weir({"rules", "test"});
+  EXPECT_EQ(outcome.code, kExitDone) << outcome.out << outcome.err;
+  EXPECT_THAT(outcome.out, HasSubstr("2 examples of 1 rule and 0 data kinds: all hold"));
+  write(kConfig.substr(0, kConfig.find("drop table t")) + "select 2" + kConfig.substr(kConfig.find("drop table t") + 12));
+  const Outcome failing = weir({"rules", "test"});
+  EXPECT_EQ(failing.code, kExitFinding);
+  EXPECT_THAT(failing.out, HasSubstr("no-drop should match: "));
+  EXPECT_EQ(weir({"rules"}).code, kExitUsage);
+}
+
+TEST_F(Cli, ExplainSaysWhatWouldBecomeOfACommand) {
+  const json blocked = json::parse(weir({"explain", "--json", "--target", "orders-db", "--address", "198.18.1.2", "--login", "x", "drop table orders"}).out);
+  EXPECT_EQ(blocked["verdict"], "block");
+  const json allowed = json::parse(weir({"explain", "--json", "--target", "orders-db", "--as", "user:x", "--group", "agents", "--login", "x", "-"}, "select 1").out);
+  EXPECT_EQ(allowed["verdict"], "allow") << allowed.dump();
+  EXPECT_EQ(weir({"explain", "--target", "orders-db", "--address", "198.18.1.9", "select 1"}).code, kExitFinding);
+  EXPECT_EQ(weir({"explain", "--target", "order-db", "--as", "x", "select 1"}).code, kExitUsage);
+  EXPECT_EQ(weir({"explain", "select 1"}).code, kExitUsage);
+}
+
+TEST_F(Cli, WithoutAnEngineTheVerbsThatNeedItSaySo) {
+  for (const std::vector<std::string>& arguments : std::vector<std::vector<std::string>>{
+           {"reload", "--reason", "x"}, {"bindings"}, {"revoke", "svc:report", "--reason", "x"}, {"cut", "1", "--reason", "x"}, {"rules", "profile"}}) {
+    const Outcome outcome = weir(arguments);
+    EXPECT_EQ(outcome.code, kExitNoEngine) << arguments[0];
+    EXPECT_THAT(outcome.err, HasSubstr("start it with `weir run`")) << arguments[0];
+  }
+  EXPECT_EQ(weir({"bind", "--address", "198.18.1.7"}, "token").code, kExitNoEngine);
+}
+
+TEST_F(Cli, StatusWorksWithoutAnEngine) {
+  const Outcome outcome = weir({"status", "--json"});
+  EXPECT_EQ(outcome.code, kExitNoEngine);
+  const json status = json::parse(outcome.out);
+  EXPECT_EQ(status["engine"]["running"], false);
+  EXPECT_TRUE(status.contains("kernel"));
+  EXPECT_THAT(weir({"status"}).out, HasSubstr("engine   not running"));
+}
+
+TEST_F(Cli, StatusWorksWhileTheFileIsBroken) {
+  write(kConfig + "logg: {}\n");
+  EXPECT_EQ(weir({"status"}).code, kExitNoEngine);
+}
+
+TEST_F(Cli, ATokenOnTheCommandLineIsRefused) {
+  const Outcome outcome = weir({"bind", "--address", "198.18.1.7", "eyJhbGciOi"});
+  EXPECT_EQ(outcome.code, kExitUsage);
+  EXPECT_THAT(outcome.err, Not(HasSubstr("eyJhbGciOi")));
+  EXPECT_EQ(weir({"bind", "--address", "198.18.1.7"}, " \n").code, kExitUsage);
+  EXPECT_EQ(weir({"bind", "--address", "somewhere"}, "x").code, kExitUsage);
+}
+
+TEST_F(Cli, RevokeAndCutNeedAReasonAndOneThing) {
+  EXPECT_THAT(weir({"revoke", "user:x"}).err, HasSubstr("a reason is required"));
+  EXPECT_EQ(weir({"revoke"}).code, kExitUsage);
+  EXPECT_EQ(weir({"cut"}).code, kExitUsage);
+  EXPECT_EQ(weir({"cut", "abc", "--reason", "x"}).code, kExitUsage);
+  EXPECT_EQ(weir({"cut", "1", "--binding", "2", "--reason", "x"}).code, kExitUsage);
+}
+
+// An engine that answers what the verbs ask.
+class FakeEngine final : public ControlHandler {
+ public:
+  Result<json> handle(std::string_view verb, const json& arguments, const ControlPeer&) override {
+    asked.emplace_back(std::string(verb), arguments);
+    if (verb == "status") return json{{"engine", {{"pid", 4711}, {"sessions", 2}, {"config", {{"generation", 3}, {"on_disk", "configuration on disk refused"}}}}}, {"record", {{"accepting", true}}}};
+    if (verb == "reload") return fail(Error::Kind::kInvalid, "weir.yaml:1:1: error: no");
+    if (verb == "bind") return json{{"id", 9}, {"subject", "user:ann"}, {"address", arguments.at("address")}, {"until", "2037-01-01T00:00:00Z"}, {"text", ""}};
+    if (verb == "bindings") return json::array({{{"id", 9}, {"subject", "user:ann\x1b[31m"}, {"address", "198.18.1.7"}, {"groups", {"dba"}}, {"assurance", "network"}, {"refused", 1}}});
+    if (verb == "cut") return json{{"cut", 1}};
+    return fail(Error::Kind::kNotFound, "nothing fits");
+  }
+  std::string metrics() override { return ""; }
+  std::vector<std::pair<std::string, json>> asked;
+};
+
+TEST_F(Cli, TheVerbsAskTheEngineAndShowItsAnswers) {
+  FakeEngine engine;
+  ControlServer::Options options;
+  options.socket = folder_ + "/state/control.sock";
+  auto server = ControlServer::open(options, engine);
+  ASSERT_TRUE(server) << server.error().message;
+  (*server)->start();
+  EXPECT_THAT(weir({"status"}).out, HasSubstr("pid 4711, 2 live sessions\nconfig   generation 3, on_disk configuration on disk refused\nrecord   accepting true\n"));
+  EXPECT_EQ(json::parse(weir({"status", "--json"}).out)["engine"]["pid"], 4711);
+  const Outcome reload = weir({"reload", "--reason", "CHG-1"});
+  EXPECT_EQ(reload.code, kExitUsage);
+  EXPECT_THAT(reload.err, HasSubstr("weir.yaml:1:1: error: no"));
+  EXPECT_THAT(weir({"bind", "--address", "198.18.1.7"}, "the-token\n").out, HasSubstr("198.18.1.7 is user:ann, binding 9, until 2037-01-01T00:00:00Z"));
+  EXPECT_EQ(engine.asked.back().second["token"], "the-token");
+  EXPECT_THAT(weir({"bindings"}).out, HasSubstr("user:ann\\x1b[31m"));
+  EXPECT_THAT(weir({"cut", "17", "--reason", "x"}).out, HasSubstr("1 flow cut"));
+  EXPECT_EQ(engine.asked.back().second["session"], 17);
+  EXPECT_EQ(weir({"revoke", "user:x", "--reason", "x"}).code, kExitFinding);
+  (*server)->stop();
+}
+
+TEST_F(Cli, CaInitMakesWhatIsMissingAndNeverOverwrites) {
+  EXPECT_EQ(weir({"ca", "init"}).code, kExitUsage) << "the files are there";
+  for (const char* file : {"ca.crt", "ca.key", "log.key"}) std::filesystem::remove(folder_ + "/keys/" + file);
+  const Outcome made = weir({"ca", "init", "--keys", "--permit", "db.example", "--json"});
+  EXPECT_EQ(made.code, kExitDone) << made.err;
+  const json answer = json::parse(made.out);
+  EXPECT_EQ(answer["made"].size(), 1u);
+  EXPECT_TRUE(std::filesystem::exists(folder_ + "/keys/log.key.pub"));
+  EXPECT_THAT(answer["pem"].get<std::string>(), HasSubstr("BEGIN CERTIFICATE"));
+  EXPECT_EQ(weir({"ca", "show", "--json"}).code, kExitDone);
+  EXPECT_EQ(weir({"check"}).code, kExitDone);
+}
+
+TEST_F(Cli, AnEmptyRecordListsNothing) {
+  EXPECT_EQ(json::parse(weir({"sessions", "--json"}).out), json::array());
+  EXPECT_EQ(weir({"replay", "1"}).code, kExitFinding);
+  EXPECT_EQ(weir({"replay"}).code, kExitUsage);
+  EXPECT_EQ(weir({"sessions", "--since", "yesterday"}).code, kExitUsage);
+  EXPECT_EQ(weir({"verify", "--key", folder_ + "/none.pub"}).code, kExitUsage);
+}
+
+TEST_F(Cli, TheVersionIsThatOfTheBuild) {
+  std::ifstream in(std::filesystem::path(__FILE__).parent_path() / "../../CMakeLists.txt");
+  std::stringstream text;
+  text << in.rdbuf();
+  EXPECT_THAT(text.str(), HasSubstr(std::string("project(weir VERSION ") + kVersion + " "));
+  EXPECT_EQ(json::parse(weir({"version", "--json"}).out)["version"], kVersion);
+  EXPECT_EQ(weir({"--version"}).out, weir({"version"}).out);
+}
+
+TEST(CliText, ColumnsAreAlignedAndCellsEscaped) {
+  TextTable table({{"NAME"}, {"COUNT", TextTable::Align::kRight}, {"WHY"}});
+  table.add({"a\n", uint64_t{7}, ""});
+  table.add({"gr\xc3\xbcn", uint64_t{1234}, "x"});
+  std::ostringstream out;
+  table.print(out, false);
+  EXPECT_EQ(out.str(), "NAME  COUNT  WHY\na\\n       7\ngr\xc3\xbcn   1234  x\n");
+}
+
+TEST(CliText, LongTextIsWrappedAtWords) {
+  EXPECT_EQ(wrapped("one two three", 2, 10), "  one two\n  three\n");
+  EXPECT_EQ(wrapped("averyveryverylongword x", 2, 10), "  averyveryverylongword\n  x\n");
+  EXPECT_EQ(wrapped("a\n\nb", 2, 10), "  a\n\n  b\n");
+}
+
+}  // namespace
+}  // namespace weir::control
