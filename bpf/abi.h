@@ -52,11 +52,10 @@
 	X(DROP_CUT, "cut", DROPPED, "the flow was cut")                                                                  \
 	X(DROP_FLOWS_FULL, "flows_full", DROPPED, "the flows map is full")                                               \
 	X(DROP_MIDSTREAM, "midstream", DROPPED, "a packet in the middle of a flow that nobody knows")                    \
-	X(DROP_MIDSTREAM_RESET, "midstream_reset", DROPPED, "the same, answered with a reset (existing_flows: reset)")   \
+	X(DROP_MIDSTREAM_RESET, "midstream_reset", DROPPED, "the same, answered with a RST (existing_flows: reset)")   \
 	X(DROP_ENGINE_AWAY, "engine_away", DROPPED, "no engine listens")                                                 \
-	X(DROP_NO_LISTENER, "no_listener", DROPPED, "no engine listens: answered with a reset")                          \
+	X(DROP_NO_LISTENER, "no_listener", DROPPED, "the engine went away between steering and sk_lookup")               \
 	X(DROP_ASSIGN, "assign", DROPPED, "the listener could not be given the connection")                              \
-	X(DROP_DISPATCH_UNBOUND, "dispatch_unbound", DROPPED, "sk_lookup refused an unbound source, unbound: reset")     \
 	X(DROP_RETURN_SYN, "return_syn", DROPPED, "a connection attempt from a target's port")                           \
 	X(DROP_RETURN_NO_SOCKET, "return_no_socket", DROPPED, "from a target to no socket of the engine")                \
 	X(DROP_RETURN_LISTENER, "return_listener", DROPPED, "from a target to a listener of the host")                   \

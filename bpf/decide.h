@@ -11,6 +11,7 @@
 enum weir_action {
 	ACTION_NEXT,       /* Not ours: the next program, then the kernel as ever. */
 	ACTION_STEER,      /* Mark: the policy route delivers it to this host. */
+	ACTION_RESET,      /* Drop, and the sender gets a RST: marked so that nftables rejects it before it is routed. */
 	ACTION_DROP,
 	ACTION_ASK_FLOW,   /* Look up binding and flow, then call decide_flow(). */
 	ACTION_ASK_SOCKET, /* Look up the tuple's socket, then call decide_*_socket(). */
@@ -148,19 +149,22 @@ WEIR_INLINE struct decision decide_unbound(__u32 target_flags, __u8 reason, __u8
 	if (target_flags & WEIR_TARGET_UNBOUND_DROP)
 		return DECIDE(DROP, DROP_UNBOUND);
 	if (target_flags & WEIR_TARGET_UNBOUND_RESET)
-		return DECIDE(STEER, DROP_UNBOUND_RESET); /* sk_lookup refuses it: the kernel answers with a RST. */
+		return DECIDE(RESET, DROP_UNBOUND_RESET);
 	return (struct decision){ACTION_STEER, reason, flow, 0};
 }
 
-/* Pre: TCP to a target's port. */
+/* Pre: TCP to a target's port.  `is_engine_away` is asked of SYNs only. */
 WEIR_INLINE struct decision decide_flow(const struct packet *packet, __u32 target_flags, enum binding_state binding,
-					enum flow_state flow, int is_drain_open)
+					enum flow_state flow, int is_drain_open, int is_engine_away)
 {
 	if (packet_is_syn(packet)) {
 		if (flow == FLOW_CUT)
 			return DECIDE(DROP, DROP_CUT);
-		if (target_flags & (WEIR_TARGET_CLOSED_DROP | WEIR_TARGET_FAIL_OPEN))
-			return DECIDE(ASK_SOCKET, SYN);
+		if (is_engine_away) {
+			if (target_flags & WEIR_TARGET_FAIL_OPEN)
+				return DECIDE(NEXT, FAIL_OPEN);
+			return target_flags & WEIR_TARGET_CLOSED_DROP ? DECIDE(DROP, DROP_ENGINE_AWAY) : DECIDE(RESET, DROP_ENGINE_AWAY);
+		}
 		if (binding != BINDING_VALID)
 			return decide_unbound(target_flags, WEIR_SYN, flow == FLOW_DRAINS ? FLOW_DELETE : FLOW_KEEP);
 		return DECIDE_FLOW(STEER, SYN, flow == FLOW_DRAINS ? FLOW_DELETE : FLOW_KEEP);
@@ -184,31 +188,15 @@ WEIR_INLINE struct decision decide_flow(const struct packet *packet, __u32 targe
 	return DECIDE(ASK_SOCKET, FLOW_NEW);
 }
 
-/* Pre: decide_flow() asked.  `flow` is FLOW_ABSENT, or FLOW_DRAINS after the drain's end, or anything for a SYN. */
+/* Pre: decide_flow() asked.  `flow` is FLOW_ABSENT, or FLOW_DRAINS after the drain's end. */
 WEIR_INLINE struct decision decide_client_socket(const struct packet *packet, __u32 target_flags, enum binding_state binding,
 						 enum flow_state flow, enum socket_state socket, int is_drain_open)
 {
-	if (packet_is_syn(packet)) {
-		/* Any socket means that the engine lives: sk_lookup found its listener, or the tuple is in use. */
-		if (socket == SOCKET_NONE)
-			return target_flags & WEIR_TARGET_FAIL_OPEN    ? DECIDE(NEXT, FAIL_OPEN)
-			       : target_flags & WEIR_TARGET_CLOSED_DROP ? DECIDE(DROP, DROP_ENGINE_AWAY)
-									: DECIDE(STEER, DROP_ENGINE_AWAY);
-		if (binding != BINDING_VALID)
-			return decide_unbound(target_flags, WEIR_SYN, flow == FLOW_DRAINS ? FLOW_DELETE : FLOW_KEEP);
-		return DECIDE_FLOW(STEER, SYN, flow == FLOW_DRAINS ? FLOW_DELETE : FLOW_KEEP);
-	}
 	switch (socket) {
 	case SOCKET_REQUEST:
 	case SOCKET_COOKIE:
-		if (binding != BINDING_VALID) {
-			struct decision unbound = decide_unbound(target_flags, WEIR_FLOW_NEW, FLOW_CREATE);
-
-			/* Bound at the SYN and no longer: the handshake is not completed. */
-			if (unbound.reason == WEIR_DROP_UNBOUND_RESET)
-				unbound.action = ACTION_DROP;
-			return unbound;
-		}
+		if (binding != BINDING_VALID) /* Bound at the SYN perhaps, and no longer. */
+			return decide_unbound(target_flags, WEIR_FLOW_NEW, FLOW_CREATE);
 		return DECIDE_FLOW(STEER, FLOW_NEW, FLOW_CREATE);
 	case SOCKET_ENDING:
 		return DECIDE(STEER, FLOW_ENDING);
@@ -225,8 +213,7 @@ WEIR_INLINE struct decision decide_client_socket(const struct packet *packet, __
 		return DECIDE(NEXT, FAIL_OPEN);
 	if ((packet->tcp_flags & TCP_RST) || (socket == SOCKET_NONE && (target_flags & WEIR_TARGET_CLOSED_DROP)))
 		return DECIDE(DROP, DROP_MIDSTREAM);
-	/* The listener, or no socket at all, answers with a RST: the peer learns that the old flow is over. */
-	return DECIDE(STEER, DROP_MIDSTREAM_RESET);
+	return DECIDE(RESET, DROP_MIDSTREAM_RESET); /* The peer learns that the old flow is over. */
 }
 
 /* Target side, ingress.  Pre: the source is an address of a target. */

@@ -1,5 +1,5 @@
 /*
- * sk_lookup: which of the engine's listeners gets a connection to a target's port.  No listener: the kernel answers with a RST.
+ * sk_lookup: which of the engine's listeners gets a connection to a target's port.  Who may connect was decided by steer.
  * Must never: fall through to the host's own listeners for a target's address and port.
  */
 #include "programs.h"
@@ -39,28 +39,20 @@ SEC("sk_lookup")
 int dispatch(struct bpf_sk_lookup *lookup)
 {
 	const struct weir_settings *setting = get_settings();
-	const struct weir_binding *binding;
 	const struct weir_prefix *prefix;
-	const struct weir_target *target;
 	struct weir_flow_key key = {};
 	struct bpf_sock *listener;
 	__u32 index;
 	long error;
 
-	if (lookup->protocol != IPPROTO_TCP)
+	if (lookup->protocol != PROTO_TCP)
 		return SK_PASS;
 	lookup_key(lookup, &key);
 	prefix = find_prefix(&key.target);
 	if (!prefix)
 		return SK_PASS;
-	target = find_target(prefix, key.target_port);
-	if (!target)
+	if (!find_target(prefix, key.target_port))
 		return SK_PASS;
-	if ((target->flags & WEIR_TARGET_UNBOUND_RESET) && !(target->flags & WEIR_TARGET_ADMIT_WIRE)) {
-		binding = find_binding(&key.client);
-		if (!binding || (binding->expires_ns != 0 && binding->expires_ns <= bpf_ktime_get_boot_ns()))
-			return refuse(WEIR_DROP_DISPATCH_UNBOUND);
-	}
 	if (!setting || setting->listener_count == 0)
 		return refuse(WEIR_DROP_NO_LISTENER);
 	index = listener_index(&key, setting->listener_count);

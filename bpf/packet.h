@@ -8,7 +8,6 @@
 #define WEIR_PACKET_H
 
 #include <linux/if_ether.h>
-#include <linux/in.h>
 #include <linux/types.h>
 
 #include "abi.h"
@@ -47,7 +46,7 @@ struct packet {
 #define TCP_RST 0x04
 #define TCP_ACK 0x10
 
-/* The numbers of IP protocols that linux/in.h spells differently for C and C++. */
+/* The numbers of IP protocols; linux/in.h and netinet/in.h do not live in one file. */
 enum {
 	PROTO_HOP_BY_HOP = 0, PROTO_ICMP = 1, PROTO_IPIP = 4, PROTO_TCP = 6, PROTO_UDP = 17, PROTO_IPV6 = 41, PROTO_ROUTING = 43,
 	PROTO_FRAGMENT = 44, PROTO_GRE = 47, PROTO_ESP = 50, PROTO_AH = 51, PROTO_ICMPV6 = 58, PROTO_NONE = 59,
@@ -114,7 +113,7 @@ WEIR_INLINE int weir_same_addr(const struct weir_addr *a, const struct weir_addr
 /* `end`: offset after the last byte of the IP packet, for the TCP payload's size. */
 WEIR_INLINE void packet_parse_transport(void *frame, struct packet *packet, __u32 end)
 {
-	struct tcp_bytes tcp = {0};
+	struct tcp_bytes tcp = {};
 	__u32 header;
 
 	switch (packet->protocol) {
@@ -151,7 +150,7 @@ WEIR_INLINE void packet_parse_transport(void *frame, struct packet *packet, __u3
 
 WEIR_INLINE void packet_parse_ipv4(void *frame, struct packet *packet)
 {
-	struct ipv4_bytes ip = {0};
+	struct ipv4_bytes ip = {};
 	__u32 header;
 	__u16 fragment;
 
@@ -178,7 +177,7 @@ WEIR_INLINE void packet_parse_ipv4(void *frame, struct packet *packet)
 /* Walks the extension headers (RFC 8200, section 4).  Returns 0 once packet->protocol is a transport's. */
 WEIR_INLINE int packet_walk_extensions(void *frame, struct packet *packet)
 {
-	struct extension_bytes extension = {0};
+	struct extension_bytes extension = {};
 	int i;
 
 	for (i = 0; i < EXTENSIONS_MAX; i++) {
@@ -215,7 +214,7 @@ WEIR_INLINE int packet_walk_extensions(void *frame, struct packet *packet)
 
 WEIR_INLINE void packet_parse_ipv6(void *frame, struct packet *packet)
 {
-	struct ipv6_bytes ip = {0};
+	struct ipv6_bytes ip = {};
 
 	if (weir_load(frame, packet->network_offset, &ip, sizeof(ip)) != 0 || (WEIR_BE32(ip.version_flow) >> 28) != 6)
 		return;
@@ -243,7 +242,7 @@ WEIR_INLINE void packet_parse_ipv6(void *frame, struct packet *packet)
  */
 WEIR_INLINE void packet_parse(void *frame, __u32 offset, __be16 protocol, __u16 vlan, struct packet *packet)
 {
-	struct vlan_bytes tag = {0};
+	struct vlan_bytes tag = {};
 	int i;
 
 	packet->vlan = vlan;
@@ -270,11 +269,11 @@ WEIR_INLINE void packet_parse(void *frame, __u32 offset, __be16 protocol, __u16 
 /* The TCP tuple that an ICMP error quotes (RFC 792; RFC 4443, section 3), as its sender sent it.  Returns 0 if there is one. */
 WEIR_INLINE int packet_parse_quote(void *frame, const struct packet *packet, struct packet *quoted)
 {
-	__be16 ports[2] = {0};
+	__be16 ports[2] = {};
 
 	quoted->network_offset = packet->transport_offset + 8;
 	if (packet->family == 4) {
-		struct ipv4_bytes ip = {0};
+		struct ipv4_bytes ip = {};
 
 		if (weir_load(frame, quoted->network_offset, &ip, sizeof(ip)) != 0 || ip.version_length >> 4 != 4)
 			return 1;
@@ -283,7 +282,7 @@ WEIR_INLINE int packet_parse_quote(void *frame, const struct packet *packet, str
 		weir_fold(&quoted->source, ip.source);
 		weir_fold(&quoted->destination, ip.destination);
 	} else {
-		struct ipv6_bytes ip = {0};
+		struct ipv6_bytes ip = {};
 
 		if (weir_load(frame, quoted->network_offset, &ip, sizeof(ip)) != 0)
 			return 1;

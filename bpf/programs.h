@@ -23,6 +23,7 @@
 const volatile __u32 mark_mask = 0xffff0000;
 const volatile __u32 mark_steered = 0x57450000;  /* On its way to this host's sockets. */
 const volatile __u32 mark_upstream = 0x57460000; /* Sent by the engine to a target. */
+const volatile __u32 mark_reset = 0x57480000;    /* For nftables to reject with a RST. */
 
 /*
  * The value is loaded here.  Else clang joins the loads of two branches into one through a pointer ("dereference of modified
@@ -129,9 +130,10 @@ WEIR_INLINE __u16 frame_vlan(const struct __sk_buff *skb)
 	return skb->vlan_present ? skb->vlan_tci & 0x0fff : WEIR_VLAN_NONE;
 }
 
-WEIR_INLINE __u32 steered_mark(const struct __sk_buff *skb)
+/* Bits of others stay. */
+WEIR_INLINE void set_mark(struct __sk_buff *skb, __u32 mark)
 {
-	return (skb->mark & ~mark_mask) | mark_steered;
+	skb->mark = (skb->mark & ~mark_mask) | mark;
 }
 
 /* include/net/tcp_states.h as bpf_sock has it (enum in linux/bpf.h: BPF_TCP_*). */

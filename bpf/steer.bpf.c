@@ -120,7 +120,12 @@ WEIR_INLINE int carry_out(struct __sk_buff *skb, const struct packet *packet, co
 	case ACTION_NEXT:
 		return VERDICT_NEXT;
 	case ACTION_STEER:
-		skb->mark = steered_mark(skb);
+		set_mark(skb, mark_steered);
+		return VERDICT_PASS;
+	case ACTION_RESET:
+		/* With the rule for it gone the packet would be forwarded, and end at the guard. */
+		set_mark(skb, mark_reset);
+		notice_drop(packet, decision->reason, skb->ifindex);
 		return VERDICT_PASS;
 	default:
 		notice_drop(packet, decision->reason, skb->ifindex);
@@ -136,14 +141,16 @@ WEIR_INLINE struct decision decide_client_tcp(struct __sk_buff *skb, const struc
 	struct weir_flow_key key = {};
 	struct decision decision;
 	enum flow_state flow;
-	int drains, socket, reason;
+	int drains, away, socket, reason;
 
 	flow_key(&key, &packet->source, packet->source_port, &packet->destination, packet->destination_port);
 	flow = find_flow(&key);
+	/* A packet of a flow that lives asks for neither. */
 	drains = flow == FLOW_LIVE ? 0 : is_drain_open();
-	decision = decide_flow(packet, target->flags, bound, flow, drains);
+	away = packet_is_syn(packet) || flow != FLOW_LIVE ? is_engine_away(&key) : 0;
+	decision = decide_flow(packet, target->flags, bound, flow, drains, away);
 	if (decision.action == ACTION_ASK_SOCKET) {
-		socket = find_client_socket(skb, packet);
+		socket = away ? SOCKET_NONE : find_client_socket(skb, packet);
 		decision = decide_client_socket(packet, target->flags, bound, flow, socket, drains);
 	}
 	if (decision.flow != FLOW_KEEP) {

@@ -17,6 +17,18 @@ namespace {
 constexpr uint32_t kLoopback = 1;
 constexpr uint32_t kHandle = 1;
 
+// libbpf prints the kernel's refusals of questions that are asked here in good faith (is there a filter?).
+class QuietLibbpf {
+ public:
+  QuietLibbpf() : before_(libbpf_set_print(nullptr)) {}
+  ~QuietLibbpf() { libbpf_set_print(before_); }
+  QuietLibbpf(const QuietLibbpf&) = delete;
+  QuietLibbpf& operator=(const QuietLibbpf&) = delete;
+
+ private:
+  libbpf_print_fn_t before_;
+};
+
 bpf_tc_attach_point tc_point(kernel::TcSide side) { return side == kernel::TcSide::kIngress ? BPF_TC_INGRESS : BPF_TC_EGRESS; }
 const char* name_of(kernel::TcSide side) { return side == kernel::TcSide::kIngress ? "ingress" : "egress"; }
 
@@ -77,6 +89,7 @@ bpf_tc_opts make_filter(const TcAttachment& what) {
 std::string qdisc_mark(const std::string& folder, uint32_t interface) { return folder + "/links/clsact_" + std::to_string(interface); }
 
 Result<void> attach_filter(const std::string& folder, const TcAttachment& what, int program) {
+  const QuietLibbpf quiet;
   bpf_tc_hook hook = make_hook(what, tc_point(what.side));
   const int made = bpf_tc_hook_create(&hook);
   if (made == 0) ::mkdir(qdisc_mark(folder, what.interface).c_str(), 0700);
@@ -89,6 +102,7 @@ Result<void> attach_filter(const std::string& folder, const TcAttachment& what, 
 }
 
 Result<void> detach_filter(const std::string& folder, const TcAttachment& what) {
+  const QuietLibbpf quiet;
   const bpf_tc_hook hook = make_hook(what, tc_point(what.side));
   bpf_tc_opts filter = make_filter(what);
   if (const int error = bpf_tc_detach(&hook, &filter); error != 0 && error != -ENOENT && error != -EINVAL && error != -ENODEV) {
@@ -104,6 +118,7 @@ Result<void> detach_filter(const std::string& folder, const TcAttachment& what) 
 }
 
 std::optional<std::string> filter_problem(const std::string& folder, const TcAttachment& what) {
+  const QuietLibbpf quiet;
   const bpf_tc_hook hook = make_hook(what, tc_point(what.side));
   bpf_tc_opts filter = make_filter(what);
   if (bpf_tc_query(&hook, &filter) != 0) return "no filter";

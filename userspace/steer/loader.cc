@@ -86,6 +86,7 @@ void set_marks(Rodata* rodata, const Options& options) {
   rodata->mark_mask = options.mark_mask;
   rodata->mark_steered = options.steered_mark();
   rodata->mark_upstream = options.upstream_mark();
+  rodata->mark_reset = options.reset_mark();
 }
 
 // The maps of `from` serve `to` as well.  Post: 0 or -errno.

@@ -21,7 +21,7 @@ constexpr std::size_t kBatchSize = 16384;
 constexpr std::size_t kAnswerSize = 32768;
 constexpr int kAnswersMax = 256;
 constexpr int32_t kPriorityRaw = -300;       // NF_IP_PRI_RAW: before conntrack.
-constexpr uint32_t kRules = 3;
+constexpr uint32_t kRules = 4;
 
 struct SocketCloser { void operator()(mnl_socket* socket) const { mnl_socket_close(socket); } };
 using Socket = std::unique_ptr<mnl_socket, SocketCloser>;
@@ -128,8 +128,10 @@ void put_expression(nlmsghdr* message, const char* name, Fill fill) {
   mnl_attr_nest_end(message, element);
 }
 
-// meta mark & MASK == MARK notrack
-void add_rule(Batch& batch, const char* chain, uint32_t mask, uint32_t mark) {
+enum class Then : uint8_t { kNotrack, kNotrackAndReset };
+
+// meta mark & MASK == MARK notrack [reject with tcp reset]
+void add_rule(Batch& batch, const char* chain, uint32_t mask, uint32_t mark, Then then) {
   nlmsghdr* message = batch.add(NFT_MSG_NEWRULE, NLM_F_CREATE | NLM_F_APPEND);
   mnl_attr_put_strz(message, NFTA_RULE_TABLE, NftTable::kName);
   mnl_attr_put_strz(message, NFTA_RULE_CHAIN, chain);
@@ -151,6 +153,9 @@ void add_rule(Batch& batch, const char* chain, uint32_t mask, uint32_t mark) {
     put_value(message, NFTA_CMP_DATA, mark);
   });
   put_expression(message, "notrack", [] {});
+  if (then == Then::kNotrackAndReset) {
+    put_expression(message, "reject", [&] { mnl_attr_put_u32(message, NFTA_REJECT_TYPE, htonl(NFT_REJECT_TCP_RST)); });
+  }
   mnl_attr_nest_end(message, list);
 }
 
@@ -189,10 +194,11 @@ Result<void> ask(uint16_t type, bool is_dump, Visit visit) {
 }  // namespace
 
 std::string NftTable::text() const {
-  char buffer[320];
+  char buffer[384];
   std::snprintf(buffer, sizeof buffer,
-                "nft table inet %s { prerouting raw: meta mark & 0x%x == 0x%x notrack; output raw: meta mark & 0x%x == {0x%x, 0x%x} notrack }", kName,
-                mark_mask, steered, mark_mask, upstream, client_leg);
+                "nft table inet %s { prerouting raw: meta mark & 0x%x == 0x%x notrack; meta mark & 0x%x == 0x%x notrack reject with tcp reset; "
+                "output raw: meta mark & 0x%x == {0x%x, 0x%x} notrack }",
+                kName, mark_mask, steered, mark_mask, reset, mark_mask, upstream, client_leg);
   return buffer;
 }
 
@@ -203,9 +209,10 @@ Result<void> NftTable::create() const {
   add_table(batch, NFT_MSG_NEWTABLE, NLM_F_CREATE | NLM_F_EXCL);
   add_chain(batch, "prerouting", NF_INET_PRE_ROUTING);
   add_chain(batch, "output", NF_INET_LOCAL_OUT);
-  add_rule(batch, "prerouting", mark_mask, steered);
-  add_rule(batch, "output", mark_mask, upstream);
-  add_rule(batch, "output", mark_mask, client_leg);
+  add_rule(batch, "prerouting", mark_mask, steered, Then::kNotrack);
+  add_rule(batch, "prerouting", mark_mask, reset, Then::kNotrackAndReset);
+  add_rule(batch, "output", mark_mask, upstream, Then::kNotrack);
+  add_rule(batch, "output", mark_mask, client_leg, Then::kNotrack);
   return batch.run(0);
 }
 

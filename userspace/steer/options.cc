@@ -11,11 +11,12 @@ Result<void> check_mark(const Options& options) {
   if (options.mark_mask == 0 || (options.mark & ~options.mark_mask) != 0) {
     return fail(Error::Kind::kInvalid, "steer.mark: the value has bits outside its mask");
   }
-  const uint64_t third = uint64_t{options.mark} + 2 * uint64_t{options.lowest_bit()};
-  if (options.mark == 0 || third > 0xffffffffu || (third & ~uint64_t{options.mark_mask}) != 0 ||
-      (options.upstream_mark() & ~options.mark_mask) != 0) {
-    return fail(Error::Kind::kInvalid, "steer.mark: three values are needed within the mask: not 0, and two steps above it must still fit");
+  const uint64_t last = uint64_t{options.mark} + 3 * uint64_t{options.lowest_bit()};
+  bool do_fit = options.mark != 0 && last <= 0xffffffffu;
+  for (const uint32_t value : {options.upstream_mark(), options.client_leg_mark(), options.reset_mark()}) {
+    do_fit = do_fit && value != 0 && (value & ~options.mark_mask) == 0;
   }
+  if (!do_fit) return fail(Error::Kind::kInvalid, "steer.mark: four values are needed within the mask: not 0, and three steps above it must still fit");
   return {};
 }
 

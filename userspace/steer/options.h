@@ -22,10 +22,11 @@ struct Options {
   uint64_t drain_ns = 0;
   std::string user;                           // Owner of the pins, so that the engine can put back what it loses.
 
-  // Three values of the bits that are ours: `mark`, and one and two steps of the mask's lowest bit above it.
+  // Four values of the bits that are ours: `mark`, and one to three steps of the mask's lowest bit above it.
   [[nodiscard]] uint32_t steered_mark() const { return mark; }
   [[nodiscard]] uint32_t upstream_mark() const { return mark + lowest_bit(); }
   [[nodiscard]] uint32_t client_leg_mark() const { return mark + 2 * lowest_bit(); }
+  [[nodiscard]] uint32_t reset_mark() const { return mark + 3 * lowest_bit(); }
   [[nodiscard]] uint32_t lowest_bit() const { return mark_mask & (~mark_mask + 1); }
 
   [[nodiscard]] std::string maps_folder() const { return pin_folder + "/maps"; }

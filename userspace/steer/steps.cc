@@ -37,7 +37,7 @@ Step scope_step(const char* step_kind, const std::string& folder, ScopeAttachmen
 }
 
 Step nft_step(const Options& options) {
-  const NftTable table{options.mark_mask, options.steered_mark(), options.upstream_mark(), options.client_leg_mark()};
+  const NftTable table{options.mark_mask, options.steered_mark(), options.upstream_mark(), options.client_leg_mark(), options.reset_mark()};
   Step step;
   step.kind = "nft";
   step.text = table.text();
