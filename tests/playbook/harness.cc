@@ -1,6 +1,7 @@
 #include "tests/playbook/harness.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace weir::testing {
 namespace {
@@ -106,7 +107,7 @@ bool Harness::advance(Direction direction) {
     if (s.next < s.units.size()) return moved;
   }
   if (streams_[0].units.empty() && streams_[1].units.empty()) arena_.reset();
-  if (violation_ != nullptr || codec_->wants_close() || s.is_finished) return moved;
+  if (codec_->wants_close() || s.is_finished) return moved;
   if (s.is_fenced) {
     if (!codec_->resume(direction)) return moved;
     s.is_fenced = false;

@@ -6,12 +6,13 @@
 
 #include "base/prng.h"
 #include "tests/playbook/harness.h"
+#include "tests/playbook/wire_text.h"
 
 namespace weir::testing {
 
 struct TranscriptLine {
   std::string command;       // "client>", "target<", "unit", "rule", ...
-  std::vector<struct Word> words;
+  std::vector<Word> words;
   std::string source;
   int number = 0;
 };

@@ -22,10 +22,7 @@ PostgresCodec::~PostgresCodec() { OPENSSL_cleanse(cancel_key_.data(), cancel_key
 
 Step PostgresCodec::parse(uint32_t, Direction direction, uint64_t at, Bytes bytes, UnitSink& sink) {
   ParseCall call{direction, at, bytes, sink};
-  if (is_closed_) {  // Whatever comes now is the session's to discard.
-    call.consumed = 0;
-    return call.need(1);
-  }
+  if (is_closed_ || is_broken_[index_of(direction)]) return call.need(1);  // Whatever comes now is the session's to discard.
   if (direction == Direction::kToClient) {
     switch (target_phase_) {
       case TargetPhase::kAsked: return parse_target_answer(call);
@@ -82,6 +79,7 @@ bool PostgresCodec::add(ParseCall& call, const Unit& unit) {
 Step PostgresCodec::malformed(ParseCall& call, const char* why, std::string_view code) {
   violation_code_ = code;
   violation_is_client_ = call.direction == Direction::kToTarget;
+  is_broken_[index_of(call.direction)] = true;
   Step step = call.stop(Outcome::kMalformed);
   step.why = why;
   return step;

@@ -328,6 +328,7 @@ class PostgresCodec final : public Codec {
   std::string pending_code_;
   std::string_view violation_code_;
   bool violation_is_client_ = false;
+  std::array<bool, 2> is_broken_{};  // By Direction: malformed once, never read again.
   bool has_pending_refusal_ = false;
   bool client_hears_ = true;        // False: it speaks TLS at us.
   bool can_speak_ = false;          // The client has named its protocol: an error of ours can be understood.
