@@ -58,7 +58,7 @@ pid_of() {
   local file=$1 program=$2 pid
   [ -f "$file" ] || return 0
   pid=$(head -n 1 "$file")
-  [[ $pid =~ ^[0-9]+$ ]] && [[ "$(tr '\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null)" == *"$program"* ]] && echo "$pid" || true
+  if [[ $pid =~ ^[0-9]+$ ]] && [[ "$(cat "/proc/$pid/cmdline" 2>/dev/null | tr '\0' ' ')" == *"$program"* ]]; then echo "$pid"; fi
 }
 
 # Pre: nothing else ends that process for good.  True: gone within the seconds given.
