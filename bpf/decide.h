@@ -195,6 +195,8 @@ WEIR_INLINE struct decision decide_client_socket(const struct packet *packet, __
 	switch (socket) {
 	case SOCKET_REQUEST:
 	case SOCKET_COOKIE:
+		if (packet->tcp_flags & TCP_RST) /* The end of a handshake, not its completion. */
+			return DECIDE(STEER, FLOW_ENDING);
 		if (binding != BINDING_VALID) /* Bound at the SYN perhaps, and no longer. */
 			return decide_unbound(target_flags, WEIR_FLOW_NEW, FLOW_CREATE);
 		return DECIDE_FLOW(STEER, FLOW_NEW, FLOW_CREATE);

@@ -132,6 +132,7 @@ TEST(DecideClientSocket, TableOfUnknownFlows) {
       {kAck, 0, BINDING_NONE, FLOW_ABSENT, SOCKET_REQUEST, false, ACTION_STEER, "flow_new", FLOW_CREATE},
       {kAck, kDrop, BINDING_NONE, FLOW_ABSENT, SOCKET_REQUEST, false, ACTION_DROP, "unbound", FLOW_KEEP},
       {kAck, kReset, BINDING_EXPIRED, FLOW_ABSENT, SOCKET_COOKIE, false, ACTION_RESET, "unbound_reset", FLOW_KEEP},
+      {kRst, 0, BINDING_VALID, FLOW_ABSENT, SOCKET_REQUEST, false, ACTION_STEER, "flow_ending", FLOW_KEEP},
       {kAck, 0, BINDING_VALID, FLOW_ABSENT, SOCKET_ENDING, false, ACTION_STEER, "flow_ending", FLOW_KEEP},
       {kAck, 0, BINDING_VALID, FLOW_ABSENT, SOCKET_OPEN, false, ACTION_DROP, "midstream", FLOW_KEEP},
       {kAck, 0, BINDING_VALID, FLOW_ABSENT, SOCKET_LISTENER, false, ACTION_RESET, "midstream_reset", FLOW_KEEP},

@@ -8,7 +8,6 @@ import json
 import os
 import pathlib
 import select
-import signal
 import socket
 import struct
 import subprocess
@@ -50,7 +49,8 @@ class Driver:
         self.condition = threading.Condition()
         self.process = subprocess.Popen(world.in_gateway() + [world.driver, "run", world.config_file], stdin=subprocess.PIPE,
                                         stdout=subprocess.PIPE, text=True)
-        threading.Thread(target=self._read, daemon=True).start()
+        self.reader = threading.Thread(target=self._read, daemon=True)
+        self.reader.start()
         self.wait("ready")
 
     def _read(self):
@@ -75,12 +75,15 @@ class Driver:
         return self.wait(answer, count) if answer else None
 
     def signal(self, number):
-        os.kill(self.process.pid, number)
+        self.process.send_signal(number)
 
     def kill(self):
         self.process.kill()
         self.process.wait()
-        self.process.stdin.close()
+        self.reader.join()
+        self.process.stdout.close()
+        with contextlib.suppress(BrokenPipeError):
+            self.process.stdin.close()
 
 
 class Sniffer:
@@ -135,7 +138,7 @@ class World:
         self.places = ["client", "gateway", "target"] + (["client-router", "target-router"] if routers else [])
         self.processes = []
         self.engine = None
-        self.is_up = False
+        self.engines = []
         self.folder.mkdir(mode=0o700)
         (self.folder / "bpf").mkdir()
         run("mount", "-t", "bpf", "bpf", str(self.folder / "bpf"))
@@ -167,7 +170,15 @@ class World:
         for place, net in (("client", 1), ("target", 2)):
             self.ip(place, "route", "add", "default", "via", f"198.18.{net}.1")
             self.ip(place, "-6", "route", "add", "default", "via", f"fd57:{net}::1")
+        self.settle()
         self.serve("target")
+
+    def settle(self):
+        """Until the gateway's links have all the addresses and routes that the kernel gives them by itself."""
+        def has_routes():
+            routes = run("ip", "-n", self.ns("gateway"), "-6", "route", "show", "table", "all")
+            return all(f"fe80::/64 dev {end}" in routes and f"ff00::/8 dev {end}" in routes for end in ("gc", "gt")) and routes.count("local fe80::") == 2
+        until(has_routes, "link-local routes")
 
     def ns(self, place):
         return f"{self.name}-{place}"
@@ -241,6 +252,7 @@ class World:
 
     def start(self, bound=True):
         self.engine = Driver(self)
+        self.engines.append(self.engine)
         if bound:
             self.bind(7, CLIENT)
             self.bind(8, CLIENT6)
@@ -316,9 +328,9 @@ class World:
             run("bpftool", "link", "detach", "id", str(number))
 
     def close(self):
-        if self.engine and self.engine.process.poll() is None:
-            self.engine.signal(signal.SIGCONT)
-            self.engine.kill()
+        for engine in self.engines:
+            if not engine.process.stdout.closed:
+                engine.kill()   # Also when it was stopped.
         if pathlib.Path(self.config["state"], "steer.saved").exists():
             self.steer("down", check=False)
         for process in self.processes:

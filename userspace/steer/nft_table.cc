@@ -4,6 +4,7 @@
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
+#include <linux/rtnetlink.h>
 
 #include <array>
 #include <cerrno>
@@ -21,7 +22,7 @@ constexpr std::size_t kBatchSize = 16384;
 constexpr std::size_t kAnswerSize = 32768;
 constexpr int kAnswersMax = 256;
 constexpr int32_t kPriorityRaw = -300;       // NF_IP_PRI_RAW: before conntrack.
-constexpr uint32_t kRules = 4;
+constexpr uint32_t kRules = 5;
 
 struct SocketCloser { void operator()(mnl_socket* socket) const { mnl_socket_close(socket); } };
 using Socket = std::unique_ptr<mnl_socket, SocketCloser>;
@@ -118,6 +119,12 @@ void put_value(nlmsghdr* message, uint16_t type, uint32_t value) {  // Registers
   mnl_attr_nest_end(message, nest);
 }
 
+void put_byte(nlmsghdr* message, uint16_t type, uint32_t value) {
+  nlattr* nest = mnl_attr_nest_start(message, type);
+  mnl_attr_put_u8(message, NFTA_DATA_VALUE, static_cast<uint8_t>(value));
+  mnl_attr_nest_end(message, nest);
+}
+
 template <class Fill>
 void put_expression(nlmsghdr* message, const char* name, Fill fill) {
   nlattr* element = mnl_attr_nest_start(message, NFTA_LIST_ELEM);
@@ -126,6 +133,14 @@ void put_expression(nlmsghdr* message, const char* name, Fill fill) {
   fill();
   mnl_attr_nest_end(message, data);
   mnl_attr_nest_end(message, element);
+}
+
+void put_compare_byte(nlmsghdr* message, nft_cmp_ops operation, uint32_t value) {
+  put_expression(message, "cmp", [&] {
+    mnl_attr_put_u32(message, NFTA_CMP_SREG, htonl(NFT_REG_1));
+    mnl_attr_put_u32(message, NFTA_CMP_OP, htonl(operation));
+    put_byte(message, NFTA_CMP_DATA, value);
+  });
 }
 
 enum class Then : uint8_t { kNotrack, kNotrackAndReset };
@@ -156,6 +171,47 @@ void add_rule(Batch& batch, const char* chain, uint32_t mask, uint32_t mark, The
   if (then == Then::kNotrackAndReset) {
     put_expression(message, "reject", [&] { mnl_attr_put_u32(message, NFTA_REJECT_TYPE, htonl(NFT_REJECT_TCP_RST)); });
   }
+  mnl_attr_nest_end(message, list);
+}
+
+// meta l4proto tcp, tcp flags & rst != 0, fib saddr type != local: notrack.  The RST that the rule above makes is a packet of
+// no connection to conntrack; no other program of this host sends from an address that is not its own.
+void add_reset_rule(Batch& batch, const char* chain) {
+  constexpr uint32_t kFlagsOffset = 13, kReset = 0x04, kProtocolTcp = 6;
+  nlmsghdr* message = batch.add(NFT_MSG_NEWRULE, NLM_F_CREATE | NLM_F_APPEND);
+  mnl_attr_put_strz(message, NFTA_RULE_TABLE, NftTable::kName);
+  mnl_attr_put_strz(message, NFTA_RULE_CHAIN, chain);
+  nlattr* list = mnl_attr_nest_start(message, NFTA_RULE_EXPRESSIONS);
+  put_expression(message, "meta", [&] {
+    mnl_attr_put_u32(message, NFTA_META_DREG, htonl(NFT_REG_1));
+    mnl_attr_put_u32(message, NFTA_META_KEY, htonl(NFT_META_L4PROTO));
+  });
+  put_compare_byte(message, NFT_CMP_EQ, kProtocolTcp);
+  put_expression(message, "payload", [&] {
+    mnl_attr_put_u32(message, NFTA_PAYLOAD_DREG, htonl(NFT_REG_1));
+    mnl_attr_put_u32(message, NFTA_PAYLOAD_BASE, htonl(NFT_PAYLOAD_TRANSPORT_HEADER));
+    mnl_attr_put_u32(message, NFTA_PAYLOAD_OFFSET, htonl(kFlagsOffset));
+    mnl_attr_put_u32(message, NFTA_PAYLOAD_LEN, htonl(1));
+  });
+  put_expression(message, "bitwise", [&] {
+    mnl_attr_put_u32(message, NFTA_BITWISE_SREG, htonl(NFT_REG_1));
+    mnl_attr_put_u32(message, NFTA_BITWISE_DREG, htonl(NFT_REG_1));
+    mnl_attr_put_u32(message, NFTA_BITWISE_LEN, htonl(1));
+    put_byte(message, NFTA_BITWISE_MASK, kReset);
+    put_byte(message, NFTA_BITWISE_XOR, 0);
+  });
+  put_compare_byte(message, NFT_CMP_NEQ, 0);
+  put_expression(message, "fib", [&] {
+    mnl_attr_put_u32(message, NFTA_FIB_DREG, htonl(NFT_REG_1));
+    mnl_attr_put_u32(message, NFTA_FIB_RESULT, htonl(NFT_FIB_RESULT_ADDRTYPE));
+    mnl_attr_put_u32(message, NFTA_FIB_FLAGS, htonl(NFTA_FIB_F_SADDR));
+  });
+  put_expression(message, "cmp", [&] {
+    mnl_attr_put_u32(message, NFTA_CMP_SREG, htonl(NFT_REG_1));
+    mnl_attr_put_u32(message, NFTA_CMP_OP, htonl(NFT_CMP_NEQ));
+    put_value(message, NFTA_CMP_DATA, RTN_LOCAL);
+  });
+  put_expression(message, "notrack", [] {});
   mnl_attr_nest_end(message, list);
 }
 
@@ -194,10 +250,10 @@ Result<void> ask(uint16_t type, bool is_dump, Visit visit) {
 }  // namespace
 
 std::string NftTable::text() const {
-  char buffer[384];
+  char buffer[448];
   std::snprintf(buffer, sizeof buffer,
                 "nft table inet %s { prerouting raw: meta mark & 0x%x == 0x%x notrack; meta mark & 0x%x == 0x%x notrack reject with tcp reset; "
-                "output raw: meta mark & 0x%x == {0x%x, 0x%x} notrack }",
+                "output raw: meta mark & 0x%x == {0x%x, 0x%x} notrack; tcp flags rst fib saddr type != local notrack }",
                 kName, mark_mask, steered, mark_mask, reset, mark_mask, upstream, client_leg);
   return buffer;
 }
@@ -213,6 +269,7 @@ Result<void> NftTable::create() const {
   add_rule(batch, "prerouting", mark_mask, reset, Then::kNotrackAndReset);
   add_rule(batch, "output", mark_mask, upstream, Then::kNotrack);
   add_rule(batch, "output", mark_mask, client_leg, Then::kNotrack);
+  add_reset_rule(batch, "output");
   return batch.run(0);
 }
 

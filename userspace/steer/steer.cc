@@ -127,10 +127,7 @@ class Attempt {
 };
 
 // It is up: the maps anew, and what is missing.
-Result<void> repair(const Config& config, const Options& options, const std::optional<SavedState>& saved, Netlink& netlink) {
-  if (saved && !saved->options.fits(options)) {
-    return fail(Error::Kind::kInvalid, "steering is up with other options (steer: in the configuration): weir down first");
-  }
+Result<void> repair(const Config& config, const Options& options, Netlink& netlink) {
   const auto own = own_program_tags(options);
   if (!own) return tl::unexpected<Error>(own.error());
   if (*own != pinned_program_tags(options.pin_folder)) {
@@ -187,12 +184,15 @@ Result<void> up(const Config& config) {
   const auto saved = read_saved_state(file);
   if (!saved) return tl::unexpected<Error>(saved.error());
   const bool is_up = is_pinned(*options);
+  if (is_up && saved->has_value() && !(*saved)->options.fits(*options)) {
+    return fail(Error::Kind::kInvalid, "steering is up with other options (steer: in the configuration): weir down first");
+  }
   // Pins that are gone while the rule and the table are ours still: those of a removed folder, on the same boot.
   const bool is_left_over = saved->has_value() && (*saved)->boot == boot_id();
   const auto clashes = find_clashes(*options, is_up || is_left_over, *netlink);
   if (!clashes) return tl::unexpected<Error>(clashes.error());
   if (!clashes->blocking.empty()) return fail(Error::Kind::kInvalid, join(clashes->blocking));
-  if (is_up) return repair(config, *options, *saved, *netlink);
+  if (is_up) return repair(config, *options, *netlink);
   return Attempt(*options, file, *netlink).run(config, *saved);
 }
 
