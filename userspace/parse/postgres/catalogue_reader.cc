@@ -175,7 +175,7 @@ class Reader final : public CatalogueReader {
     std::array<const char*, 16> names{"host", "hostaddr", "port", "dbname", "user", "password", "sslmode", "gssencmode", "application_name",
                                       "options", "passfile", "connect_timeout", options_.ca_file.empty() ? nullptr : "sslrootcert", nullptr};
     const std::array<const char*, 16> values{host.c_str(), "127.0.0.1", port.c_str(), database.c_str(), options_.user.c_str(), options_.password.c_str(),
-                                             sslmode_of(options_.tls), "disable", "weir catalogue", options, "/dev/null", "10",
+                                             sslmode_of(options_.tls), "disable", "weir catalogue", options, "/nonexistent", "10",
                                              options_.ca_file.empty() ? nullptr : options_.ca_file.c_str(), nullptr};
     const ConnectionPtr connection(PQconnectStartParams(names.data(), values.data(), 0));
     if (connection == nullptr) return fail(Error::Kind::kSystem, "catalogue: out of memory");

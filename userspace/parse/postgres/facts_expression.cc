@@ -82,6 +82,11 @@ Value FactsWalker::eval(const PgQuery__Node* node, const Scope* scope, bool is_f
       value.is_exact = false;
       return value;
     }
+    case PG_QUERY__NODE__NODE_A_EXPR: {
+      Value value = eval_children(*content(node), scope, is_filter);
+      if (!is_plain_operator(*node->a_expr)) value.is_sure = false;  // Some function's result.
+      return value;
+    }
     case PG_QUERY__NODE__NODE_SUB_LINK: return sub_link(*node->sub_link, scope, is_filter);
     case PG_QUERY__NODE__NODE_CASE_EXPR: return case_expression(*node->case_expr, scope, is_filter);
     case PG_QUERY__NODE__NODE_FUNC_CALL: return call_value(*node->func_call, scope, is_filter);
@@ -126,8 +131,9 @@ Value FactsWalker::call_value(const PgQuery__FuncCall& call, const Scope* scope,
   const NodeList parts = WEIR_NODES(call, funcname);
   const std::string_view name = parts.empty() ? std::string_view{} : string_of(parts.back());
   const std::string_view schema = parts.size() > 1 ? string_of(parts[parts.size() - 2]) : std::string_view{};
-  const bool is_trusted = note_of_function(schema, name).is_cleared && is_cleared(schema, name);
-  Value value = eval_list(WEIR_NODES(call, args), scope, is_filter || !is_trusted);
+  const bool only_reads = is_cleared(schema, name);
+  const bool is_trusted = only_reads && note_of_function(schema, name).is_cleared;
+  Value value = eval_list(WEIR_NODES(call, args), scope, is_filter || !only_reads);
   merge_into(value, eval_list(WEIR_NODES(call, agg_order), scope, true));
   eval(call.agg_filter, scope, true);
   window(call.over, scope);

@@ -136,6 +136,7 @@ TEST(Lineage, IsUnsureWhereTheCatalogueCannotTell) {
       {"select x from pg_temp.people", "x(pg_temp.people.x)=?"},
       {"select dirty(), dirty(email) from people", "dirty()? dirty(people.email)?"},
       {"select clean(email) from people", "clean(people.email)?"},  // It computes, but outside pg_catalog nothing is sure.
+      {"select email =~= 'x', email <=> 'x' from people", "?column?(people.email)? ?column?(people.email)?"},
       {"select a from nowhere, people", "a(nowhere.a)=?"},
       {"select note from people, nowhere", "note(people.note)="},
       {"select x from private", "x(private.x)=?"},             // "$user" may be alice, or not.
@@ -169,6 +170,8 @@ TEST(Lineage, MarksWhatCanBeGuessed) {
   EXPECT_EQ(filters("select email as e from people order by e"), "people.email");
   EXPECT_EQ(filters("select count(*) from people group by email having max(note) > 'a'"), "people.email people.note");
   EXPECT_EQ(filters("select 1 from people group by rollup (email)"), "people.email");
+  EXPECT_EQ(filters("select email, note, count(*) from people group by (1, 2)"), "people.email people.note");
+  EXPECT_EQ(filters("select email, note, count(*) from people group by grouping sets ((1), (2))"), "people.email people.note");
   EXPECT_EQ(filters("select case when email like 'a%' then 1 else 0 end from people"), "people.email");
   EXPECT_EQ(filters("select 1 from orders o join people p on o.id = p.id and p.email = 'x'"), "orders.id people.email people.id");
   EXPECT_EQ(filters("select 1 from orders join people using (id)"), "orders.id people.id");
@@ -184,6 +187,7 @@ TEST(Lineage, MarksWhatCanBeGuessed) {
   EXPECT_EQ(filters("select email from people intersect select 'x'"), "people.email");
   EXPECT_EQ(filters("select email from people union select 'x'"), "");
   EXPECT_EQ(filters("select dirty(email) from people"), "people.email");
+  EXPECT_EQ(filters("select clean(email) from people"), "");
   EXPECT_EQ(filters("select m from (select email as m from people) s where m = 'x'"), "people.email");
   EXPECT_EQ(filters("with c as (select email as m from people) select 1 from c where m = 'x'"), "people.email");
   EXPECT_EQ(filters("update people set name = 'x' where email = 'y'"), "people.email");

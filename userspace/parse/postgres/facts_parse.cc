@@ -18,6 +18,7 @@ constexpr uint32_t kDepthMax = 20'000;               // Tokens on one path of a 
 constexpr std::size_t kStackPerToken = 6u << 10;     // Measured: at most 2.9 KiB (sub-select, pack and unpack), 1.9 KiB a term; the lineage walk adds up to 2.5 KiB.
 // Units of work are nodes visited and origins copied, 50 to 100 ns each.
 constexpr uint64_t kQuickWork = 50'000, kFullWork = 2'000'000, kWorkPerByte = 4;
+constexpr std::size_t kFewerRowsFrom = 512;
 constexpr std::size_t kStackReserve = 8u << 20;
 
 struct Tree {
@@ -64,7 +65,8 @@ Reading read(const std::string& text, bool conforming, const Catalogue* catalogu
   FactsWalker::Limits walk_limits;
   walk_limits.work_max = (effort == Effort::kQuick ? kQuickWork : kFullWork) + kWorkPerByte * text.size();
   walk_limits.depth_max = 4 * depth_limit(limits);  // Several levels of recursion a token.
-  FactsWalker walker(*reading.facts, catalogue, search_path, walk_limits);
+  const std::vector<uint32_t> integers_in_key = sql_integers_in_key(text);
+  FactsWalker walker(*reading.facts, catalogue, search_path, integers_in_key, walk_limits);
   walker.walk(*tree.root);
   reading.depends_on_constants = walker.depends_on_constants();
   reading.ran_out = walker.ran_out();
@@ -140,8 +142,14 @@ ParsedFacts parse_facts(std::string_view text, const Catalogue* catalogue, std::
   if (survey.has_nul) return done(opaque("the statement holds a zero byte"));
   if (!survey.names_are_utf8) return done(opaque("a name in the statement is not valid UTF-8"));
   if (survey.depth_bound > depth_limit(limits)) return done(opaque("the statement is nested too deeply"));
-  const std::string copy(text);
+  std::string copy = text.size() >= kFewerRowsFrom ? sql_fewer_rows(text) : std::string{};
+  const bool is_shorter = !copy.empty();
+  if (!is_shorter) copy = text;
   Reading reading = read(copy, conforming, catalogue, search_path, limits, effort);
+  if (is_shorter && reading.facts->is_syntax_error) {  // Its place is that of the whole text.
+    copy = text;
+    reading = read(copy, conforming, catalogue, search_path, limits, effort);
+  }
   parsed.ran_out = reading.ran_out;
   if (survey.has_plain_backslash) {
     Reading other = read(copy, !conforming, catalogue, search_path, limits, effort);
@@ -159,7 +167,7 @@ ParsedFacts parse_facts(std::string_view text, const Catalogue* catalogue, std::
       return done(std::move(reading.facts));
     }
   }
-  reading.facts->normalized = sql_normalized(text);
+  reading.facts->normalized = sql_normalized(copy);
   parsed.holds_for_key = !reading.depends_on_constants && !survey.has_plain_backslash && !reading.facts->is_opaque && !reading.facts->is_syntax_error;
   return done(std::move(reading.facts));
 }

@@ -159,13 +159,16 @@ void FactsWalker::sort_key(const PgQuery__Node* key, const Scope& scope, const Q
   if (expression == nullptr) return;
   int64_t number = 0;
   if (constant_integer(expression, number)) {
-    depends_on_constants_ = true;
+    const auto offset = static_cast<uint32_t>(expression->a_const->location);
+    if (view_depth_ == 0 && !std::ranges::binary_search(integers_in_key_, offset)) depends_on_constants_ = true;
     const bool is_there = result.is_known && number >= 1 && static_cast<std::size_t>(number) <= result.columns.size();
     if (is_there) return mark_filter(result.columns[static_cast<std::size_t>(number) - 1].value);
     for (const ResultColumn& column : result.columns) mark_filter(column.value);
     return;
   }
   if (expression->node_case == PG_QUERY__NODE__NODE_GROUPING_SET) return sort_keys(WEIR_NODES(*expression->grouping_set, content), scope, result, is_group);
+  // GROUP BY (1, 2): the members of a row count each.
+  if (is_group && expression->node_case == PG_QUERY__NODE__NODE_ROW_EXPR) return sort_keys(WEIR_NODES(*expression->row_expr, args), scope, result, true);
   bool is_output = false;
   if (expression->node_case == PG_QUERY__NODE__NODE_COLUMN_REF && expression->column_ref->n_fields == 1) {
     const std::string_view name = string_of(expression->column_ref->fields[0]);

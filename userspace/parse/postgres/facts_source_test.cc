@@ -78,6 +78,15 @@ TEST(FactsSource, OtherConstantsShareTheFacts) {
   EXPECT_NE(bench.get("select a from t where b = 'x' and c = '1'"), first);
 }
 
+TEST(FactsSource, ColumnNumbersArePartOfTheKey) {
+  Bench bench;
+  const FactsPtr first = bench.get("select a, b from t where c = 1 order by 1 limit 10");
+  EXPECT_EQ(bench.get("select a, b from t where c = 2 order by 1 limit 20"), first);
+  const FactsPtr second = bench.get("select a, b from t where c = 1 order by 2 limit 10");
+  EXPECT_EQ(testing::filters_of(*first), "t.a t.c");
+  EXPECT_EQ(testing::filters_of(*second), "t.b t.c");
+}
+
 TEST(FactsSource, ConstantsThatMatterAreNotShared) {
   Bench bench;
   EXPECT_EQ(bench.get("set role 'a'")->roles, std::vector<std::string>{"a"});

@@ -87,18 +87,25 @@ void FactsWalker::survey(const ProtobufCMessage& root) {
     if (kind == PG_QUERY__NODE__NODE_RANGE_VAR) range_vars_.push_back(&as<PgQuery__RangeVar>(message));
     if (kind == PG_QUERY__NODE__NODE_COLUMN_REF) column_refs_.push_back(&as<PgQuery__ColumnRef>(message));
     if (kind == PG_QUERY__NODE__NODE_FUNC_CALL) function_call(as<PgQuery__FuncCall>(message));
-    if (kind == PG_QUERY__NODE__NODE_A_EXPR) {
-      const auto& expression = as<PgQuery__AExpr>(message);
-      const NodeList name = WEIR_NODES(expression, name);
+    if (kind == PG_QUERY__NODE__NODE_A_EXPR && !is_plain_operator(as<PgQuery__AExpr>(message))) {
+      const NodeList name = WEIR_NODES(as<PgQuery__AExpr>(message), name);
       const std::string_view schema = name.size() > 1 ? string_of(name.front()) : std::string_view{};
       const std::string_view op = name.empty() ? std::string_view{} : string_of(name.back());
-      const bool is_syntax = op == "BETWEEN" || op == "NOT BETWEEN" || op == "BETWEEN SYMMETRIC" || op == "NOT BETWEEN SYMMETRIC";
-      const bool is_builtin = is_syntax || (is_builtin_operator(op) && (schema.empty() || schema == "pg_catalog"));
-      const bool is_shadowed = catalogue_ != nullptr && schema.empty() && catalogue_->function_is_shadowed(op, search_path_);
-      if (!is_builtin || is_shadowed) add_function(schema, op, is_cleared(schema, op));
+      add_function(schema, op, is_cleared(schema, op));
     }
     return true;
   });
+}
+
+// One of the built-in operators, and no other of its name in reach.
+bool FactsWalker::is_plain_operator(const PgQuery__AExpr& expression) const {
+  const NodeList name = WEIR_NODES(expression, name);
+  if (name.empty()) return false;
+  const std::string_view op = string_of(name.back());
+  if (op == "BETWEEN" || op == "NOT BETWEEN" || op == "BETWEEN SYMMETRIC" || op == "NOT BETWEEN SYMMETRIC") return true;
+  if (!is_builtin_operator(op)) return false;
+  if (name.size() > 1) return string_of(name.front()) == "pg_catalog";
+  return catalogue_ == nullptr || !catalogue_->function_is_shadowed(op, search_path_);
 }
 
 // Whatever the lineage walk did not take up is read and written, and its columns may be anything's.

@@ -69,9 +69,10 @@ class FactsWalker {
     uint64_t work_max = 0;     // Nodes visited and origins copied.
     uint32_t depth_max = 0;
   };
-  // `catalogue` may be null.
-  FactsWalker(StatementFacts& facts, const Catalogue* catalogue, std::string_view search_path, Limits limits)
-      : facts_(facts), catalogue_(catalogue), search_path_(search_path), limits_(limits), work_left_(limits.work_max) {}
+  // `catalogue` may be null.  `integers_in_key`: offsets of constants that the cache's key holds (sql_integers_in_key).
+  FactsWalker(StatementFacts& facts, const Catalogue* catalogue, std::string_view search_path, const std::vector<uint32_t>& integers_in_key,
+              Limits limits)
+      : facts_(facts), catalogue_(catalogue), search_path_(search_path), integers_in_key_(integers_in_key), limits_(limits), work_left_(limits.work_max) {}
 
   // `tree` stays alive as long as the walker.
   void walk(const PgQuery__ParseResult& tree);
@@ -171,10 +172,12 @@ class FactsWalker {
   const RangeItem* find_item(std::string_view schema, std::string_view alias, const Scope* scope) const;
   std::string_view output_name(const PgQuery__Node* node);
   bool is_trivial(const PgQuery__Node* condition) const;
+  bool is_plain_operator(const PgQuery__AExpr& expression) const;
 
   StatementFacts& facts_;
   const Catalogue* catalogue_;
   std::string_view search_path_;
+  const std::vector<uint32_t>& integers_in_key_;
   Limits limits_;
   uint64_t work_left_;
   uint32_t depth_ = 0;

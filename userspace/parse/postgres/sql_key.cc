@@ -34,7 +34,46 @@ char mark_of(SqlTokenKind kind) {
 }
 static_assert(static_cast<int>(SqlTokenKind::kDollarString) - static_cast<int>(SqlTokenKind::kInteger) == 7);
 
+// Finds the integers that follow BY, or a comma of the list behind it.  Told every token, in order.
+class SortPositions {
+ public:
+  // `word`: the token in lower case if it is a kWord.  True: an integer that stays in the key.
+  bool step(SqlTokenKind kind, std::string_view word, char character) {
+    const bool is_kept = kind == SqlTokenKind::kInteger && is_next_;
+    is_next_ = false;
+    if (kind == SqlTokenKind::kWord) {
+      if (word == "by") in_list_ = is_next_ = true;
+      else if (in_list_) in_list_ = !ends_list(word);
+    } else if (character == ',') {
+      is_next_ = in_list_;
+    } else if (character == ')' || character == ';') {
+      in_list_ = false;
+    }
+    return is_kept;
+  }
+
+ private:
+  static bool ends_list(std::string_view word) {
+    return word == "limit" || word == "offset" || word == "fetch" || word == "for" || word == "having" || word == "window" || word == "union" ||
+           word == "except" || word == "intersect";
+  }
+  bool in_list_ = false, is_next_ = false;
+};
+
 }  // namespace
+
+std::vector<uint32_t> sql_integers_in_key(std::string_view text) {
+  std::vector<uint32_t> offsets;
+  SqlLexer lexer(text);
+  SortPositions positions;
+  std::string word;
+  for (SqlToken token = lexer.next(); token.kind != SqlTokenKind::kEnd; token = lexer.next()) {
+    word.assign(text.substr(token.start, token.kind == SqlTokenKind::kWord ? token.end - token.start : 0));
+    for (char& c : word) c = to_lower(c);
+    if (positions.step(token.kind, word, token.kind == SqlTokenKind::kCharacter ? text[token.start] : '\0')) offsets.push_back(token.start);
+  }
+  return offsets;
+}
 
 uint64_t sql_hash(std::string_view bytes, uint64_t seed) {
   const char* p = bytes.data();
@@ -60,6 +99,7 @@ SqlKey sql_key(std::string_view text, MutableBytes out, uint64_t seed) {
   char* p = begin;
   char* const end = begin + out.size();
   bool after_uescape = false;
+  SortPositions positions;
   for (;;) {
     const SqlToken token = lexer.next();
     if (token.kind == SqlTokenKind::kEnd) break;
@@ -69,9 +109,11 @@ SqlKey sql_key(std::string_view text, MutableBytes out, uint64_t seed) {
     if (token.kind == SqlTokenKind::kWord) {
       for (uint32_t i = 0; i < size; ++i) p[i] = to_lower(from[i]);
       after_uescape = size == 7 && std::memcmp(p, "uescape", 7) == 0;
+      positions.step(token.kind, {p, size}, '\0');
       p += size;
     } else {
-      if (is_constant(token.kind) && !after_uescape) {  // The constant of UESCAPE changes what an identifier is.
+      const bool is_kept = positions.step(token.kind, {}, token.kind == SqlTokenKind::kCharacter ? *from : '\0') || after_uescape;
+      if (is_constant(token.kind) && !is_kept) {  // The constant of UESCAPE changes what an identifier is.
         *p++ = mark_of(token.kind);
       } else if (token.kind == SqlTokenKind::kNational) {
         *p++ = 'n';

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/bytes.h"
 
@@ -82,10 +83,19 @@ struct SqlKey {
 // Post: key.size <= out.size().  A key is never longer than 2 * text.size() + 1.
 SqlKey sql_key(std::string_view text, MutableBytes out, uint64_t seed = 0);
 uint64_t sql_hash(std::string_view bytes, uint64_t seed = 0);
+// Integers stay in the key where they may be the number of an output column (ORDER BY 2): facts depend on these.  Their
+// offsets in `text`, in order.
+std::vector<uint32_t> sql_integers_in_key(std::string_view text);
 
 // `text` with constants as $n, numbered after its highest parameter, white space and comments folded: safe for logs.
 // Post: empty if the text does not lex to its end (an unterminated literal must not be shown).
 std::string sql_normalized(std::string_view text);
+
+// The text without rows of VALUES and elements of IN that hold nothing but constants, parameters, NULL, TRUE, FALSE and DEFAULT
+// of the same kinds as the one before: what a statement does cannot depend on how many there are, and a parse costs a
+// microsecond and 60 bytes for each.  Empty: nothing to leave out, or the text does not lex for certain.
+// What is accepted so may still be rejected whole by the server (rows of different lengths), never the other way round.
+std::string sql_fewer_rows(std::string_view text);
 
 // What can be said of a text before it is parsed.
 struct SqlSurvey {

@@ -69,6 +69,13 @@ TEST(SqlKey, DiffersWhereTheParserMaySeeAnotherStatement) {
   for (const auto& pair : pairs) EXPECT_NE(key_of(pair[0]), key_of(pair[1])) << pair[0];
 }
 
+TEST(SqlKey, KeepsIntegersThatMayBeColumnNumbers) {
+  EXPECT_NE(key_of("select a, b from t order by 1"), key_of("select a, b from t order by 2"));
+  EXPECT_NE(key_of("select a, b from t GROUP BY 1, 2"), key_of("select a, b from t group by 1, 3"));
+  EXPECT_EQ(key_of("select a, b from t order by 1 desc, 2 limit 10"), key_of("select a, b from t order by 1 desc, 2 limit 20"));
+  EXPECT_EQ(sql_integers_in_key("select 1 from t order by 2, a + 3, 4 limit 5"), (std::vector<uint32_t>{25, 35}));
+}
+
 TEST(SqlKey, IsRefusedWhereTheReadingIsNotCertain) {
   for (const char* text : {"select 'a\\b'", "select 'a", "select \"a", "select /* a", "select $x$ a", "select E'a\\'", "select 1a", "select \x01", "select \"\""}) {
     EXPECT_EQ(key_of(text), "") << text;
@@ -123,6 +130,17 @@ TEST(SqlSurvey, CountsStatementsAndNamesWhatIsWrong) {
   EXPECT_FALSE(is_valid_utf8("abcdefgh\xe2\x82"));
   EXPECT_TRUE(sql_survey("select 'a\\b'").has_plain_backslash);
   EXPECT_FALSE(sql_survey("select E'a\\b'").has_plain_backslash);
+}
+
+TEST(SqlFewerRows, LeavesOutRowsAndElementsOfConstantsOnly) {
+  EXPECT_EQ(sql_fewer_rows("insert into t values (1,'a'),(2,'b') , (3,'c') returning x"), "insert into t values (1,'a')  returning x");
+  EXPECT_EQ(sql_fewer_rows("insert into t values (1,'a'),(2,null),(3,NULL),(-4,$1),(-5,$2)"), "insert into t values (1,'a'),(2,null),(-4,$1)");
+  EXPECT_EQ(sql_fewer_rows("select * from t where a in (1,2, 3 /* , */, -4) or b in ('x', 'y', 5, 6)"), "select * from t where a in (1 /* , */) or b in ('x', 5)");
+  EXPECT_EQ(sql_fewer_rows("select a in (1, 2, 3 + f(x), 4, 5)"), "select a in (1, 3 + f(x), 4, 5)");
+  for (const char* kept : {"insert into t values (1,'a'),(f(),'b'),(2,'a')", "select 1 from t group by (1,2),(3,4)", "select f((1,2),(3,4))", "select a.values (1,2),(1,2)",
+                           "insert into t values (1,2),(1)", "select 'a\\' in (1,2,3)", "select a in (select 1), 2", "values (1),('a'),(1.5)", "select x in (1,2,3) 'open"}) {
+    EXPECT_EQ(sql_fewer_rows(kept), "") << kept;
+  }
 }
 
 TEST(SqlLexer, ReadsAPlainBackslashAsTheSettingSays) {
