@@ -16,7 +16,9 @@ constexpr uint64_t kStatementSpareBytes = 4u << 20;   // Beside one statement of
 PostgresCodec::PostgresCodec(CodecEnvironment& environment)
     : arena_(environment.arena), target_(environment.target), sides_(environment.sides), random_(environment.random),
       limits_(environment.limits), statements_(environment.limits.statement_size_max + kStatementSpareBytes),
-      tables_(kColumnBytesMax) {}
+      tables_(kColumnBytesMax) {
+  last_tag_.reserve(kTagMax);
+}
 
 PostgresCodec::~PostgresCodec() { OPENSSL_cleanse(cancel_key_.data(), cancel_key_.size()); }
 
@@ -181,7 +183,7 @@ bool PostgresCodec::resume(Direction direction) {
   if (direction == Direction::kToClient) return true;
   if (client_phase_ == ClientPhase::kWaiting) return false;
   if (client_phase_ != ClientPhase::kCommands) return true;
-  return !fence_names_ && (fence_unit_ == 0 || (copy_in_open_ && !copy_in_closed_));
+  return !fence_names_ && queue_.size() < kRepliesMax && (fence_unit_ == 0 || (copy_in_open_ && !copy_in_closed_));
 }
 
 // CancelRequest: length:4 code:4 process:4 key ...
@@ -195,13 +197,13 @@ uint32_t PostgresCodec::cancel_request(MutableBytes out) const {
 }
 
 uint64_t PostgresCodec::keep_statement(Bytes text, Traits traits) {
-  if (statements_.needs_sweep(text.size()) || tables_.needs_sweep()) make_room(text.size());
+  if (statements_.needs_sweep(text.size()) || tables_.needs_sweep()) make_room();
   if (text.size() > limits_.statement_size_max) return 0;
   return statements_.keep(text.empty() ? as_bytes(" ") : text, traits);  // An empty text would read as an unknown one.
 }
 
 // Gives up the texts and column tables that no name, portal, outstanding reply or unsettled unit refers to.
-void PostgresCodec::make_room(std::size_t) {
+void PostgresCodec::make_room() {
   const auto mark_meanings = [this](const Meanings& meanings) {
     for (const uint64_t id : meanings) {
       if (id != 0) statements_.mark(id);

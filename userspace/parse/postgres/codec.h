@@ -88,7 +88,6 @@ class PostgresCodec final : public Codec {
     Traits traits = 0;
     bool is_fence = false;
     uint64_t statement = 0;      // Query, Parse.
-    uint64_t segment = 0;
     Meanings meanings{};
     PortalMeaning portal{};
     std::string name;            // Statement (Parse, Describe, Close) or portal (Bind, Execute, Describe, Close).
@@ -139,7 +138,7 @@ class PostgresCodec final : public Codec {
   void begin_parts(Direction, char type, uint32_t size, UnitKind, std::string_view verb);
   Step parse_parts(ParseCall&, Direction);
   uint64_t keep_statement(Bytes text, Traits traits);
-  void make_room(std::size_t more);
+  void make_room();
   const Received* received(const Unit&) const;
 
   // codec_login.cc
@@ -165,6 +164,7 @@ class PostgresCodec final : public Codec {
   // codec_to_target.cc
   Step parse_commands(ParseCall&);
   Step parse_command(ParseCall&, char type, uint32_t size);
+  void begin_sent(char type);
   Step emit_command(ParseCall&, Unit&);
   Step parse_oversize(ParseCall&, char type, uint32_t size);
   Step parse_query(ParseCall&, uint32_t size, Bytes body);
@@ -219,7 +219,6 @@ class PostgresCodec final : public Codec {
   bool carry_out(const Unit&, Bytes wire, const Verdict&, Outbox&, Fate&);
   void fill(const Unit&, Bytes wire, Outbox&);
   void lower_fence(uint64_t unit);
-  void lower_sync_fence(uint64_t unit);
   void pop_entry(const Expected&);
 
   // codec_refuse.cc

@@ -115,7 +115,7 @@ void PostgresCodec::learn_from_completion(const Expected& entry, std::string_vie
   if (tag == "PREPARE" && entry.meanings[1] == 0 && read_sql_prepare(text, name, is_quoted, body)) {
     const std::string key = folded(name, is_quoted);
     const std::string copy(body);  // keep_statement() may move what `body` points into.
-    names_.set(key, names_.named_count() < limits_.prepared_per_session_max ? keep_statement(as_bytes(copy), scan(as_bytes(copy), true)) : 0);
+    names_.set(key, names_.named_count() < limits_.prepared_per_session_max ? keep_statement(as_bytes(copy), scan_lone(as_bytes(copy))) : 0);
     return;
   }
   // A PREPARE that this reader cannot make out may have given any name another meaning.
@@ -128,7 +128,7 @@ uint32_t PostgresCodec::reply_columns(const Expected& entry) {
   if (entry.meanings[1] != 0 || entry.meanings[0] == 0) return entry.portal.formats;
   const uint32_t described = statements_.columns(entry.meanings[0]);
   if (described == 0 || entry.portal.formats == ColumnTables::kText) return described == 0 ? entry.portal.formats : described;
-  if (tables_.needs_sweep()) make_room(0);
+  if (tables_.needs_sweep()) make_room();
   return tables_.combine(described, entry.portal.formats);
 }
 

@@ -98,11 +98,8 @@ Traits scan_leading(std::string_view text) {
   return look_up(kLeading, word) | look_up(kMoving, word);
 }
 
-}  // namespace
-
-Traits scan(Bytes bytes, bool is_lone) {
-  const std::string_view text = as_text(bytes);
-  Traits traits = scan_leading(text);
+Traits scan_words(std::string_view text, bool is_lone) {
+  Traits traits = 0;
   for (std::size_t at = 0; at < text.size();) {
     if (!is_word_start(text[at])) {
       // An escaped identifier (U&"...") or string (E'...') may spell any option.
@@ -119,6 +116,24 @@ Traits scan(Bytes bytes, bool is_lone) {
     at += word.size();
   }
   return traits;
+}
+
+}  // namespace
+
+Traits scan_query(Bytes bytes) {
+  const std::string_view text = as_text(bytes);
+  const Traits leading = scan_leading(text);
+  if (text.size() <= kScanMax) return leading | scan_words(text, false);
+  // A Query waits for its answer in any case.  Whether it moves names matters, and only a second statement could hide that.
+  const bool is_lone = text.find(';') >= text.size() - 1;
+  const int moving = is_lone ? 0 : kMayMoveNames | kMayMovePortals;
+  return static_cast<Traits>(leading | kCopyFormatUnsure | moving);
+}
+
+Traits scan_lone(Bytes bytes) {
+  const std::string_view text = as_text(bytes);
+  if (text.size() <= kScanMax) return scan_leading(text) | scan_words(text, true);
+  return static_cast<Traits>(scan_leading(text) | kMayFence | kMaySetGrammar | kCopyFormatUnsure);
 }
 
 namespace {

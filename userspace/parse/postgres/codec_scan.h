@@ -17,8 +17,11 @@ constexpr Traits kIsCopy = 1 << 4;          // Begins with COPY.
 constexpr Traits kCopyFormatUnsure = 1 << 5;  // Names a delimiter, quote or encoding, or has escaped names or strings.
 constexpr Traits kCopyIsCsv = 1 << 6;
 
-// `is_lone`: the text is one statement (Parse), so that only its first word names its kind.
-Traits scan(Bytes text, bool is_lone);
+// Of a Query, which may hold several statements; of a Parse, whose text is one: only its first word names its kind.
+// Texts above kScanMax are not read through: the answers err on the side of care, so that no text delays other sessions.
+Traits scan_query(Bytes text);
+Traits scan_lone(Bytes text);
+constexpr std::size_t kScanMax = 256u << 10;
 
 // "PREPARE name [(types)] AS body" and nothing else: the name as the server folds it, and where the body begins.
 // False: another statement, or one that this cheap reader is not sure of.

@@ -63,9 +63,10 @@ Settlement PostgresCodec::settle_command(const Unit& unit, Bytes wire, const Sen
     return {true, Fate::kRefusedHere};
   }
   if (type == front::kSync) return settle_sync(unit, out);
-  if (type == front::kParse && !sent.name.empty() && names_.named_count() > limits_.prepared_per_session_max) {
+  if ((type == front::kParse && !sent.name.empty() && names_.named_count() > limits_.prepared_per_session_max) ||
+      (type == front::kBind && !sent.name.empty() && portals_.named_count() > limits_.prepared_per_session_max)) {
     Verdict full;
-    full.reason = "too many prepared statements in this session";
+    full.reason = type == front::kParse ? "too many prepared statements in this session" : "too many portals in this session";
     refusal_code_ = sqlstate::kLimitExceeded;
     return refuse(unit, sent, full, out);
   }
@@ -147,7 +148,7 @@ Settlement PostgresCodec::settle_sync(const Unit& unit, Outbox& out) {
       fail_session(out, sqlstate::kProtocolViolation, "a Sync between CopyData and CopyDone is not passed");
       return {true, Fate::kRefusedHere};
     }
-    lower_sync_fence(unit.id);
+    lower_fence(unit.id);  // It has no answer to wait for.
     out.pass(unit.wire);
     return {true, Fate::kPassed};
   }
@@ -350,9 +351,6 @@ void PostgresCodec::lower_fence(uint64_t unit) {
   fence_unit_ = 0;
   copy_in_closed_ = false;
 }
-
-// A swallowed Sync has no answer to wait for; the COPY it stands in keeps its own fence.
-void PostgresCodec::lower_sync_fence(uint64_t unit) { lower_fence(unit); }
 
 bool PostgresCodec::carry_out(const Unit& unit, Bytes wire, const Verdict& verdict, Outbox& out, Fate& fate) {
   if (verdict.observed || verdict.action != Verdict::Action::kMask || verdict.edits.empty()) {

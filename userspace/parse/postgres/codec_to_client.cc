@@ -215,7 +215,7 @@ Step PostgresCodec::parse_row_part(ParseCall& call) {
 }
 
 Step PostgresCodec::parse_row_description(ParseCall& call, uint32_t size, Bytes body) {
-  if (tables_.needs_sweep()) make_room(0);
+  if (tables_.needs_sweep()) make_room();
   bool is_malformed = false;
   const uint32_t table = tables_.read(body, is_malformed);
   if (is_malformed) return malformed(call, "the target's row description is malformed", sqlstate::kProtocolViolation);
@@ -263,7 +263,7 @@ Step PostgresCodec::parse_copy_response(ParseCall& call, char type, uint32_t siz
   if (!has_gone_on(step) || type == back::kCopyInResponse) return step;
   is_copy_out_ = true;
   copy_out_ = shape;
-  if (tables_.needs_sweep()) make_room(0);
+  if (tables_.needs_sweep()) make_room();
   const ValueFormat value = shape.kind == CopyShape::Kind::kBinary ? ValueFormat::kCopyBinary
                             : shape.kind == CopyShape::Kind::kCsv  ? ValueFormat::kCopyCsv : ValueFormat::kCopyText;
   result_columns_ = tables_.copy(count, value);
@@ -319,7 +319,7 @@ Step PostgresCodec::parse_completion(ParseCall& call, char type, uint32_t size, 
   record.ends_entry = type != back::kCopyDone && type != back::kParameterDescription && entry.kind != ReplyKind::kQuery &&
                       entry.kind != ReplyKind::kFunctionCall;
   if (has_tag) {
-    last_tag_ = tag.substr(0, 64);  // COMPLETION_TAG_BUFSIZE
+    last_tag_ = tag.substr(0, kTagMax);
     record.tag = arena_.keep(tag);
     record.rows = is_row_tag(tag) ? result_rows_ : rows_of_tag(tag);
   }
@@ -361,11 +361,13 @@ Step PostgresCodec::parse_ready(ParseCall& call, uint32_t size, Bytes body) {
   record.type = back::kReadyForQuery;
   record.status = static_cast<char>(body[0]);
   record.ends_entry = true;
-  record.rows = reply_rows_;
-  record.tag = last_tag_;
   // It ends the reply to a Query; that of a Sync, or of a Query whose error was the end already, is housekeeping.
   const ReplyKind asked = queue_.reading()->kind;
   const bool ends_reply = (asked == ReplyKind::kQuery || asked == ReplyKind::kFunctionCall) && !reply_has_failed_;
+  if (ends_reply) {
+    record.rows = reply_rows_;
+    record.tag = last_tag_;  // Until the next Query's: that one waits for this unit to be settled.
+  }
   Unit unit = make_unit(call, Direction::kToClient, ends_reply ? UnitKind::kResponseEnd : UnitKind::kControl, "ready", size);
   const Step step = emit_reply(call, unit, record);
   if (!has_gone_on(step)) return step;
@@ -375,7 +377,6 @@ Step PostgresCodec::parse_ready(ParseCall& call, uint32_t size, Bytes body) {
   has_result_columns_ = false;
   result_rows_ = reply_rows_ = 0;
   reply_has_failed_ = false;
-  last_tag_.clear();
   if (record.status == 'I') portals_.close_all(true);  // Portals end with their transaction.
   return step;
 }

@@ -21,12 +21,14 @@ uint32_t whole_size_max(char type, const Limits& limits) {
   }
 }
 
+std::string_view short_name(std::string_view name) { return name.substr(0, kNameMax); }
+
 constexpr uint32_t kNamesSearch = 16u << 10;  // Where the names of an oversize message must stand.
 
 }  // namespace
 
 bool PostgresCodec::is_fenced(char type) const {
-  if (fence_names_) return true;
+  if (fence_names_ || queue_.size() >= kRepliesMax) return true;
   if (fence_unit_ == 0) return false;
   if (!copy_in_open_ || copy_in_closed_) return true;
   return type != front::kCopyData && type != front::kCopyDone && type != front::kCopyFail && type != front::kSync &&
@@ -66,9 +68,7 @@ Step PostgresCodec::parse_command(ParseCall& call, char type, uint32_t size) {
   const Bytes rest = call.rest();
   if (rest.size() < size) return call.need(size - rest.size());
   const Bytes body = rest.subspan(kHeaderSize, size - kHeaderSize);
-  scratch_sent_ = Sent{};
-  scratch_sent_.type = type;
-  scratch_sent_.segment = segment_number_;
+  begin_sent(type);
   switch (type) {
     case front::kQuery: return parse_query(call, size, body);
     case front::kParse: return parse_parse(call, size, body);
@@ -78,6 +78,14 @@ Step PostgresCodec::parse_command(ParseCall& call, char type, uint32_t size) {
     case front::kFunctionCall: return parse_function_call(call, size, body);
     default: return parse_bare(call, type, size, body);
   }
+}
+
+void PostgresCodec::begin_sent(char type) {
+  std::string name = std::move(scratch_sent_.name);  // Its capacity stays.
+  name.clear();
+  scratch_sent_ = Sent{};
+  scratch_sent_.name = std::move(name);
+  scratch_sent_.type = type;
 }
 
 Step PostgresCodec::emit_command(ParseCall& call, Unit& unit) {
@@ -91,16 +99,14 @@ Step PostgresCodec::emit_command(ParseCall& call, Unit& unit) {
 // A command too large to be read: opaque, in parts.  What can still be known of it is which names it moves.
 Step PostgresCodec::parse_oversize(ParseCall& call, char type, uint32_t size) {
   if (type == front::kCopyData) {
-    scratch_sent_ = Sent{};
+    begin_sent(type);
     begin_parts(Direction::kToTarget, type, size, UnitKind::kData, "copy-data");
     return went_on();
   }
   if (type != front::kQuery && type != front::kParse && type != front::kBind && type != front::kFunctionCall) {
     return malformed(call, "invalid message length", sqlstate::kProtocolViolation);
   }
-  scratch_sent_ = Sent{};
-  scratch_sent_.type = type;
-  scratch_sent_.segment = segment_number_;
+  begin_sent(type);
   scratch_sent_.traits = static_cast<Traits>(~0);
   scratch_sent_.is_fence = type == front::kQuery || type == front::kFunctionCall;
   std::string_view verb = type == front::kQuery ? "query" : "function-call";
@@ -108,7 +114,7 @@ Step PostgresCodec::parse_oversize(ParseCall& call, char type, uint32_t size) {
     const Bytes start = call.rest().first(std::min<std::size_t>(call.rest().size(), kNamesSearch));
     ByteReader reader(start);
     reader.take(kHeaderSize);
-    scratch_sent_.name = reader.c_string();
+    scratch_sent_.name = short_name(reader.c_string());
     if (reader.failed()) {
       return start.size() < kNamesSearch ? call.need(1) : malformed(call, "a name without end", sqlstate::kProtocolViolation);
     }
@@ -127,7 +133,7 @@ Step PostgresCodec::parse_query(ParseCall& call, uint32_t size, Bytes body) {
   ByteReader reader(body);
   const std::string_view text = reader.c_string();
   if (reader.failed() || !reader.at_end()) return malformed(call, "invalid message format", sqlstate::kProtocolViolation);
-  const Traits traits = scan(as_bytes(text), false);
+  const Traits traits = scan_query(as_bytes(text));
   const uint64_t statement = keep_statement(as_bytes(text), traits);
   Unit unit = make_unit(call, Direction::kToTarget, statement == 0 ? UnitKind::kOpaque : UnitKind::kCommand, "query", size);
   unit.text = statements_.text(statement);
@@ -142,11 +148,11 @@ Step PostgresCodec::parse_query(ParseCall& call, uint32_t size, Bytes body) {
 // Parse: name\0 text\0 count:2 type:4 ...
 Step PostgresCodec::parse_parse(ParseCall& call, uint32_t size, Bytes body) {
   ByteReader reader(body);
-  const std::string_view name = reader.c_string();
+  const std::string_view name = short_name(reader.c_string());
   const std::string_view text = reader.c_string();
   reader.take(reader.u16be() * std::size_t{4});
   if (reader.failed() || !reader.at_end()) return malformed(call, "invalid message format", sqlstate::kProtocolViolation);
-  const Traits traits = scan(as_bytes(text), true);
+  const Traits traits = scan_lone(as_bytes(text));
   const uint64_t statement = keep_statement(as_bytes(text), traits);
   Unit unit = make_unit(call, Direction::kToTarget, statement == 0 ? UnitKind::kOpaque : UnitKind::kCommand, "parse", size);
   unit.text = statements_.text(statement);
@@ -165,8 +171,8 @@ Step PostgresCodec::parse_parse(ParseCall& call, uint32_t size, Bytes body) {
 // Bind: portal\0 statement\0 count:2 format:2 ... count:2 (length:4 value) ... count:2 format:2 ...
 Step PostgresCodec::parse_bind(ParseCall& call, uint32_t size, Bytes body) {
   ByteReader reader(body);
-  const std::string_view portal = reader.c_string();
-  const std::string_view statement = reader.c_string();
+  const std::string_view portal = short_name(reader.c_string());
+  const std::string_view statement = short_name(reader.c_string());
   const uint16_t format_count = reader.u16be();
   reader.take(format_count * std::size_t{2});
   const uint16_t parameters = reader.u16be();
@@ -186,7 +192,7 @@ Step PostgresCodec::parse_bind(ParseCall& call, uint32_t size, Bytes body) {
   Unit unit = make_unit(call, Direction::kToTarget, UnitKind::kCommand, "bind", size);
   unit.meanings = meanings;
   unit.field_count = parameters;
-  if (tables_.needs_sweep()) make_room(0);
+  if (tables_.needs_sweep()) make_room();
   scratch_sent_.name = portal;
   scratch_sent_.meanings = meanings;
   scratch_sent_.portal = {meanings, unit.id, tables_.read_formats(result_formats), 0};
@@ -198,7 +204,7 @@ Step PostgresCodec::parse_bind(ParseCall& call, uint32_t size, Bytes body) {
 // Execute: portal\0 rows_max:4
 Step PostgresCodec::parse_execute(ParseCall& call, uint32_t size, Bytes body) {
   ByteReader reader(body);
-  const std::string_view portal = reader.c_string();
+  const std::string_view portal = short_name(reader.c_string());
   reader.u32be();
   if (reader.failed() || !reader.at_end()) return malformed(call, "invalid message format", sqlstate::kProtocolViolation);
   PortalMeaning meaning;
@@ -222,7 +228,7 @@ Step PostgresCodec::parse_execute(ParseCall& call, uint32_t size, Bytes body) {
 Step PostgresCodec::parse_describe_or_close(ParseCall& call, char type, uint32_t size, Bytes body) {
   ByteReader reader(body);
   const char object = static_cast<char>(reader.u8());
-  const std::string_view name = reader.c_string();
+  const std::string_view name = short_name(reader.c_string());
   if (reader.failed() || !reader.at_end() || (object != 'S' && object != 'P')) {
     return malformed(call, "invalid message format", sqlstate::kProtocolViolation);
   }
@@ -301,8 +307,7 @@ Step PostgresCodec::parse_copy_in(ParseCall& call, uint32_t size) {
   if (messages == 0) return malformed(call, "invalid message length", sqlstate::kProtocolViolation);
   Unit unit = make_unit(call, Direction::kToTarget, UnitKind::kData, "copy-data", run);
   unit.field_count = messages;
-  scratch_sent_ = Sent{};
-  scratch_sent_.type = front::kCopyData;
+  begin_sent(front::kCopyData);
   return emit_command(call, unit);
 }
 

@@ -22,6 +22,8 @@ constexpr uint32_t kAuthMessageMax = 65'536;
 constexpr uint32_t kLargeMessageMax = 0x3fffffff - 1;
 constexpr uint32_t kCancelKeyMax = 260;  // Process id and a key of up to 256 bytes (protocol 3.2).
 constexpr uint32_t kResultColumnsMax = 1664;
+constexpr uint32_t kTagMax = 64;   // COMPLETION_TAG_BUFSIZE
+constexpr uint32_t kNameMax = 63;  // NAMEDATALEN - 1: the server tells names of statements and portals apart by so many bytes.
 
 // From the client.
 namespace front {

@@ -9,6 +9,10 @@
 
 namespace weir::postgres {
 
+// Answers outstanding.  Hit: to_target is parsed no further until some came; a target answers at the latest when its own
+// output buffer is full.
+constexpr std::size_t kRepliesMax = 16'384;
+
 enum class ReplyKind : uint8_t {
   kQuery,              // Results ..., ReadyForQuery.
   kParse,              // ParseComplete
