@@ -25,12 +25,12 @@
 namespace weir::record {
 
 struct JournalOptions {
-  std::string gateway;
+  std::string gateway{};
   uint32_t core = 0;
   uint64_t first_group = 1;       // From recovery: one after the last that was ever used.
   uint64_t first_segment = 1;
   std::chrono::nanoseconds commit_every = std::chrono::milliseconds(2);
-  PendingShape shape;
+  PendingShape shape{};
   OpToken write_token{.kind = OpKind::kWrite};   // Both come back to on_completion().
   OpToken timer_token{.kind = OpKind::kTimer};
 };

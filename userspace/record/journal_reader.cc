@@ -37,6 +37,36 @@ Bytes sound_frames(const GroupHeader& group, Bytes frames, uint32_t& count, uint
 
 }  // namespace
 
+Result<std::vector<uint32_t>> cores_of(const std::string& path, JournalFolder& folder) {
+  std::vector<uint32_t> cores;
+  const Result<std::vector<SegmentEntry>> segments = folder.segments();
+  if (!segments) return tl::unexpected(segments.error());
+  for (const SegmentEntry& segment : *segments) cores.push_back(segment.header.core);
+  const Result<std::vector<std::string>> names = list_folder(path);
+  if (!names) return tl::unexpected(names.error());
+  for (const std::string& name : *names) {
+    uint32_t core = 0;
+    if (!name.starts_with("core-")) continue;
+    const auto [end, error] = std::from_chars(name.data() + 5, name.data() + name.size(), core);
+    if (error == std::errc{} && std::string_view(end) == ".pending") cores.push_back(core);
+  }
+  std::sort(cores.begin(), cores.end());
+  cores.erase(std::unique(cores.begin(), cores.end()), cores.end());
+  return cores;
+}
+
+Result<uint64_t> next_segment_id(const std::string& path) {
+  const Result<std::vector<std::string>> names = list_folder(path);
+  if (!names) return tl::unexpected(names.error());
+  uint64_t next = 1;
+  for (const std::string& name : *names) {
+    uint64_t id = 0;
+    const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), id);
+    if (error == std::errc{} && std::string_view(end) == ".segment") next = std::max(next, id + 1);
+  }
+  return next;
+}
+
 Result<std::vector<SegmentEntry>> FileJournalFolder::segments() {
   const Result<std::vector<std::string>> names = list_folder(folder_);
   if (!names) return tl::unexpected(names.error());

@@ -41,6 +41,11 @@ class FileJournalFolder final : public JournalFolder {
   std::string folder_;
 };
 
+// Cores of which the folder holds segments or pending memory, in order.
+Result<std::vector<uint32_t>> cores_of(const std::string& path, JournalFolder&);
+// An id above all that the folder's segment files have.
+Result<uint64_t> next_segment_id(const std::string& path);
+
 // One segment, group by group.
 class GroupCursor {
  public:

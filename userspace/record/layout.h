@@ -73,7 +73,7 @@ struct SegmentHeader {
   uint64_t run = 0;
   uint32_t key_id = 0;
   uint16_t flags = 0;
-  std::string_view gateway;                       // At most kGatewayNameMax bytes; points into what was loaded.
+  std::string_view gateway{};                     // At most kGatewayNameMax bytes; points into what was loaded.
   static constexpr uint16_t kRecovered = 1;       // Made by recovery: what groups before first_group lack stands in here.
 };
 inline constexpr std::size_t kGatewayNameMax = 255;

@@ -12,10 +12,6 @@ using nlohmann::json;
 
 constexpr const char* kFormat = "weir archive 1";
 
-uint64_t number(const json& object, const char* key) {
-  const auto found = object.find(key);
-  return found != object.end() && found->is_number_unsigned() ? found->get<uint64_t>() : 0;
-}
 int64_t nanoseconds(const json& object, const char* key) {
   const auto found = object.find(key);
   return found != object.end() && found->is_number_integer() ? found->get<int64_t>() : 0;
@@ -30,8 +26,8 @@ json child(const json& object, const char* key) {
 }
 
 ByteAccount account_from(const json& object) {
-  return {.kernel = number(object, "kernel"), .handshake = number(object, "handshake"), .parsed = number(object, "parsed"),
-          .opaque = number(object, "opaque"), .refused = number(object, "refused"), .injected = number(object, "injected")};
+  return {.kernel = number_of(object, "kernel"), .handshake = number_of(object, "handshake"), .parsed = number_of(object, "parsed"),
+          .opaque = number_of(object, "opaque"), .refused = number_of(object, "refused"), .injected = number_of(object, "injected")};
 }
 
 int64_t difference(const ByteAccount& a) {
@@ -45,18 +41,18 @@ json counts_json(const SessionSummary& s) {
 }
 
 void read_counts(const json& counts, SessionSummary& s) {
-  s.events = number(counts, "events");
-  s.commands = number(counts, "commands");
-  s.blocked = number(counts, "blocked");
-  s.masked = number(counts, "masked");
-  s.alerts = number(counts, "alerts");
-  s.stand_ins = number(counts, "stand_ins");
-  s.responses = number(counts, "responses");
-  s.errors = number(counts, "errors");
-  s.rows = number(counts, "rows");
-  s.gaps = number(counts, "gaps");
-  s.undecodable = number(counts, "undecodable");
-  s.clock_steps = number(counts, "clock_steps");
+  s.events = number_of(counts, "events");
+  s.commands = number_of(counts, "commands");
+  s.blocked = number_of(counts, "blocked");
+  s.masked = number_of(counts, "masked");
+  s.alerts = number_of(counts, "alerts");
+  s.stand_ins = number_of(counts, "stand_ins");
+  s.responses = number_of(counts, "responses");
+  s.errors = number_of(counts, "errors");
+  s.rows = number_of(counts, "rows");
+  s.gaps = number_of(counts, "gaps");
+  s.undecodable = number_of(counts, "undecodable");
+  s.clock_steps = number_of(counts, "clock_steps");
 }
 
 // The account as the seal states it: I11 balanced, differs (by how much), or unknown (nobody closed the session).
@@ -74,8 +70,17 @@ json accounts_json(const SessionSummary& s) {
 
 std::string dump(const json& value) { return value.dump(-1, ' ', false, json::error_handler_t::replace); }
 
+json parse_json(std::string_view text) {
+  return json::parse(text, [](int depth, json::parse_event_t, json&) { return depth <= kJsonDepthMax; }, false);
+}
+
+uint64_t number_of(const json& object, const char* key) {
+  const auto found = object.find(key);
+  return found != object.end() && found->is_number_unsigned() ? found->get<uint64_t>() : 0;
+}
+
 json parse_object(std::string_view text) {
-  json value = json::parse(text, nullptr, false);
+  json value = parse_json(text);
   return value.is_object() ? value : json::object();
 }
 
@@ -127,10 +132,10 @@ Result<Manifest> manifest_from_json(std::string_view text) {
   Manifest m;
   SessionSummary& s = m.summary;
   m.gateway = text_of(object, "gateway");
-  m.session = s.session = number(object, "session");
-  m.part = static_cast<uint32_t>(number(object, "part"));
+  m.session = s.session = number_of(object, "session");
+  m.part = static_cast<uint32_t>(number_of(object, "part"));
   m.is_last = truth(object, "is_last");
-  m.seal = number(object, "seal");
+  m.seal = number_of(object, "seal");
   m.sealed_ns = nanoseconds(object, "sealed_ns");
   m.key = text_of(object, "key");
   m.opened_ns = s.opened_ns = nanoseconds(object, "opened_ns");
@@ -140,8 +145,8 @@ Result<Manifest> manifest_from_json(std::string_view text) {
   s.opened_json = dump(child(object, "facts"));
   s.login_json = dump(child(object, "login"));
   const json sequence = child(object, "sequence"), time = child(object, "time"), bytes = child(object, "bytes"), chunks = child(object, "chunks");
-  s.first_sequence = number(sequence, "first");
-  s.last_sequence = number(sequence, "last");
+  s.first_sequence = number_of(sequence, "first");
+  s.last_sequence = number_of(sequence, "last");
   s.first_at_ns = nanoseconds(time, "first_ns");
   s.last_at_ns = nanoseconds(time, "last_ns");
   read_counts(child(object, "counts"), s);
@@ -153,8 +158,8 @@ Result<Manifest> manifest_from_json(std::string_view text) {
       }
     }
   }
-  m.chunk_count = number(chunks, "count");
-  m.chunk_bytes = number(chunks, "bytes");
+  m.chunk_count = number_of(chunks, "count");
+  m.chunk_bytes = number_of(chunks, "bytes");
   const Result<Digest> previous = digest_from_hex(text_of(object, "previous")), head = digest_from_hex(text_of(chunks, "head"));
   if (!previous || !head || m.seal == 0 || m.part == 0) return fail(Error::Kind::kCorrupt, "the manifest lacks its digests or numbers");
   m.previous = *previous;

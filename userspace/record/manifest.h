@@ -33,7 +33,12 @@ std::string signed_text(const Digest& manifest_digest);  // "weir seal 1\n<hex>\
 nlohmann::json account_json(const ByteAccount&);
 std::string time_text(int64_t ns);                     // RFC 3339, UTC, nanoseconds.
 std::string dump(const nlohmann::json&);               // One line; bytes that are not UTF-8 become U+FFFD.
+// Stored bytes may be anybody's: discarded() if they are no JSON; values nested deeper than kJsonDepthMax are left out,
+// since writing them again would recurse.
+inline constexpr int kJsonDepthMax = 64;
+nlohmann::json parse_json(std::string_view text);
 nlohmann::json parse_object(std::string_view text);    // An empty object if it is none.
+uint64_t number_of(const nlohmann::json& object, const char* key);   // 0 if it is no unsigned number there.
 std::string text_of(const nlohmann::json& object, const char* key);  // "" if it is no string there.
 
 }  // namespace weir::record

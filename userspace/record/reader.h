@@ -12,18 +12,18 @@ namespace weir::record {
 
 // Where to read.  A state folder has archive/ and journal/; an archive folder alone has no live sessions.
 struct RecordPlace {
-  std::string archive;
-  std::string journal;      // Empty: none.
-  std::string log;          // Empty: none.
+  std::string archive{};
+  std::string journal{};    // Empty: none.
+  std::string log{};        // Empty: none.
   static RecordPlace of(const std::string& folder);   // Finds out which of the two `folder` is.
 };
 
 struct SessionFilter {
-  std::optional<uint64_t> session;
-  std::string target, subject;                        // Exact; empty: any.
-  std::optional<std::chrono::sys_seconds> since, until;  // Opened in [since, until).
+  std::optional<uint64_t> session{};
+  std::string target{}, subject{};                    // Exact; empty: any.
+  std::optional<std::chrono::sys_seconds> since{}, until{};  // Opened in [since, until).
   bool only_blocked = false;                          // With at least one blocked command.
-  std::optional<bool> is_live;
+  std::optional<bool> is_live{};
   uint64_t count_max = UINT64_MAX;
 };
 

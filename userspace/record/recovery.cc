@@ -5,10 +5,8 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <charconv>
 #include <filesystem>
 #include <map>
-#include <set>
 #include <unordered_map>
 
 #include "base/check.h"
@@ -31,26 +29,6 @@ struct Seen {
   uint32_t core = 0;
 };
 
-// What the seal list says, as far as recovery needs it.
-struct Listed {
-  std::vector<bool> ended;                           // By session number.
-  std::map<uint64_t, SealEntry> open_parts;          // Sessions sealed in part.
-  std::optional<SealEntry> last;
-  uint64_t session_max = 0;
-  [[nodiscard]] bool has_ended(uint64_t session) const { return session < ended.size() && ended[session]; }
-  void add(const SealEntry& entry) {
-    session_max = std::max(session_max, entry.session);
-    last = entry;
-    if (!entry.is_last) {
-      open_parts[entry.session] = entry;
-      return;
-    }
-    open_parts.erase(entry.session);
-    if (entry.session >= ended.size()) ended.resize(entry.session + 1);
-    ended[entry.session] = true;
-  }
-};
-
 class Recovery {
  public:
   explicit Recovery(const RecoveryOptions& options)
@@ -69,8 +47,6 @@ class Recovery {
   void close_session(RecoverySegment&, uint64_t session, Seen&);
   void close_never_opened();
   Result<void> write_segments();
-  void report_sealed();
-  Result<std::vector<uint32_t>> cores_with_journal();
   int64_t now_ns() const { return options_.now.time_since_epoch().count(); }
 
   struct Core {
@@ -84,12 +60,10 @@ class Recovery {
   const std::string journal_, archive_, log_;
   FileJournalFolder folder_;
   PosixFiles files_;
-  Listed listed_;
+  ListedSessions listed_;
   std::map<uint32_t, Core> cores_;
   std::unordered_map<uint64_t, Seen> sessions_;     // Not known to have ended in the seal list.
-  std::set<uint64_t> ended_in_journal_;             // Ended and sealed, but not yet recycled.
   uint64_t session_max_ = 0;
-  uint64_t next_file_ = 1;
   RecoveryReport report_;
 };
 
@@ -98,7 +72,7 @@ Result<RecoveryReport> Recovery::run() {
     if (Result<void> done = files_.make_folder(folder); !done) return tl::unexpected(done.error());
   }
   if (Result<void> done = read_list(); !done) return tl::unexpected(done.error());
-  const Result<std::vector<uint32_t>> cores = cores_with_journal();
+  const Result<std::vector<uint32_t>> cores = cores_of(journal_, folder_);
   if (!cores) return tl::unexpected(cores.error());
   for (const uint32_t core : *cores) {
     if (Result<void> done = read_core(core); !done) return tl::unexpected(done.error());
@@ -107,7 +81,6 @@ Result<RecoveryReport> Recovery::run() {
   close_sessions();
   close_never_opened();
   if (Result<void> done = write_segments(); !done) return tl::unexpected(done.error());
-  report_sealed();
   report_.next_session = session_max_ + 1;
   for (const auto& [core, state] : cores_) report_.cores.push_back({core, state.next_group, state.next_segment});
   return std::move(report_);
@@ -137,40 +110,13 @@ Result<void> Recovery::read_list() {
   return {};
 }
 
-Result<std::vector<uint32_t>> Recovery::cores_with_journal() {
-  std::vector<uint32_t> cores;
-  const Result<std::vector<SegmentEntry>> segments = folder_.segments();
-  if (!segments) return tl::unexpected(segments.error());
-  for (const SegmentEntry& segment : *segments) cores.push_back(segment.header.core);
-  const Result<std::vector<std::string>> names = list_folder(journal_);
-  if (!names) return tl::unexpected(names.error());
-  for (const std::string& name : *names) {
-    uint64_t id = 0;
-    const char* end = name.data() + name.size();
-    if (const auto [at, error] = std::from_chars(name.data(), end, id); error == std::errc{} && std::string_view(at) == ".segment") {
-      next_file_ = std::max(next_file_, id + 1);
-    }
-    uint32_t core = 0;
-    if (!name.starts_with("core-")) continue;
-    if (const auto [at, error] = std::from_chars(name.data() + 5, end, core); error == std::errc{} && std::string_view(at) == ".pending") {
-      cores.push_back(core);
-    }
-  }
-  std::sort(cores.begin(), cores.end());
-  cores.erase(std::unique(cores.begin(), cores.end()), cores.end());
-  return cores;
-}
-
 void Recovery::see(uint32_t core, EventAssembler& assembler, const JournalFrame& frame) {
   const std::optional<EventAssembler::Event> whole = assembler.add(frame.frame);
   if (!whole) return;
   ++report_.events;
   const uint64_t session = whole->header.session;
   session_max_ = std::max(session_max_, session);
-  if (listed_.has_ended(session)) {
-    ended_in_journal_.insert(session);
-    return;
-  }
+  if (listed_.has_ended(session)) return;
   const auto part = listed_.open_parts.find(session);
   if (part != listed_.open_parts.end() && whole->header.sequence <= part->second.last_sequence) return;
   const auto [place, is_new] = sessions_.try_emplace(session);
@@ -407,7 +353,9 @@ Result<void> Recovery::write_segments() {
   for (auto& [core, state] : cores_) {
     if (!state.segment) continue;
     if (!state.segment->is_empty() || state.has_gap) {
-      if (Result<void> done = state.segment->write(files_, segment_path(journal_, next_file_++)); !done) return done;
+      const Result<uint64_t> id = next_segment_id(journal_);
+      if (!id) return tl::unexpected(id.error());
+      if (Result<void> done = state.segment->write(files_, segment_path(journal_, *id)); !done) return done;
       state.next_group = state.segment->next_group();
       ++state.next_segment;
     }
@@ -420,18 +368,6 @@ Result<void> Recovery::write_segments() {
     if (::fdatasync(file->get()) != 0) return system_error(pending);
   }
   return {};
-}
-
-void Recovery::report_sealed() {
-  for (const auto& [session, entry] : listed_.open_parts) {
-    report_.sealed.push_back({.session = session, .parts = entry.part, .last_sequence = entry.last_sequence, .is_closed = false, .path = entry.path});
-  }
-  for (const auto& [session, seen] : sessions_) {
-    if (listed_.has_ended(session)) ended_in_journal_.insert(session);
-  }
-  for (const uint64_t session : ended_in_journal_) {
-    report_.sealed.push_back({.session = session, .parts = 0, .last_sequence = UINT64_MAX, .is_closed = true, .path = {}});
-  }
 }
 
 }  // namespace

@@ -16,7 +16,6 @@
 #include "base/result.h"
 #include "core/event.h"
 #include "record/files.h"
-#include "record/sealer.h"
 
 namespace weir::record {
 
@@ -25,8 +24,8 @@ struct RecoveryOptions {
   std::string gateway;
   std::string public_key_file;              // Of the signing key; empty: seals that were not listed yet are made again.
   // What the kernel counted for a session that the engine did not close, by Direction; nullopt: not known.
-  std::function<std::optional<std::array<uint64_t, 2>>(uint64_t session)> kernel_bytes;
-  std::chrono::sys_time<std::chrono::nanoseconds> now;
+  std::function<std::optional<std::array<uint64_t, 2>>(uint64_t session)> kernel_bytes{};
+  std::chrono::sys_time<std::chrono::nanoseconds> now{};
 };
 
 struct CoreNumbers { uint32_t core = 0; uint64_t next_group = 1, next_segment = 1; };
@@ -34,8 +33,6 @@ struct RecoveryReport {
   uint64_t next_session = 1;                // Numbers are never used again.
   std::vector<CoreNumbers> cores;           // Cores not named start at 1.
   [[nodiscard]] CoreNumbers numbers(uint32_t core) const;
-
-  std::vector<SealedBefore> sealed;         // For SealerOptions.
 
   uint64_t events = 0;                      // Read from the journals.
   uint64_t from_pending = 0;                // Of these, groups that only pending memory held.

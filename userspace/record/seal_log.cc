@@ -89,6 +89,24 @@ Result<SealList> read_seals(const std::string& log, const std::function<void(con
   return list;
 }
 
+void ListedSessions::add(const SealEntry& entry) {
+  session_max = std::max(session_max, entry.session);
+  last = entry;
+  if (!entry.is_last) {
+    open_parts[entry.session] = entry;
+    return;
+  }
+  open_parts.erase(entry.session);
+  if (entry.session >= ended.size()) ended.resize(entry.session + 1);
+  ended[entry.session] = true;
+}
+
+bool ListedSessions::has(uint64_t session, uint64_t sequence) const {
+  if (has_ended(session)) return true;
+  const auto part = open_parts.find(session);
+  return part != open_parts.end() && sequence <= part->second.last_sequence;
+}
+
 Result<std::string> to_text(const SealHead& head, const SigningKey& key) {
   const std::string object = dump({{"format", kHeadFormat}, {"gateway", head.gateway}, {"seals", head.seals}, {"digest", hex(head.digest)},
                                    {"sessions", head.sessions}, {"at_ns", head.at_ns}, {"at", time_text(head.at_ns)}, {"key", key.id()}});
@@ -116,8 +134,8 @@ Result<SealHead> head_from_text(std::string_view text, const std::vector<Verifyi
   const nlohmann::json object = parse_object(object_text);
   const Result<Digest> digest = digest_from_hex(text_of(object, "digest"));
   if (!digest || text_of(object, "format") != kHeadFormat) return fail(Error::Kind::kCorrupt, "not a head of format \"weir head 1\"");
-  return SealHead{.gateway = text_of(object, "gateway"), .seals = object.value("seals", uint64_t{0}), .digest = *digest,
-                  .sessions = object.value("sessions", uint64_t{0}), .at_ns = object.value("at_ns", int64_t{0}), .key = text_of(object, "key")};
+  return SealHead{.gateway = text_of(object, "gateway"), .seals = number_of(object, "seals"), .digest = *digest,
+                  .sessions = number_of(object, "sessions"), .at_ns = static_cast<int64_t>(number_of(object, "at_ns")), .key = text_of(object, "key")};
 }
 
 }  // namespace weir::record

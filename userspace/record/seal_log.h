@@ -3,6 +3,7 @@
 #pragma once
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -37,6 +38,18 @@ struct SealList {
 };
 // Streams the list.  kCorrupt names the line that is none.
 Result<SealList> read_seals(const std::string& log, const std::function<void(const SealEntry&)>&);
+
+// What the list says of sessions, as far as recovery and live reading need it.
+struct ListedSessions {
+  std::vector<bool> ended;                         // By session number.
+  std::map<uint64_t, SealEntry> open_parts;        // Sealed in part only: the newest part.
+  std::optional<SealEntry> last;
+  uint64_t session_max = 0;
+  void add(const SealEntry&);
+  [[nodiscard]] bool has_ended(uint64_t session) const { return session < ended.size() && ended[session]; }
+  // The event stands in a listed seal.
+  [[nodiscard]] bool has(uint64_t session, uint64_t sequence) const;
+};
 
 struct SealHead {
   std::string gateway;

@@ -3,14 +3,13 @@
 #include <algorithm>
 #include <deque>
 #include <map>
-#include <set>
 #include <unordered_map>
 
 #include "base/check.h"
 #include "record/archive.h"
 #include "record/event_codec.h"
 #include "record/journal_reader.h"
-#include "record/seal_log.h"
+#include "record/seal_writer.h"
 
 namespace weir::record {
 namespace {
@@ -41,26 +40,14 @@ struct Core {
   [[nodiscard]] uint64_t limit() const { return pending.empty() ? UINT64_MAX : load_progress(pending).durable_group; }
 };
 
-// A seal whose file is whole and synced under archive/.open.
-struct Made {
-  SealEntry entry;
-  std::string open_path, path;
-  bool is_renamed = false;
-};
-
 class JournalSealer final : public Sealer {
  public:
   JournalSealer(SealerOptions options, SigningKey key, Files& files, Recycle recycle)
       : options_(std::move(options)),
-        key_(std::move(key)),
         files_(files),
         recycle_(std::move(recycle)),
         folder_(options_.state + "/journal"),
-        archive_(options_.state + "/archive"),
-        log_(options_.state + "/log"),
-        sessions_seen_(options_.sessions_seen) {
-    for (const SealedBefore& before : options_.sealed_before) sealed_before_[before.session] = before;
-  }
+        seals_(options_.state, options_.gateway, std::move(key), files) {}
 
   Result<void> start(const std::vector<SealerCore>& cores);
   Result<void> step(Time now) override { return work(now, options_.after_close); }
@@ -76,49 +63,23 @@ class JournalSealer final : public Sealer {
   std::vector<Gathered*> due(Time now, std::chrono::milliseconds after_close);
   Result<void> make(Gathered&, Time now);
   Result<void> commit(Time now);
-  Result<void> place_files();
-  Result<void> list_seals(Time now);
-  void settle(const Made&);
   void recycle_passed();
-  Result<void> write_head(Time now);
 
   const SealerOptions options_;
-  const SigningKey key_;
   Files& files_;
   const Recycle recycle_;
   FileJournalFolder folder_;
-  const std::string archive_, log_;
+  SealWriter seals_;
   std::vector<std::unique_ptr<Core>> cores_;
   std::unordered_map<uint64_t, std::unique_ptr<Gathered>> sessions_;
-  std::unordered_map<uint64_t, SealedBefore> sealed_before_;
-  std::vector<Made> made_;             // In seal order; files exist, the list does not name them yet.
   std::optional<Error> blocked_;       // A spill that failed just now.
   bool is_spill_due_ = false;          // One failed: nothing more is read until it succeeds.
   uint64_t gathered_bytes_ = 0;
-  uint64_t seals_ = 0;                 // Listed.
-  uint64_t list_size_ = 0;
-  Digest newest_{};                    // Of the newest seal made.
-  uint64_t sessions_seen_ = 0, head_sessions_ = 0;
   SealerCounts counts_;
 };
 
 Result<void> JournalSealer::start(const std::vector<SealerCore>& cores) {
-  for (const std::string& folder : {archive_ + "/.open", log_}) {
-    if (Result<void> done = files_.make_folder(folder); !done) return done;
-  }
-  const Result<std::vector<std::string>> left = list_folder(archive_ + "/.open");
-  if (!left) return tl::unexpected(left.error());
-  for (const std::string& name : *left) {
-    if (Result<void> done = files_.remove(archive_ + "/.open/" + name); !done) return done;
-  }
-  const Result<SealList> list = read_seals(log_, [](const SealEntry&) {});
-  if (!list) return tl::unexpected(list.error());
-  if (list->torn_size != 0) return fail(Error::Kind::kCorrupt, seals_path(log_) + ": its last line is cut; recovery must run first");
-  list_size_ = list->sound_size;
-  if (list->last) {
-    seals_ = list->last->seal;
-    newest_ = list->last->digest;
-  }
+  if (Result<void> done = seals_.start(); !done) return done;
   for (const SealerCore& core : cores) cores_.push_back(std::make_unique<Core>(folder_, core.core, core.pending));
   const Result<std::vector<SegmentEntry>> segments = folder_.segments();
   if (!segments) return tl::unexpected(segments.error());
@@ -131,6 +92,10 @@ Result<void> JournalSealer::start(const std::vector<SealerCore>& cores) {
 
 Result<void> JournalSealer::work(Time now, std::chrono::milliseconds after_close) {
   const auto steps = [&]() -> Result<void> {
+    // A head stands before the first seal does: its absence later is a finding.
+    if (seals_.is_head_due()) {
+      if (Result<void> done = seals_.write_head(now); !done) return done;
+    }
     if (Result<void> done = commit(now); !done) return done;       // Of a step that failed.
     if (Result<void> done = spill_for_memory(); !done) return done;
     for (const auto& core : cores_) {
@@ -144,10 +109,7 @@ Result<void> JournalSealer::work(Time now, std::chrono::milliseconds after_close
       }
       if (Result<void> done = commit(now); !done) return done;
     }
-    if (head_sessions_ != sessions_seen_) {
-      if (Result<void> done = write_head(now); !done) return done;
-    }
-    return {};
+    return seals_.is_head_due() ? seals_.write_head(now) : Result<void>{};
   };
   const Result<void> done = steps();
   if (!done) ++counts_.errors;
@@ -195,18 +157,18 @@ Gathered* JournalSealer::gathered(Core& core, const JournalFrame& frame, Time no
   uint32_t part = 1;
   int64_t opened_ns = frame.frame.header.at_ns;
   SessionSummary carried;
-  if (const auto before = sealed_before_.find(session); before != sealed_before_.end()) {
-    if (frame.frame.header.sequence <= before->second.last_sequence) return nullptr;  // In a listed seal.
-    part = before->second.parts + 1;
-    if (const Result<ArchiveReader> newest = ArchiveReader::open(archive_ + "/" + before->second.path)) {
+  const ListedSessions& listed = seals_.listed();
+  if (listed.has(session, frame.frame.header.sequence)) return nullptr;  // Whatever a journal still holds is not sealed again.
+  if (const auto before = listed.open_parts.find(session); before != listed.open_parts.end()) {
+    part = before->second.part + 1;
+    if (const Result<ArchiveReader> newest = ArchiveReader::open(seals_.archive() + "/" + before->second.path)) {
       opened_ns = newest->manifest().opened_ns;
       carried.opened_json = newest->manifest().summary.opened_json;
       carried.login_json = newest->manifest().summary.login_json;
       carried.awaiting = newest->manifest().summary.awaiting;
     }
   }
-  const std::string path = archive_ + "/.open/" + std::to_string(session) + "." + std::to_string(part);
-  auto fresh = std::make_unique<Gathered>(Gathered{.summary = std::move(carried), .assembler = {}, .builder = ArchiveBuilder(files_, path, session, part),
+  auto fresh = std::make_unique<Gathered>(Gathered{.summary = std::move(carried), .assembler = {}, .builder = ArchiveBuilder(files_, seals_.open_path(session, part), session, part),
                                                    .part = part, .opened_ns = opened_ns, .core = core.index,
                                                    .oldest_segment = core.current_ordinal, .begun = now});
   fresh->summary.session = session;
@@ -224,7 +186,7 @@ void JournalSealer::take(Core& core, const JournalFrame& frame, Time now) {
   session->builder.add(frame.frame);
   gathered_bytes_ += session->builder.gathered() - before;
   ++counts_.events;
-  sessions_seen_ = std::max(sessions_seen_, frame.frame.header.session);
+  seals_.saw_session(frame.frame.header.session);
   if (const std::optional<EventAssembler::Event> whole = session->assembler.add(frame.frame)) {
     RecordEvent event;
     Accounts accounts;
@@ -286,89 +248,29 @@ std::vector<Gathered*> JournalSealer::due(Time now, std::chrono::milliseconds af
 
 Result<void> JournalSealer::make(Gathered& session, Time now) {
   Manifest manifest;
-  manifest.gateway = options_.gateway;
   manifest.session = session.summary.session;
   manifest.part = session.part;
   manifest.is_last = session.summary.is_closed;
-  manifest.seal = seals_ + made_.size() + 1;
-  manifest.previous = newest_;
-  manifest.sealed_ns = now.time_since_epoch().count();
-  manifest.key = key_.id();
   manifest.opened_ns = session.opened_ns;
   manifest.summary = session.summary;
   const std::size_t size = session.builder.gathered();
-  const Result<Digest> digest = session.builder.finish(manifest, key_);
+  const Result<void> made = seals_.make(session.builder, manifest, now);
   gathered_bytes_ -= size - session.builder.gathered();
-  if (!digest) return tl::unexpected(digest.error());
-  const std::string name = archive_name(session.opened_ns, manifest.session, manifest.part);
-  made_.push_back({.entry = entry_of(manifest, *digest, name), .open_path = session.builder.path(), .path = archive_ + "/" + name});
-  newest_ = *digest;
+  if (!made) return made;
   counts_.bytes += manifest.chunk_bytes;
   counts_.parts += manifest.is_last ? 0 : 1;
   return {};
 }
 
-// Places, lists and heads what is made.  Every step can be repeated.
+// What is made is placed and listed; then its events are forgotten, and segments may go.
 Result<void> JournalSealer::commit(Time now) {
-  if (made_.empty()) return {};
-  if (Result<void> done = place_files(); !done) return done;
-  if (Result<void> done = list_seals(now); !done) return done;
-  for (const Made& made : made_) settle(made);
-  made_.clear();
+  const Result<std::vector<SealEntry>> sealed = seals_.commit();
+  if (!sealed) return tl::unexpected(sealed.error());
+  if (sealed->empty()) return {};
+  for (const SealEntry& entry : *sealed) WEIR_CHECK(sessions_.erase(entry.session) == 1);
+  counts_.seals += sealed->size();
   recycle_passed();
-  return write_head(now);
-}
-
-Result<void> JournalSealer::place_files() {
-  std::set<std::string> folders;
-  for (Made& made : made_) {
-    const std::string folder = folder_of(made.path);
-    if (!made.is_renamed) {
-      if (Result<void> done = files_.make_folder(folder); !done) return done;
-      if (Result<void> done = files_.rename(made.open_path, made.path); !done) return done;
-      made.is_renamed = true;
-    }
-    // The day may be new, and the month, and the year.
-    for (std::string at = folder; at.size() >= archive_.size(); at = folder_of(at)) folders.insert(at);
-  }
-  for (auto folder = folders.rbegin(); folder != folders.rend(); ++folder) {
-    if (Result<void> done = files_.sync_folder(*folder); !done) return done;
-  }
-  return {};
-}
-
-Result<void> JournalSealer::list_seals(Time) {
-  std::string lines;
-  for (const Made& made : made_) lines += to_line(made.entry);
-  const std::string path = seals_path(log_);
-  if (const Result<uint64_t> size = file_size(path); size && *size > list_size_) {
-    if (Result<void> done = files_.truncate(path, list_size_); !done) return done;  // An attempt that failed half-way.
-  }
-  const bool is_new = list_size_ == 0;
-  if (Result<void> done = files_.append(path, as_bytes(lines)); !done) return done;
-  if (Result<void> done = files_.sync(path); !done) return done;
-  if (is_new) {
-    if (Result<void> done = files_.sync_folder(log_); !done) return done;
-  }
-  list_size_ += lines.size();
-  seals_ += made_.size();
-  counts_.seals += made_.size();
-  return {};
-}
-
-// The seal is listed: the session is done, or its next part begins.
-void JournalSealer::settle(const Made& made) {
-  const auto found = sessions_.find(made.entry.session);
-  WEIR_CHECK(found != sessions_.end());
-  Gathered& old = *found->second;
-  if (made.entry.is_last) {
-    sessions_.erase(found);
-    sealed_before_.erase(made.entry.session);
-    return;
-  }
-  SealedBefore& before = sealed_before_[made.entry.session];
-  before = {.session = made.entry.session, .parts = old.part, .last_sequence = made.entry.last_sequence, .is_closed = false, .path = made.entry.path};
-  sessions_.erase(found);
+  return seals_.write_head(now);
 }
 
 void JournalSealer::recycle_passed() {
@@ -383,15 +285,6 @@ void JournalSealer::recycle_passed() {
       ++counts_.recycled;
     }
   }
-}
-
-Result<void> JournalSealer::write_head(Time now) {
-  const SealHead head{.gateway = options_.gateway, .seals = seals_, .digest = newest_, .sessions = sessions_seen_, .at_ns = now.time_since_epoch().count(), .key = key_.id()};
-  const Result<std::string> text = to_text(head, key_);
-  if (!text) return tl::unexpected(text.error());
-  if (Result<void> done = replace_file(files_, head_path(log_), as_bytes(*text)); !done) return done;
-  head_sessions_ = sessions_seen_;
-  return {};
 }
 
 SealerCounts JournalSealer::counts() const {

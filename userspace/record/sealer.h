@@ -21,15 +21,6 @@
 
 namespace weir::record {
 
-// A session of which parts (or all) were sealed in an earlier run, and whose events are still in the journal.
-struct SealedBefore {
-  uint64_t session = 0;
-  uint32_t parts = 0;
-  uint64_t last_sequence = 0;
-  bool is_closed = false;
-  std::string path;                             // Of the newest part, below archive/.
-};
-
 struct SealerOptions {
   std::string state;
   std::string gateway;
@@ -39,8 +30,6 @@ struct SealerOptions {
   uint64_t memory_max = 64u << 20;              // Of all gathered events.  Hit: the fullest sessions spill.
   uint32_t segments_behind_max = 8;             // Per core.  Hit: sessions in the oldest segment are sealed in parts.
   uint32_t batch_max = 256;                     // Seals made durable together.
-  std::vector<SealedBefore> sealed_before;      // From recovery.
-  uint64_t sessions_seen = 0;                   // Highest number given out so far; from recovery.
 };
 
 // Where a live core's journal stands.  `pending` outlives the sealer.

@@ -23,8 +23,8 @@ void SessionSummary::add_undecodable(const FrameHeader& header) {
   ++undecodable;
 }
 
-void SessionSummary::settle(uint32_t stream, uint64_t unit) {
-  std::erase_if(awaiting, [&](const Unit& one) { return one.id == unit && one.stream == stream; });
+void SessionSummary::settle(uint32_t stream, uint64_t from, uint64_t upto) {
+  std::erase_if(awaiting, [&](const Unit& one) { return one.stream == stream && one.id >= from && one.id <= upto; });
 }
 
 void SessionSummary::add(const RecordEvent& event) {
@@ -40,22 +40,22 @@ void SessionSummary::add(const RecordEvent& event) {
       login_json = as_text(event.text.first(std::min(event.text.size(), kJsonMax)));
       break;
     case Kind::kCommand: {
-      ++commands;
+      commands += event.unit.kind == UnitKind::kCommand ? 1 : 0;  // Others: refused control messages, opaque bytes, cancels.
       const bool is_refused = event.action == Verdict::Action::kBlock || event.action == Verdict::Action::kTerminate;
       blocked += is_refused && !event.observed ? 1 : 0;
       masked += event.masked;
-      if (event.fate == Fate::kAwaitingTarget && awaiting.size() < kAwaitingMax) awaiting.push_back({event.unit.stream, event.unit.id});
+      if (event.fate == Fate::kAwaitingTarget && !(is_refused && !event.observed) && awaiting.size() < kAwaitingMax) awaiting.push_back({event.unit.stream, event.unit.id});
       break;
     }
     case Kind::kFate:
-      if (event.fate != Fate::kAwaitingTarget) settle(event.unit.stream, event.unit.id);
+      if (event.fate != Fate::kAwaitingTarget) settle(event.unit.stream, event.unit.id, event.unit.id);
       break;
     case Kind::kResponse:
       ++responses;
       rows += event.rows;
       masked += event.masked;
       errors += event.sqlstate.empty() ? 0 : 1;
-      settle(event.unit.stream, event.unit.in_reply_to);
+      settle(event.unit.stream, 0, event.unit.in_reply_to);
       break;
     case Kind::kStandIn: ++stand_ins; break;
     case Kind::kAlert: ++alerts; break;

@@ -32,7 +32,8 @@ struct SessionSummary {
   std::optional<std::array<ByteAccount, 2>> accounts;
 
   struct Unit { uint32_t stream = 0; uint64_t id = 0; };
-  std::vector<Unit> awaiting;          // Commands without a fate yet.
+  // Commands without a fate or an answer yet.  Answers of one stream come in order: an answer settles what came before it.
+  std::vector<Unit> awaiting;
   static constexpr std::size_t kAwaitingMax = 65'536;
   static constexpr std::size_t kJsonMax = 64u << 10;
 
@@ -42,7 +43,7 @@ struct SessionSummary {
 
  private:
   void place(uint64_t sequence, int64_t at_ns);
-  void settle(uint32_t stream, uint64_t unit);
+  void settle(uint32_t stream, uint64_t from, uint64_t upto);
 };
 
 }  // namespace weir::record

@@ -1,0 +1,92 @@
+#include "record/record_fuzz.h"
+
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+
+#include "record/archive.h"
+#include "record/event_codec.h"
+#include "record/journal_reader.h"
+#include "record/seal_log.h"
+#include "record/session_summary.h"
+
+namespace weir::record {
+namespace {
+
+class BytesSource final : public SegmentSource {
+ public:
+  explicit BytesSource(Bytes bytes) : bytes_(bytes) {}
+  Result<std::size_t> read(uint64_t offset, MutableBytes out) override {
+    if (offset >= bytes_.size()) return 0;
+    const std::size_t size = std::min<std::size_t>(out.size(), bytes_.size() - offset);
+    std::memcpy(out.data(), bytes_.data() + offset, size);
+    return size;
+  }
+
+ private:
+  Bytes bytes_;
+};
+
+// The fuzzer cannot guess a CRC: headers are taken as they are, and frames are read with the CRC that they should have.
+void decode_frames(Bytes bytes, SessionSummary& summary) {
+  EventAssembler assembler;
+  while (const std::optional<FrameHeader> header = load_frame_header(bytes)) {
+    if (header->size > bytes.size()) return;
+    const FrameView frame{*header, bytes.first(header->size)};
+    bytes = bytes.subspan(header->size);
+    const std::optional<EventAssembler::Event> whole = assembler.add(frame);
+    if (!whole) continue;
+    RecordEvent event;
+    Accounts accounts;
+    if (decode_event(whole->header, whole->payload, event, accounts)) {
+      summary.add(event);
+    } else {
+      summary.add_undecodable(whole->header);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace weir::record
+
+int fuzz_journal(const uint8_t* data, size_t size) {
+  using namespace weir;
+  using namespace weir::record;
+  const Bytes bytes(reinterpret_cast<const std::byte*>(data), size);
+  SessionSummary summary;
+  decode_frames(bytes, summary);
+  const SegmentHeader header = load_segment_header(bytes).value_or(SegmentHeader{});
+  GroupCursor cursor(std::make_unique<BytesSource>(bytes), header);
+  for (uint64_t group = header.first_group;; ++group) {
+    const Result<GroupCursor::Step> step = cursor.next(group);
+    if (!step || *step != GroupCursor::Step::kGroup) break;
+  }
+  (void)cursor.has_later_group(header.first_group);
+  // Pending memory is aligned in life; here too, since its words are read atomically.
+  AlignedBuffer memory(size + 1);
+  std::memcpy(memory.bytes().data(), data, size);
+  (void)read_pending(Bytes(memory.bytes()).first(size), 1, [](const JournalFrame&) { return true; });
+  return 0;
+}
+
+int fuzz_archive(const uint8_t* data, size_t size) {
+  using namespace weir;
+  using namespace weir::record;
+  const std::string_view text(reinterpret_cast<const char*>(data), size);
+  (void)entry_from_line(text);
+  (void)head_from_text(text, {});
+  if (const Result<Manifest> manifest = manifest_from_json(text)) (void)to_json(*manifest);
+  FileHandle file(::memfd_create("archive", MFD_CLOEXEC));
+  if (!file || !write_at(file.get(), 0, as_bytes(text))) return 0;
+  const Result<ArchiveReader> reader = ArchiveReader::open("/proc/self/fd/" + std::to_string(file.get()));
+  if (!reader) return 0;
+  EventAssembler assembler;
+  (void)reader->read([&](const FrameView& frame) {
+    (void)assembler.add(frame);
+    return true;
+  });
+  return 0;
+}

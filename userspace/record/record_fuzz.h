@@ -1,0 +1,9 @@
+// Fuzz entries over what is read from disk: any bytes may be there, none may crash the reader or run it out of memory.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+
+// The bytes are a segment, then pending memory: read as recovery reads them, every event decoded.
+int fuzz_journal(const uint8_t* data, size_t size);
+// The bytes are an archive file, a line of the seal list, and a head.
+int fuzz_archive(const uint8_t* data, size_t size);

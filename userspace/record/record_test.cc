@@ -1,0 +1,320 @@
+// A record from the journal to verify, over real files: sealing, parts, recovery, reading.
+#include "record/archive.h"
+#include "record/manifest.h"
+#include "record/reader.h"
+#include "record/record_test_gateway.h"
+#include "record/seal_log.h"
+#include "record/verify.h"
+
+namespace weir::record {
+namespace {
+
+using test::Gateway;
+using nlohmann::json;
+
+std::vector<json> sessions_of(const RecordPlace& place, const SessionFilter& filter = {}) {
+  std::vector<json> rows;
+  const Result<void> done = list_sessions(place, filter, [&](const std::string& line) {
+    rows.push_back(json::parse(line));
+    return true;
+  });
+  EXPECT_TRUE(done) << done.error().message;
+  return rows;
+}
+
+std::vector<json> replay_of(const RecordPlace& place, uint64_t session) {
+  std::vector<json> lines;
+  const Result<void> done = replay(place, session, [&](const std::string& line) {
+    lines.push_back(json::parse(line));
+    return true;
+  });
+  EXPECT_TRUE(done) << done.error().message;
+  return lines;
+}
+
+std::string findings_of(const VerifyReport& report) {
+  std::string text;
+  for (const Finding& finding : report.findings) text += finding.code + " " + finding.where + ": " + finding.message + "\n";
+  return text;
+}
+
+TEST(Record, AClosedSessionIsSealedListedReplayedAndVerifies) {
+  Gateway gw;
+  gw.start();
+  gw.open(1, "orders-db", "user:ann");
+  gw.command(1, 1, "select 1");
+  gw.respond(1, 1, 1);
+  gw.command(1, 2, "drop table t", Verdict::Action::kBlock, "no-drop");
+  gw.command(1, 3, "select broken");
+  gw.respond(1, 3, 0, "42703");
+  gw.close(1);
+  gw.seal();
+  EXPECT_TRUE(exists(gw.state() + "/archive/" + archive_name(gw.time_ns(), 1, 1)));
+
+  const std::vector<json> rows = sessions_of(RecordPlace::of(gw.state()));
+  ASSERT_EQ(rows.size(), 1U);
+  EXPECT_EQ(rows[0]["id"], 1);
+  EXPECT_EQ(rows[0]["target"], "orders-db");
+  EXPECT_EQ(rows[0]["subject"], "user:ann");
+  EXPECT_EQ(rows[0]["commands"], 3);
+  EXPECT_EQ(rows[0]["blocked"], 1);
+  EXPECT_EQ(rows[0]["masked"], 2);
+  EXPECT_EQ(rows[0]["reason"], "client closed");
+  EXPECT_EQ(rows[0]["bytes"]["to_target"]["kernel"], 100);
+  EXPECT_EQ(rows[0]["bytes"]["to_client"]["injected"], 7);
+  EXPECT_EQ(rows[0]["account"], "balanced");
+
+  const std::vector<json> lines = replay_of(RecordPlace::of(gw.state()), 1);
+  ASSERT_EQ(lines.size(), 7U);
+  EXPECT_EQ(lines[0]["kind"], "opened");
+  EXPECT_EQ(lines[1]["text"], "select 1");
+  EXPECT_EQ(lines[1]["verdict"], "allow");
+  EXPECT_EQ(lines[1]["outcome"], "passed");
+  EXPECT_EQ(lines[3]["verdict"], "block");
+  EXPECT_EQ(lines[3]["rule"], "no-drop");
+  EXPECT_EQ(lines[3]["outcome"], "blocked");
+  EXPECT_EQ(lines[4]["outcome"], "error:42703");
+  EXPECT_EQ(lines[6]["kind"], "closed");
+
+  const VerifyReport report = gw.verify();
+  EXPECT_EQ(report.exit_code(), 0) << findings_of(report);
+  EXPECT_EQ(report.archives, 1U);
+  EXPECT_TRUE(report.has_head);
+}
+
+TEST(Record, ALiveSessionIsListedAndReplayedFromPendingMemory) {
+  Gateway gw;
+  gw.start();
+  gw.open(1, "orders-db", "user:ann");
+  gw.command(1, 1, "select pg_sleep(9)");
+  const std::vector<json> rows = sessions_of(RecordPlace::of(gw.state()));
+  ASSERT_EQ(rows.size(), 1U);
+  EXPECT_EQ(rows[0]["is_live"], true);
+  EXPECT_EQ(rows[0]["closed"], nullptr);
+  const std::vector<json> lines = replay_of(RecordPlace::of(gw.state()), 1);
+  ASSERT_EQ(lines.size(), 2U);
+  EXPECT_EQ(lines[1]["outcome"], "waiting");
+  EXPECT_EQ(gw.verify().exit_code(), 0) << findings_of(gw.verify());
+}
+
+TEST(Record, OnlyWhatIsDurableIsSealed) {
+  Gateway gw;
+  gw.start();
+  gw.open(1, "t", "s");
+  gw.close(1);
+  gw.seal_without_flush();
+  EXPECT_EQ(gw.sealer().counts().seals, 0U);
+  gw.seal();
+  EXPECT_EQ(gw.sealer().counts().seals, 1U);
+}
+
+TEST(Record, AfterAKillTheSessionEndsInterruptedAndTheOpenCommandIsUnknown) {
+  Gateway gw;
+  gw.start();
+  gw.open(1, "t", "s");
+  gw.command(1, 1, "insert 1");
+  gw.respond(1, 1, 1);
+  gw.command(1, 2, "insert 2");
+  gw.kill();
+  const RecoveryReport report = gw.start();
+  EXPECT_EQ(report.interrupted, 1U);
+  EXPECT_EQ(report.unknown_commands, 1U);
+  EXPECT_EQ(report.next_session, 2U);
+  EXPECT_TRUE(report.damage.empty());
+  gw.seal();
+  const std::vector<json> lines = replay_of(RecordPlace::of(gw.state()), 1);
+  ASSERT_EQ(lines.size(), 6U);
+  EXPECT_EQ(lines[1]["outcome"], "passed");
+  EXPECT_EQ(lines[3]["outcome"], "unknown");
+  EXPECT_EQ(lines[5]["reason"], "interrupted");
+  const VerifyReport verified = gw.verify();
+  EXPECT_EQ(verified.exit_code(), 0) << findings_of(verified);
+}
+
+TEST(Record, KernelCountsOfTheDeadEngineGoToTheInterruptedAccount) {
+  Gateway gw;
+  gw.start();
+  gw.open(1, "t", "s");
+  gw.kill();
+  gw.kernel_bytes = [](uint64_t) { return std::array<uint64_t, 2>{11, 22}; };
+  gw.start();
+  gw.seal();
+  const std::vector<json> rows = sessions_of(RecordPlace::of(gw.state()));
+  ASSERT_EQ(rows.size(), 1U);
+  EXPECT_EQ(rows[0]["bytes"]["to_client"]["kernel"], 22);
+  EXPECT_EQ(rows[0]["account"], "unknown");
+}
+
+TEST(Record, RecoveryTwiceIsRecoveryOnce) {
+  Gateway gw;
+  gw.start();
+  gw.open(1, "t", "s");
+  gw.command(1, 1, "select 1");
+  gw.open(2, "t", "s");
+  gw.kill();
+  gw.recover_only();
+  const RecoveryReport again = gw.recover_only();
+  EXPECT_EQ(again.interrupted, 0U);
+  EXPECT_EQ(again.from_pending, 0U);
+  gw.start();
+  gw.seal();
+  EXPECT_EQ(sessions_of(RecordPlace::of(gw.state())).size(), 2U);
+  EXPECT_EQ(replay_of(RecordPlace::of(gw.state()), 1).size(), 4U);
+  EXPECT_EQ(gw.verify().exit_code(), 0) << findings_of(gw.verify());
+}
+
+TEST(Record, ANumberOfWhichNothingReachedTheDiskGetsARecordThatSaysSo) {
+  Gateway gw;
+  gw.start();
+  gw.open(1, "t", "s");
+  gw.open(3, "t", "s");  // 2 was on another core, and its group was lost.
+  gw.kill();
+  gw.start();
+  gw.seal();
+  const std::vector<json> rows = sessions_of(RecordPlace::of(gw.state()));
+  ASSERT_EQ(rows.size(), 3U);
+  EXPECT_EQ(std::count_if(rows.begin(), rows.end(), [](const json& row) { return row["id"] == 2 && row["reason"] == "never-opened"; }), 1);
+  EXPECT_EQ(gw.verify().exit_code(), 0) << findings_of(gw.verify());
+}
+
+TEST(Record, ALongSessionIsSealedInPartsThatReadAsOne) {
+  Gateway gw;
+  gw.start();
+  gw.open(1, "orders-db", "user:ann");
+  for (uint64_t unit = 1; unit <= 5; ++unit) {
+    gw.command(1, unit, "select " + std::to_string(unit));
+    gw.respond(1, unit, 1);
+    gw.seal();
+    gw.advance(std::chrono::hours(2));
+    gw.seal();
+  }
+  EXPECT_EQ(gw.sealer().counts().parts, 5U);
+  EXPECT_EQ(gw.verify().exit_code(), 0) << findings_of(gw.verify());
+  EXPECT_EQ(sessions_of(RecordPlace::of(gw.state())).at(0)["commands"], 5);
+  EXPECT_EQ(sessions_of(RecordPlace::of(gw.state())).at(0)["subject"], "user:ann");
+  gw.command(1, 6, "select 6");
+  EXPECT_EQ(replay_of(RecordPlace::of(gw.state()), 1).size(), 12U);
+  gw.kill();
+  gw.start();
+  gw.seal();
+  EXPECT_EQ(replay_of(RecordPlace::of(gw.state()), 1).size(), 14U);
+  const std::vector<json> rows = sessions_of(RecordPlace::of(gw.state()));
+  ASSERT_EQ(rows.size(), 1U);
+  EXPECT_EQ(rows[0]["commands"], 6);
+  EXPECT_EQ(rows[0]["sealed_parts"], 6);
+  EXPECT_EQ(rows[0]["reason"], "interrupted");
+  EXPECT_EQ(gw.verify().exit_code(), 0) << findings_of(gw.verify());
+}
+
+TEST(Record, ASessionThatWasSealedInPartAndThenIdleIsClosedByRecovery) {
+  Gateway gw;
+  gw.start();
+  gw.open(1, "t", "s");
+  gw.command(1, 1, "select 1");
+  gw.seal();
+  gw.advance(std::chrono::hours(2));
+  gw.seal();
+  EXPECT_EQ(gw.sealer().counts().parts, 1U);
+  gw.kill();
+  gw.start();
+  gw.seal();
+  const std::vector<json> lines = replay_of(RecordPlace::of(gw.state()), 1);
+  ASSERT_EQ(lines.size(), 4U);
+  EXPECT_EQ(lines[2]["outcome"], "unknown");
+  EXPECT_EQ(gw.verify().exit_code(), 0) << findings_of(gw.verify());
+}
+
+TEST(Record, ManySessionsSpillAndSegmentsAreRecycled) {
+  Gateway gw;
+  gw.sealer_options.chunk_size = 8u << 10;
+  gw.sealer_options.memory_max = 32u << 10;
+  gw.sealer_options.segments_behind_max = 2;
+  gw.start();
+  const std::string text(1'000, 'x');
+  for (uint64_t session = 1; session <= 20; ++session) gw.open(session, "t", "s");
+  for (uint64_t unit = 1; unit <= 100; ++unit) {
+    for (uint64_t session = 1; session <= 20; ++session) gw.command(session, unit, text);
+    gw.flush();
+    if (unit % 5 == 0) gw.seal();
+  }
+  for (uint64_t session = 1; session <= 20; ++session) gw.close(session);
+  gw.seal();
+  const SealerCounts counts = gw.sealer().counts();
+  EXPECT_GT(counts.recycled, 3U);
+  EXPECT_GT(counts.parts, 0U);
+  EXPECT_EQ(counts.open_sessions, 0U);
+  EXPECT_EQ(counts.gathered_bytes, 0U);
+  EXPECT_EQ(replay_of(RecordPlace::of(gw.state()), 20).size(), 102U);
+  const VerifyReport report = gw.verify();
+  EXPECT_EQ(report.exit_code(), 0) << findings_of(report);
+  EXPECT_EQ(report.sessions, 20U);
+}
+
+TEST(Record, AnAccountThatDoesNotBalanceIsASignedFinding) {
+  Gateway gw;
+  gw.start();
+  gw.open(1, "t", "s");
+  gw.close(1, 5);
+  gw.seal();
+  EXPECT_EQ(sessions_of(RecordPlace::of(gw.state())).at(0)["account"], "differs");
+  const VerifyReport report = gw.verify();
+  EXPECT_EQ(report.exit_code(), 3);
+  EXPECT_EQ(report.findings.at(0).code, "bytes-unaccounted");
+}
+
+TEST(Record, AGapInTheSequenceIsAFinding) {
+  Gateway gw;
+  gw.start();
+  gw.open(1, "t", "s");
+  gw.skip_sequence(1);
+  gw.close(1);
+  gw.seal();
+  const VerifyReport report = gw.verify();
+  EXPECT_EQ(report.exit_code(), 3);
+  EXPECT_EQ(report.findings.at(0).code, "sequence-gap");
+}
+
+TEST(Record, AClockThatWasSetBackIsAFinding) {
+  Gateway gw;
+  gw.start();
+  gw.open(1, "t", "s");
+  gw.advance(-std::chrono::hours(1));
+  gw.close(1);
+  gw.seal();
+  const VerifyReport report = gw.verify();
+  EXPECT_EQ(report.exit_code(), 3);
+  EXPECT_EQ(report.findings.at(0).code, "clock-back");
+}
+
+TEST(Record, FiltersNarrowTheList) {
+  Gateway gw;
+  gw.start();
+  gw.open(1, "a", "ann");
+  gw.close(1);
+  gw.open(2, "b", "bob");
+  gw.command(2, 1, "drop", Verdict::Action::kBlock, "r");
+  gw.close(2);
+  gw.open(3, "b", "ann");
+  gw.seal();
+  const RecordPlace place = RecordPlace::of(gw.state());
+  EXPECT_EQ(sessions_of(place).size(), 3U);
+  EXPECT_EQ(sessions_of(place, {.target = "b"}).size(), 2U);
+  EXPECT_EQ(sessions_of(place, {.subject = "ann"}).size(), 2U);
+  EXPECT_EQ(sessions_of(place, {.only_blocked = true}).size(), 1U);
+  EXPECT_EQ(sessions_of(place, {.is_live = true}).size(), 1U);
+  EXPECT_EQ(sessions_of(place, {.is_live = false, .count_max = 1}).at(0)["id"], 2);
+  EXPECT_EQ(sessions_of(place, {.session = 1}).size(), 1U);
+  EXPECT_FALSE(replay(place, 99, [](const std::string&) { return true; }));
+}
+
+TEST(Record, TwoEnginesCannotTakeOneStateFolder) {
+  test::TemporaryFolder folder;
+  const Result<StateLock> first = StateLock::take(folder.path());
+  ASSERT_TRUE(first);
+  const Result<StateLock> second = StateLock::take(folder.path());
+  ASSERT_FALSE(second);
+  EXPECT_EQ(second.error().kind, Error::Kind::kUnavailable);
+}
+
+}  // namespace
+}  // namespace weir::record

@@ -1,0 +1,84 @@
+// `weir replay`: the events of one session, from its archives and, as far as it is not sealed, from the journals.
+#include <algorithm>
+
+#include "record/archive.h"
+#include "record/archive_tree.h"
+#include "record/event_codec.h"
+#include "record/live.h"
+#include "record/outcome.h"
+#include "record/reader.h"
+
+namespace weir::record {
+namespace {
+
+class Replay {
+ public:
+  Replay(const RecordPlace& place, uint64_t session, const LineSink& sink) : place_(place), session_(session), lines_(sink) {}
+
+  Result<void> run() {
+    if (Result<void> done = read_archives(); !done) return done;
+    if (!place_.journal.empty() && !has_ended_ && go_on_) {
+      const Result<void> done = read_live(place_.journal, [&](const EventAssembler::Event& event) {
+        if (event.header.session == session_) take(event);
+        return go_on_;
+      });
+      if (!done) return done;
+      // Sealed while the journal was read: its segments may be gone.
+      if (!has_ended_ && go_on_) {
+        if (Result<void> again = read_archives(); !again) return again;
+      }
+    }
+    if (!is_found_) return fail(Error::Kind::kNotFound, "session " + std::to_string(session_) + " is not in this record");
+    if (go_on_) go_on_ = lines_.finish(has_ended_);
+    return {};
+  }
+
+ private:
+  Result<void> read_archives() {
+    std::vector<ArchiveFile> parts;
+    const Result<void> walked = walk_archive(place_.archive, std::nullopt, std::nullopt, [&](const auto& files, const auto&) {
+      std::copy_if(files.begin(), files.end(), std::back_inserter(parts), [&](const ArchiveFile& file) { return file.session == session_; });
+      return parts.empty();  // All parts stand in the folder of the day when the session was opened.
+    });
+    if (!walked) return walked;
+    for (const ArchiveFile& part : parts) {
+      const std::string path = place_.archive + "/" + part.name;
+      const Result<ArchiveReader> reader = ArchiveReader::open(path);
+      if (!reader) return fail(reader.error().kind, path + ": " + reader.error().message);
+      is_found_ = true;
+      EventAssembler assembler;
+      const Result<void> done = reader->read([&](const FrameView& frame) {
+        if (const std::optional<EventAssembler::Event> event = assembler.add(frame)) take(*event);
+        return go_on_;
+      });
+      if (!done) return fail(done.error().kind, path + ": " + done.error().message);
+    }
+    return {};
+  }
+
+  void take(const EventAssembler::Event& whole) {
+    if (!go_on_ || whole.header.sequence <= last_sequence_) return;
+    is_found_ = true;
+    last_sequence_ = whole.header.sequence;
+    RecordEvent event;
+    Accounts accounts;
+    if (!decode_event(whole.header, whole.payload, event, accounts)) {
+      go_on_ = lines_.add_unreadable(whole.header.sequence, whole.header.at_ns, whole.header.kind);
+      return;
+    }
+    has_ended_ = has_ended_ || event.kind == RecordEvent::Kind::kClosed;
+    go_on_ = lines_.add(event);
+  }
+
+  const RecordPlace& place_;
+  const uint64_t session_;
+  ReplayLines lines_;
+  uint64_t last_sequence_ = 0;
+  bool is_found_ = false, has_ended_ = false, go_on_ = true;
+};
+
+}  // namespace
+
+Result<void> replay(const RecordPlace& place, uint64_t session, const LineSink& sink) { return Replay(place, session, sink).run(); }
+
+}  // namespace weir::record

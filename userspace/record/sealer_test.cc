@@ -1,0 +1,206 @@
+// A crash at every step of sealing: the next start ends where an undisturbed run would.
+#include "record/sealer.h"
+
+#include <nlohmann/json.hpp>
+
+#include "record/reader.h"
+#include "record/record_test_gateway.h"
+#include "record/seal_log.h"
+
+namespace weir::record {
+namespace {
+
+using test::Gateway;
+
+// Stops at the n-th change of the disk.  With power loss, what was not synced is cut at random and renames are undone.
+class CrashingFiles final : public Files {
+ public:
+  CrashingFiles(uint64_t seed, uint64_t steps, bool loses_power) : prng_(seed), left_(steps), loses_power_(loses_power) {}
+  [[nodiscard]] bool has_crashed() const { return has_crashed_; }
+
+  Result<void> make_folder(const std::string& path) override { return step([&] { return real_.make_folder(path); }); }
+  Result<void> append(const std::string& path, Bytes bytes) override {
+    if (left_ == 1 && !has_crashed_) (void)real_.append(path, bytes.first(prng_.below(bytes.size() + 1)));  // Half of it went out.
+    unsynced_.try_emplace(path, file_size(path).value_or(0));
+    return step([&] { return real_.append(path, bytes); });
+  }
+  Result<void> truncate(const std::string& path, uint64_t size) override { return step([&] { return real_.truncate(path, size); }); }
+  Result<void> sync(const std::string& path) override {
+    return step([&] {
+      unsynced_.erase(path);
+      return real_.sync(path);
+    });
+  }
+  Result<void> rename(const std::string& from, const std::string& to) override {
+    return step([&] {
+      if (!exists(to)) renamed_.emplace_back(from, to);
+      return real_.rename(from, to);
+    });
+  }
+  Result<void> sync_folder(const std::string& path) override {
+    return step([&] {
+      std::erase_if(renamed_, [&](const auto& one) { return folder_of(one.second) == path; });
+      return real_.sync_folder(path);
+    });
+  }
+  Result<void> remove(const std::string& path) override { return step([&] { return real_.remove(path); }); }
+
+ private:
+  template <class Change>
+  Result<void> step(Change change) {
+    if (has_crashed_) return fail(Error::Kind::kSystem, "crashed", EIO);
+    if (--left_ > 0) return change();
+    has_crashed_ = true;
+    if (loses_power_) lose_power();
+    return fail(Error::Kind::kSystem, "crashed", EIO);
+  }
+  void lose_power() {
+    for (auto one = renamed_.rbegin(); one != renamed_.rend(); ++one) {
+      if (prng_.one_in(2)) (void)real_.rename(one->second, one->first);
+    }
+    for (const auto& [path, synced] : unsynced_) {
+      const Result<uint64_t> size = file_size(path);
+      if (size && *size > synced) (void)real_.truncate(path, synced + prng_.below(*size - synced + 1));
+    }
+  }
+
+  PosixFiles real_;
+  Prng prng_;
+  uint64_t left_;
+  bool loses_power_;
+  bool has_crashed_ = false;
+  std::map<std::string, uint64_t> unsynced_;
+  std::vector<std::pair<std::string, std::string>> renamed_;
+};
+
+void live_a_little(Gateway& gw, uint64_t first) {
+  for (uint64_t session = first; session < first + 3; ++session) {
+    gw.open(session, "t", "s");
+    gw.command(session, 1, "select 1");
+    gw.respond(session, 1, 0);
+    if (session != first + 1) gw.close(session);  // One goes on.
+  }
+}
+
+void expect_whole(Gateway& gw, uint64_t sessions, const std::string& where) {
+  const VerifyReport report = gw.verify();
+  std::string text;
+  for (const Finding& finding : report.findings) text += finding.code + " " + finding.where + ": " + finding.message + "\n";
+  ASSERT_EQ(report.exit_code(), 0) << where << "\n" << text;
+  uint64_t listed = 0;
+  ASSERT_TRUE(list_sessions(RecordPlace::of(gw.state()), {}, [&](const std::string& line) {
+    const nlohmann::json row = nlohmann::json::parse(line);
+    ++listed;
+    uint64_t events = 0, expected = 1;
+    EXPECT_TRUE(replay(RecordPlace::of(gw.state()), row["id"], [&](const std::string& event) {
+      EXPECT_EQ(nlohmann::json::parse(event)["seq"], expected++) << where;
+      ++events;
+      return true;
+    })) << where;
+    EXPECT_GE(events, 4U) << where;
+    return true;
+  }));
+  EXPECT_EQ(listed, sessions) << where;
+}
+
+void crash_everywhere(bool loses_power) {
+  bool reached_the_end = false;
+  for (uint64_t steps = 1; !reached_the_end && steps < 200; ++steps) {
+    const std::string where = "crash at step " + std::to_string(steps) + (loses_power ? " with power loss" : "");
+    Gateway gw(test::memory_folder());
+    gw.sealer_options.every = std::chrono::seconds(0);  // The open session is sealed in part.
+    CrashingFiles files(steps, steps, loses_power);
+    gw.start();
+    live_a_little(gw, 1);
+    gw.kill();
+    gw.files = &files;
+    if (!gw.try_start()) {  // Crashed while it opened.
+      gw.kill();
+      gw.files = &gw.posix_files;
+      gw.start();
+    }
+    live_a_little(gw, 4);
+    (void)gw.try_seal();
+    (void)gw.try_seal();  // A step that goes on after an error.
+    reached_the_end = !files.has_crashed();
+    gw.kill();
+    gw.files = &gw.posix_files;
+    gw.start();
+    gw.seal();
+    expect_whole(gw, 6, where);
+  }
+  EXPECT_TRUE(reached_the_end);
+}
+
+TEST(SealerCrash, AtEveryStepNothingIsLostOrTwice) { crash_everywhere(false); }
+TEST(SealerCrash, AtEveryStepWithPowerLossNothingIsLostOrTwice) { crash_everywhere(true); }
+
+// A disk that is full for a while: nothing is lost, and sealing goes on when there is room.
+class FullFiles final : public Files {
+ public:
+  bool is_full = false;
+  Result<void> make_folder(const std::string& path) override { return real_.make_folder(path); }
+  Result<void> append(const std::string& path, Bytes bytes) override {
+    if (!is_full) return real_.append(path, bytes);
+    (void)real_.append(path, bytes.first(bytes.size() / 2));
+    return fail(Error::Kind::kSystem, "No space left on device", ENOSPC);
+  }
+  Result<void> truncate(const std::string& path, uint64_t size) override { return real_.truncate(path, size); }
+  Result<void> sync(const std::string& path) override { return real_.sync(path); }
+  Result<void> rename(const std::string& from, const std::string& to) override { return real_.rename(from, to); }
+  Result<void> sync_folder(const std::string& path) override { return real_.sync_folder(path); }
+  Result<void> remove(const std::string& path) override { return real_.remove(path); }
+
+ private:
+  PosixFiles real_;
+};
+
+TEST(Sealer, OnAFullDiskItFailsAndGoesOnWhenThereIsRoom) {
+  Gateway gw;
+  FullFiles files;
+  gw.files = &files;
+  gw.sealer_options.chunk_size = 4u << 10;
+  gw.start();
+  for (uint64_t unit = 0; unit <= 40; ++unit) {
+    if (unit == 0) gw.open(1, "t", "s");
+    if (unit == 0) continue;
+    gw.command(1, unit, std::string(500, 'q'));
+    gw.respond(1, unit, 0);
+    files.is_full = unit % 3 == 1;
+    EXPECT_TRUE(gw.try_seal().has_value() || files.is_full);
+  }
+  gw.close(1);
+  files.is_full = true;
+  EXPECT_FALSE(gw.try_seal());
+  EXPECT_GT(gw.sealer().counts().errors, 0U);
+  files.is_full = false;
+  gw.seal();
+  const VerifyReport report = gw.verify();
+  EXPECT_EQ(report.exit_code(), 0);
+  EXPECT_EQ(report.events, 82U);
+}
+
+TEST(SegmentStore, MakesReusesAndReportsAFullDisk) {
+  test::TemporaryFolder folder;
+  SegmentStoreOptions options{.folder = folder.path(), .core_count = 1, .segment_size = 64u << 10, .reserve = 128u << 10, .poll = std::chrono::milliseconds(1)};
+  Result<std::unique_ptr<SegmentStore>> store = SegmentStore::start(options);
+  ASSERT_TRUE(store) << store.error().message;
+  const std::optional<SegmentFile> first = (*store)->supply(0).take();
+  ASSERT_TRUE(first);
+  EXPECT_EQ(first->size, 64u << 10);
+  EXPECT_FALSE((*store)->supply(0).is_full());
+  (*store)->supply(0).give_up(*first);
+  store->reset();
+  EXPECT_TRUE(exists(segment_path(folder.path(), first->id)));
+
+  options.reserve = uint64_t{1} << 60;
+  const Result<std::unique_ptr<SegmentStore>> too_much = SegmentStore::start(options);
+  ASSERT_FALSE(too_much);
+  EXPECT_EQ(too_much.error().kind, Error::Kind::kUnavailable);
+  options.reserve = 0;
+  options.space_low = uint64_t{1} << 60;
+  EXPECT_FALSE(SegmentStore::start(options)) << "less room than the bound";
+}
+
+}  // namespace
+}  // namespace weir::record

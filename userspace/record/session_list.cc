@@ -1,0 +1,167 @@
+// `weir sessions`: live sessions from the journals, then archived ones, newest first.
+#include <algorithm>
+#include <map>
+
+#include "record/archive.h"
+#include "record/archive_tree.h"
+#include "record/event_codec.h"
+#include "record/files.h"
+#include "record/live.h"
+#include "record/reader.h"
+#include "record/seal_log.h"
+
+namespace weir::record {
+namespace {
+
+using nlohmann::json;
+
+// One line of the listing: the parts of a session added up.
+struct Row {
+  SessionSummary total;          // opened_json, login_json, reason, accounts: the newest that has them.
+  int64_t opened_ns = 0;
+  uint32_t parts = 0;            // Sealed ones.
+  bool is_closed = false;
+  std::string broken;            // Why a part could not be read.
+
+  void add(const SessionSummary& part) {
+    if (total.opened_json.empty()) total.opened_json = part.opened_json;
+    if (!part.login_json.empty() && part.login_json != "{}") total.login_json = part.login_json;
+    total.events += part.events;
+    total.commands += part.commands;
+    total.blocked += part.blocked;
+    total.masked += part.masked;
+    total.alerts += part.alerts;
+    total.stand_ins += part.stand_ins;
+    total.responses += part.responses;
+    total.errors += part.errors;
+    total.rows += part.rows;
+    total.gaps += part.gaps;
+    if (opened_ns == 0) opened_ns = part.opened_ns != 0 ? part.opened_ns : part.first_at_ns;
+    if (!part.is_closed) return;
+    is_closed = true;
+    total.closed_ns = part.closed_ns;
+    total.reason = part.reason;
+    total.accounts = part.accounts;
+  }
+  void add(const std::string& path) {
+    const Result<ArchiveReader> reader = ArchiveReader::open(path);
+    if (!reader) {
+      broken = reader.error().message;
+      return;
+    }
+    ++parts;
+    add(reader->manifest().summary);
+  }
+};
+
+json to_json(uint64_t session, const Row& row) {
+  const SessionSummary& s = row.total;
+  const json facts = parse_object(s.opened_json), login = parse_object(s.login_json);
+  const std::array<ByteAccount, 2> accounts = s.accounts.value_or(std::array<ByteAccount, 2>{});
+  const bool is_interrupted = s.is_interrupted();
+  const bool balances = accounts[0].balances() && accounts[1].balances();
+  json line = {{"id", session}, {"target", text_of(facts, "target")}, {"subject", text_of(facts, "subject")},
+               {"opened", time_text(row.opened_ns)}, {"closed", row.is_closed ? json(time_text(s.closed_ns)) : json(nullptr)},
+               {"reason", s.reason}, {"commands", s.commands}, {"blocked", s.blocked}, {"masked", s.masked},
+               {"bytes", {{"to_target", account_json(accounts[0])}, {"to_client", account_json(accounts[1])}}},
+               {"account", !row.is_closed ? "open" : is_interrupted || !s.accounts ? "unknown" : balances ? "balanced" : "differs"},
+               {"alerts", s.alerts}, {"stand_ins", s.stand_ins}, {"errors", s.errors}, {"rows", s.rows}, {"events", s.events}, {"gaps", s.gaps},
+               {"is_live", !row.is_closed}, {"is_interrupted", is_interrupted}, {"sealed_parts", row.parts},
+               {"login", text_of(login, "login")}, {"database", text_of(login, "database")}, {"facts", facts}};
+  if (!row.broken.empty()) line["broken"] = row.broken;
+  return line;
+}
+
+class Listing {
+ public:
+  Listing(const RecordPlace& place, const SessionFilter& filter, const LineSink& sink) : place_(place), filter_(filter), sink_(sink) {}
+
+  Result<void> run() {
+    if (!place_.log.empty()) {
+      const Result<SealList> list = read_seals(place_.log, [&](const SealEntry& entry) { listed_.add(entry); });
+      if (!list) return tl::unexpected(list.error());
+    }
+    if (!place_.journal.empty()) {
+      if (Result<void> done = read_journal(); !done) return done;
+    }
+    for (auto row = live_.rbegin(); row != live_.rend() && !is_enough_; ++row) emit(row->first, row->second);
+    if (is_enough_) return {};
+    return walk_archive(place_.archive, filter_.since, filter_.until, [&](const auto& files, const auto&) { return add_day(files); });
+  }
+
+ private:
+  Result<void> read_journal() {
+    std::map<uint64_t, SessionSummary> seen;
+    const Result<void> done = read_live(place_.journal, [&](const EventAssembler::Event& whole) {
+      const uint64_t session = whole.header.session;
+      if (listed_.has(session, whole.header.sequence) || (filter_.session && *filter_.session != session)) return true;
+      SessionSummary& summary = seen[session];
+      RecordEvent event;
+      Accounts accounts;
+      if (decode_event(whole.header, whole.payload, event, accounts)) {
+        summary.add(event);
+      } else {
+        summary.add_undecodable(whole.header);
+      }
+      return true;
+    });
+    if (!done) return done;
+    // Sealed in part: also when nothing came since.
+    for (const auto& [session, entry] : listed_.open_parts) {
+      if (filter_.session && *filter_.session != session) continue;
+      Row& row = live_[session];
+      const std::string day = folder_of(entry.path);
+      for (uint32_t part = 1; part <= entry.part; ++part) {
+        row.add(place_.archive + "/" + day + "/" + std::to_string(session) + (part > 1 ? "." + std::to_string(part) : "") + ".weir");
+      }
+    }
+    for (const auto& [session, summary] : seen) live_[session].add(summary);
+    return {};
+  }
+
+  bool add_day(const std::vector<ArchiveFile>& files) {
+    for (std::size_t index = 0; index < files.size() && !is_enough_;) {
+      const uint64_t session = files[index].session;
+      const bool is_wanted = !live_.contains(session) && (!filter_.session || *filter_.session == session);
+      Row row;
+      for (; index < files.size() && files[index].session == session; ++index) {
+        if (is_wanted) row.add(place_.archive + "/" + files[index].name);
+      }
+      if (is_wanted) emit(session, row);
+    }
+    return !is_enough_;
+  }
+
+  void emit(uint64_t session, const Row& row) {
+    const auto opened = std::chrono::sys_seconds(std::chrono::seconds(row.opened_ns / 1'000'000'000));
+    const bool fits_time = (!filter_.since || opened >= *filter_.since) && (!filter_.until || opened < *filter_.until);
+    if (!fits_time || (filter_.is_live && *filter_.is_live == row.is_closed) || (filter_.only_blocked && row.total.blocked == 0)) return;
+    const json line = to_json(session, row);
+    if (!filter_.target.empty() && line["target"] != filter_.target) return;
+    if (!filter_.subject.empty() && line["subject"] != filter_.subject) return;
+    is_enough_ = count_ >= filter_.count_max || !sink_(dump(line)) || ++count_ >= filter_.count_max;
+  }
+
+  const RecordPlace& place_;
+  const SessionFilter& filter_;
+  const LineSink& sink_;
+  ListedSessions listed_;
+  std::map<uint64_t, Row> live_;     // Not ended in a listed seal.
+  uint64_t count_ = 0;
+  bool is_enough_ = false;
+};
+
+}  // namespace
+
+RecordPlace RecordPlace::of(const std::string& folder) {
+  if (exists(folder + "/archive") || exists(folder + "/log") || exists(folder + "/journal")) {
+    return {.archive = folder + "/archive", .journal = folder + "/journal", .log = folder + "/log"};
+  }
+  return {.archive = folder, .journal = {}, .log = {}};
+}
+
+Result<void> list_sessions(const RecordPlace& place, const SessionFilter& filter, const LineSink& sink) {
+  return Listing(place, filter, sink).run();
+}
+
+}  // namespace weir::record
