@@ -178,11 +178,6 @@ inline RecordEvent event_of(RecordEvent::Kind kind, uint64_t session, uint64_t s
   return event;
 }
 
-// Where tests that change thousands of files make them.
-inline std::string memory_folder() {
-  return std::filesystem::exists("/dev/shm") ? "/dev/shm" : std::filesystem::temp_directory_path().string();
-}
-
 class TemporaryFolder {
  public:
   explicit TemporaryFolder(const std::string& parent = std::filesystem::temp_directory_path().string()) {

@@ -107,7 +107,7 @@ void crash_everywhere(bool loses_power) {
   bool reached_the_end = false;
   for (uint64_t steps = 1; !reached_the_end && steps < 200; ++steps) {
     const std::string where = "crash at step " + std::to_string(steps) + (loses_power ? " with power loss" : "");
-    Gateway gw(test::memory_folder());
+    Gateway gw("/dev/shm");
     gw.sealer_options.every = std::chrono::seconds(0);  // The open session is sealed in part.
     CrashingFiles files(steps, steps, loses_power);
     gw.start();

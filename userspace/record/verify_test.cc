@@ -77,7 +77,7 @@ class Tampering : public testing::Test {
     ASSERT_EQ(gw_.verify().exit_code(), 0);
   }
 
-  Gateway gw_{test::memory_folder()};
+  Gateway gw_{"/dev/shm"};
   RecordPlace place_ = RecordPlace{.archive = gw_.state() + "/archive", .journal = gw_.state() + "/journal", .log = gw_.state() + "/log"};
   std::vector<std::string> paths_;
   std::string early_head_;
