@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <cstring>
 
 #include "control/privileges.h"
@@ -104,7 +105,10 @@ Result<void> Engine::open_record() {
   record::RecoveryOptions recovery;
   recovery.state = wanted.state;
   recovery.gateway = wanted.name;
-  recovery.public_key_file = wanted.record.signing_key_file + ".pub";
+  recovery.public_key_file = wanted.state + "/log/signing.pub";  // Beside what it verifies, for who gets the folder.
+  record::PosixFiles disk;
+  if (auto made = disk.make_folder(wanted.state + "/log"); !made) return made;
+  if (auto put = record::replace_file(disk, recovery.public_key_file, as_bytes(key->public_pem())); !put) return put;
   recovery.now = std::chrono::system_clock::now();
   auto recovered = record::recover(recovery);
   if (!recovered) return tl::unexpected<Error>(recovered.error());
@@ -297,6 +301,8 @@ Result<void> run_engine(EngineOptions options) {
   sigaddset(&set, SIGINT);
   pthread_sigmask(SIG_BLOCK, &set, nullptr);
   signal(SIGPIPE, SIG_IGN);
+  // libpq looks for client certificates in the home folder: never in that of who started us, which our user may not read.
+  setenv("HOME", options.config.state.c_str(), 1);
   signal(SIGHUP, SIG_IGN);
   Engine engine(std::move(options));
   for (auto step : {&Engine::open_kernel, &Engine::drop_privileges, &Engine::open_record, &Engine::open_policy, &Engine::start_cores, &Engine::start_control}) {

@@ -106,12 +106,12 @@ void Session::start_tls(Side side) {
     // What came with the request was sent before anything was secured: it is not the TLS hello's (CVE-2021-23214, -23222).
     return on_violation("bytes were sent after the request for TLS and before its answer");
   }
+  l.wants_tls = false;
   flush(side);
   if (!l.out.empty() || l.is_sending) {
-    l.wants_tls = true;  // The answer in clear goes first; on_sent() comes back here.
+    l.wants_tls = true;  // The answer in clear goes first; flush() comes back here.
     return;
   }
-  l.wants_tls = false;
   l.tls = side == Side::kClient ? target_->client_leg() : target_->target_leg(flow_.target.address);
   s.is_upgrading = false;
   if (!l.tls) return close(EndReason::kSystemFailed, true);
@@ -175,6 +175,9 @@ void Session::on_sent(Side side, int32_t result) {
   forward::OutQueue& queue = l.tls ? l.wire : l.out;  // TLS starts only once `out` is drained.
   const uint64_t size = queue.gathered_size();
   if (result < 0 || static_cast<uint64_t>(result) != size) {
+    queue.clear();       // Nothing more goes out here.
+    l.out.clear();
+    l.is_shut = true;
     close(side == Side::kClient ? EndReason::kClientReset : EndReason::kTargetReset, true);
     return;
   }

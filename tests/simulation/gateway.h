@@ -1,0 +1,86 @@
+// The production engine of one core (loop, sessions, codec, policy, journal) over the simulated world, and its checkers.
+#pragma once
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "record/journal.h"
+#include "session/core_loop.h"
+#include "simulation/postgres_client.h"
+#include "simulation/postgres_target.h"
+#include "simulation/sim_io.h"
+
+namespace weir::simulation {
+
+// Which promise was broken, and how.
+struct Violation {
+  std::string checker;   // "I2", "I5", ...
+  std::string what;
+};
+
+struct Recorded {        // One event as read back from the simulated disk and pending memory.
+  RecordEvent::Kind kind{};
+  uint64_t session = 0, sequence = 0, unit = 0;
+  std::string verb, text, rule, reason, sqlstate;
+  Verdict::Action action{};
+  Fate fate{};
+  std::array<ByteAccount, 2> accounts{};
+};
+
+class SimSteering final : public Steering {
+ public:
+  std::optional<FlowEntry> flow(const FlowKey&) override { return FlowEntry{1, 0, false}; }
+  bool set_session(const FlowKey&, uint64_t) override { return true; }
+  void forget(const FlowKey&) override {}
+  void cut(const FlowKey&) override {}
+  uint32_t upstream_mark() const override { return 0x78; }
+};
+
+// The runtime of all simulations: one PostgreSQL target, grants for reading and COPY, `words: [forbidden]` blocks, cards are
+// masked.  `generation` only differs.
+session::RuntimePtr make_runtime(const Limits& limits, bool with_rules, uint64_t generation);
+Limits simulation_limits();
+
+class Gateway {
+ public:
+  Gateway(World& world, Net& net, Disk& disk, const Faults& faults, session::RuntimePtr runtime, MutableBytes pending);
+  ~Gateway();
+
+  // A client's connection: the engine's end arrives at its listener.  Returns the client's end.
+  SocketPtr connect(const Endpoint& client);
+  session::CoreLoop& loop() { return *loop_; }
+  SimIo& io() { return *io_; }
+  [[nodiscard]] const std::vector<std::shared_ptr<PostgresTarget>>& targets() const { return targets_; }
+  [[nodiscard]] const std::vector<Violation>& violations() const { return violations_; }
+  [[nodiscard]] const std::vector<std::string>& target_log() const { return target_log_; }
+  [[nodiscard]] const CoreCounters& counters() const { return counters_; }
+
+ private:
+  SocketPtr dial(const DialPlan& plan);
+  void on_statement(const std::string& statement);
+
+  World& world_;
+  Net& net_;
+  Disk& disk_;
+  const Faults& faults_;
+  CoreCounters counters_;
+  SimSteering steering_;
+  session::Directory directory_{1};
+  Limits limits_;
+  accept::Admission admission_;
+  IdentityPtr identity_;
+  std::unique_ptr<SimIo> io_;
+  std::unique_ptr<record::JournalWriter> journal_;
+  std::unique_ptr<session::CoreLoop> loop_;
+  std::vector<std::shared_ptr<PostgresTarget>> targets_;
+  std::vector<std::string> target_log_;
+  std::vector<Violation> violations_;
+};
+
+record::PendingShape pending_shape();
+// All events that the disk and the pending memory hold, in order.
+std::vector<Recorded> read_record(const Disk& disk, Bytes pending);
+
+}  // namespace weir::simulation

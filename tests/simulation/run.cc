@@ -1,0 +1,202 @@
+#include "simulation/run.h"
+
+#include <algorithm>
+
+#include "record/files.h"
+
+namespace weir::simulation {
+namespace {
+
+constexpr std::chrono::seconds kFaultsEnd{20};    // After this nothing goes wrong any more ...
+constexpr std::chrono::seconds kAllEnd{200};      // ... and by then every session has ended (I8).
+
+uint64_t mix(uint64_t hash, std::string_view text) {
+  for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3ULL;
+  return hash;
+}
+
+// The same script against the target itself, which forbids on its own: what the client should see.
+std::vector<std::string> direct(const std::vector<Step>& script) {
+  World world(1);
+  const Faults none;
+  Net net(world, none);
+  auto [client_end, target_end] = net.pair({*Address::parse("198.18.1.2"), 40'000}, {*Address::parse("198.18.2.2"), 5432});
+  auto target = std::make_shared<PostgresTarget>(world, net, none, target_end, [](const std::string&) {}, true);
+  target->start();
+  auto client = std::make_shared<PostgresClient>(world, net, none, client_end, script);
+  client->start();
+  while (!client->is_over() && world.now() < kAllEnd && world.step()) {
+  }
+  return client->told();
+}
+
+struct Simulation {
+  explicit Simulation(uint64_t seed_of) : seed(seed_of), world(seed_of), faults(Faults::choose(world.random())), net(world, faults), disk(world, faults, 512u << 10) {}
+
+  void start();
+  void advance();
+  void check_sessions();
+  void check_record();
+  void check_leaks();
+  void broken(const char* checker, std::string what) { report.violations.push_back({checker, std::move(what)}); }
+
+  const uint64_t seed;
+  World world;
+  Faults faults;
+  Net net;
+  Disk disk;
+  record::AlignedBuffer pending{pending_shape().bytes()};
+  bool with_rules = true;
+  std::vector<std::vector<Step>> scripts;
+  std::vector<std::shared_ptr<PostgresClient>> clients;
+  std::unique_ptr<Gateway> gateway;
+  Report report;
+};
+
+void Simulation::start() {
+  const Limits limits = simulation_limits();
+  with_rules = !world.random().one_in(4);
+  gateway = std::make_unique<Gateway>(world, net, disk, faults, make_runtime(limits, with_rules, 1), pending.bytes());
+  const uint64_t count = 1 + world.random().below(5);
+  uint64_t next_name = 1;
+  for (uint64_t i = 0; i < count; ++i) {
+    const auto steps = static_cast<uint32_t>(1 + world.random().below(12));
+    scripts.push_back(make_script(world.random(), steps, with_rules, next_name));
+    world.after(world.delay(std::chrono::milliseconds(50)), [this, i] {
+      const SocketPtr socket = gateway->connect({*Address::parse("198.18.1.2"), static_cast<uint16_t>(40'000 + i)});
+      clients[i] = std::make_shared<PostgresClient>(world, net, faults, socket, scripts[i]);
+      clients[i]->start();
+    });
+  }
+  clients.resize(count);
+  if (faults.cuts) {
+    world.after(world.delay(std::chrono::milliseconds(200)), [this] { gateway->io().post(session::encode(session::Request::kCutSession, 1 + world.random().below(5))); });
+  }
+  if (faults.reloads) {
+    for (uint64_t generation = 2; generation < 5; ++generation) {
+      world.after(world.delay(std::chrono::milliseconds(200)), [this, limits, generation] { gateway->loop().hand_over(make_runtime(limits, with_rules, generation)); });
+    }
+  }
+  if (faults.drain) {
+    world.after(world.delay(std::chrono::milliseconds(300)), [this] { gateway->io().post(session::encode(session::Request::kDrain)); });
+  }
+  world.after(kFaultsEnd - world.now(), [this] {
+    // From here on the world is kind.  (Windows of live connections stay as they are: slow is not broken.)
+    faults.resets = faults.disk_errors = faults.no_segments = faults.refused_dials = faults.short_writes = faults.slow_disk = faults.slow_target = faults.few_buffers = false;
+  });
+}
+
+void Simulation::advance() {
+  start();
+  const auto over = [this] {
+    return std::all_of(clients.begin(), clients.end(), [](const auto& client) { return client && client->is_over(); }) && gateway->loop().live() == 0;
+  };
+  while (!over() && world.now() < kAllEnd) gateway->loop().turn();
+  if (!over()) {
+    broken("I8", std::to_string(gateway->loop().live()) + " sessions did not end");
+    return;
+  }
+  // The journal gets its last groups out.
+  gateway->io().post(session::encode(session::Request::kDrain));
+  while (!gateway->loop().is_drained() && world.now() < kAllEnd) gateway->loop().turn();
+  if (!gateway->loop().is_drained() && !faults.disk_errors) broken("I8", "the core did not drain");
+}
+
+void Simulation::check_sessions() {
+  for (std::size_t i = 0; i < clients.size(); ++i) {
+    const auto& client = clients[i];
+    if (!client) continue;
+    ++report.sessions;
+    report.trace = mix(report.trace, client->received());
+    if (!client->violation().empty()) broken("protocol", client->violation());
+    if (with_rules && !client->received().empty()) {
+      for (uint64_t row = 0; row < 30; ++row) {
+        if (client->received().find(PostgresTarget::card(row)) != std::string::npos) broken("I4", "the client received a card number");
+      }
+    }
+    if (!client->is_done()) continue;
+    ++report.finished;
+    // A blocked statement leaves both state machines as if the server had raised the error; all else is as without us.
+    const std::vector<std::string> expected = direct(scripts[i]);
+    if (client->told() != expected) {
+      std::size_t at = 0;
+      while (at < expected.size() && at < client->told().size() && expected[at] == client->told()[at]) ++at;
+      broken("I3", "client " + std::to_string(i) + " message " + std::to_string(at) + ": told " + (at < client->told().size() ? client->told()[at] : "nothing") + ", a target alone says " +
+                       (at < expected.size() ? expected[at] : "nothing"));
+    }
+    ++report.compared;
+  }
+}
+
+void Simulation::check_record() {
+  const std::vector<Recorded> events = read_record(disk, pending.bytes());
+  report.events = events.size();
+  std::map<uint64_t, uint64_t> last;
+  std::map<uint64_t, bool> is_closed;
+  for (const Recorded& event : events) {
+    report.trace = mix(report.trace, event.verb + event.text + event.rule + std::to_string(event.sequence));
+    if (event.sequence != last[event.session] + 1) {
+      broken("I5", "session " + std::to_string(event.session) + " has event " + std::to_string(event.sequence) + " after " + std::to_string(last[event.session]));
+    }
+    last[event.session] = event.sequence;
+    if (event.kind == RecordEvent::Kind::kClosed) {
+      is_closed[event.session] = true;
+      for (const ByteAccount& account : event.accounts) {
+        if (!account.balances()) {
+          broken("I11", "session " + std::to_string(event.session) + " (" + event.reason + "): kernel " + std::to_string(account.kernel) + ", handshake " + std::to_string(account.handshake) +
+                            ", parsed " + std::to_string(account.parsed) + ", opaque " + std::to_string(account.opaque) + ", refused " + std::to_string(account.refused));
+        }
+      }
+    }
+    if (event.kind == RecordEvent::Kind::kCommand && event.action == Verdict::Action::kBlock) ++report.blocked;
+    if (event.text.find("plainly-fake-password") != std::string::npos) broken("I4", "the record holds a password");
+  }
+  for (const auto& [session, sequence] : last) {
+    if (!is_closed[session] && !faults.disk_errors && gateway->counters().value(Metric::kJournalRefused) == 0) broken("I5", "session " + std::to_string(session) + " has no end on the record");
+  }
+  for (uint64_t row = 0; with_rules && row < 30; ++row) {
+    const std::string card = PostgresTarget::card(row);
+    const auto holds = [&](std::string_view bytes) { return bytes.find(card) != std::string_view::npos; };
+    if (holds(as_text(pending.bytes()))) broken("I4", "pending memory holds a card number");
+    for (const auto& [file, content] : disk.files()) {
+      if (holds(content)) broken("I4", "the journal holds a card number");
+    }
+  }
+}
+
+void Simulation::check_leaks() {
+  if (gateway->loop().blocks_in_use() != 0) broken("I7", std::to_string(gateway->loop().blocks_in_use()) + " blocks are still out");
+  if (gateway->io().buffers_out() != 0) broken("I7", std::to_string(gateway->io().buffers_out()) + " provided buffers are still out");
+  if (!gateway->io().is_idle()) broken("I7", "operations are still under way");
+}
+
+}  // namespace
+
+std::string Report::text(uint64_t seed) const {
+  std::string text = "seed " + std::to_string(seed) + " (faults: " + faults + ")\n";
+  for (const Violation& violation : violations) text += "  " + violation.checker + ": " + violation.what + "\n";
+  return text + "  repeat: WEIR_SEED=" + std::to_string(seed) + " simulation_test --gtest_filter=Simulation.OneSeed\n";
+}
+
+Report run(uint64_t seed) {
+  Simulation simulation(seed);
+  Report& report = simulation.report;
+  report.faults = simulation.faults.text();
+  simulation.advance();
+  report.violations.insert(report.violations.end(), simulation.gateway->violations().begin(), simulation.gateway->violations().end());
+  report.statements = simulation.gateway->target_log().size();
+  const bool is_over = simulation.gateway->loop().live() == 0;
+  if (is_over) {
+    simulation.check_sessions();
+    simulation.check_record();
+    simulation.check_leaks();
+  }
+  for (const std::string& statement : simulation.gateway->target_log()) report.trace = mix(report.trace, statement);
+  if (!is_over) {
+    // A live session would abort in its destructor: the report matters more.
+    static_cast<void>(simulation.gateway.release());
+  }
+  return std::move(simulation.report);
+}
+
+}  // namespace weir::simulation
