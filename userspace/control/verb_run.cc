@@ -14,8 +14,7 @@ Verb run_verb(RunEngine run_engine) {
           .summary = "serve in the foreground",
           .synopsis = "[--set KEY=VALUE]",
           .description = "Serves until SIGTERM or SIGINT; then no new flow is taken, live sessions may end by themselves for engine.timeouts.drain, and the record is closed. "
-                         "`weir up` comes first. Once everything is open, privileges are dropped to engine.user. Logs go to stderr.\n"
-                         "SIGHUP is `weir reload`, where changes.require_reason is false.",
+                         "`weir up` comes first. Once everything is open, privileges are dropped to engine.user. Logs go to stderr. SIGHUP is ignored: a change of rules needs a reason, `weir reload`.",
           .exits = "0 ended as asked\n1 ended by a fault; the log says which\n2 the configuration is wrong\n3 something it needs is not there: weir up, a port, the record's disk\n4 a capability is missing: run as root",
           .example = "weir up && weir run\nweir run --set log.level=debug",
           .add_options = [](po::options_description& options) {

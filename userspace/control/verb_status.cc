@@ -75,7 +75,7 @@ void print_engine(std::ostream& out, bool colour, const ordered_json& status) {
   const ordered_json& engine = status["engine"];
   if (engine["running"] != true) {
     out << "engine   " << paint(engine["running"] == false ? "not running" : "unknown: " + engine.value("error", std::string()), Colour::kRed, colour)
-        << (engine["running"] == false ? "; target-bound traffic ends at the kernel side\n" : "\n");
+        << (engine["running"] == false && status["kernel"].value("up", ordered_json()) == true ? "; what goes to a target ends in the kernel until it does: weir run\n" : "\n");
     return;
   }
   out << "engine   " << paint("running", Colour::kGreen, colour) << ", pid " << engine.value("pid", 0);
