@@ -12,11 +12,11 @@ from weirlab import REPOSITORY, wait_until
 
 HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 LEGS = {"": "TLS with a minted leaf, inject", "relay": "TLS with the target's pair, relay", "plain": "no TLS, relay"}
-# No masked column in them, so that the rows must be the same to the byte.
+# No masked column in them, and no function of the shop (which taints its statement), so that the rows must be the same to the byte.
 READS = [
     "select id, name, born from people order by id limit 40",
     "select o.id, o.total, count(*) from orders o join order_lines l on l.order_id = o.id group by 1, 2 order by 1 limit 25",
-    "select order_count(7); select 1 as one, null as none, E'tab\\there', '\u00e9\u4e16'",
+    "select 1 as one, null as none, E'tab\\there', '\u00e9\u4e16'",
     "select count(*) from information_schema.tables where table_schema = 'public'",
 ]
 
