@@ -286,7 +286,7 @@ void PostgresTarget::describe(const std::string& body) {
     sql = found->second.sql;
   }
   if (sql.empty()) {
-    fail("34000", "it does not exist");
+    if (body[0] == 'S') fail("26000", "prepared statement \"" + name + "\" does not exist"); else fail("34000", "portal \"" + name + "\" does not exist");
     is_skipping_ = true;
     return;
   }
@@ -301,7 +301,7 @@ void PostgresTarget::execute(const std::string& body) {
   const uint32_t limit = wire::read_u32(body, at);
   const auto portal = portals_.find(name);
   if (portal == portals_.end()) {
-    fail("34000", "portal does not exist");
+    fail("34000", "portal \"" + name + "\" does not exist");
     is_skipping_ = true;
     return;
   }

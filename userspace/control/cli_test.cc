@@ -288,7 +288,7 @@ TEST_F(Cli, AnEmptyRecordListsNothing) {
 }
 
 TEST_F(Cli, TheVersionIsThatOfTheBuild) {
-  std::ifstream in(std::filesystem::path(__FILE__).parent_path() / "../../CMakeLists.txt");
+  std::ifstream in(std::filesystem::path(WEIR_SOURCE_FOLDER) / "CMakeLists.txt");
   std::stringstream text;
   text << in.rdbuf();
   EXPECT_THAT(text.str(), HasSubstr(std::string("project(weir VERSION ") + kVersion + " "));

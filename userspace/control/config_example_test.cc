@@ -16,7 +16,7 @@ namespace {
 using testing::IsEmpty;
 
 std::string example_text() {
-  const auto path = std::filesystem::path(__FILE__).parent_path() / "../../scripts/weir.example.yaml";
+  const auto path = std::filesystem::path(WEIR_SOURCE_FOLDER) / "scripts/weir.example.yaml";
   std::ifstream in(path);
   std::stringstream text;
   text << in.rdbuf();
@@ -104,7 +104,7 @@ TEST(ConfigExample, TheShippedRulePacksLoadWithoutAProblem) {
   MemoryFiles files;
   files.every_file_exists = true;
   std::string list;
-  for (const auto& entry : std::filesystem::directory_iterator(std::filesystem::path(__FILE__).parent_path() / "../../rules")) {
+  for (const auto& entry : std::filesystem::directory_iterator(std::filesystem::path(WEIR_SOURCE_FOLDER) / "rules")) {
     if (entry.path().extension() != ".yaml") continue;
     std::ifstream in(entry.path());
     std::stringstream text;

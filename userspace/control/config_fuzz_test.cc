@@ -13,7 +13,7 @@ namespace weir::control {
 namespace {
 
 std::string read_example() {
-  std::ifstream in(std::filesystem::path(__FILE__).parent_path() / "../../scripts/weir.example.yaml");
+  std::ifstream in(std::filesystem::path(WEIR_SOURCE_FOLDER) / "scripts/weir.example.yaml");
   std::stringstream text;
   text << in.rdbuf();
   return text.str();

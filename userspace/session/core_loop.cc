@@ -70,6 +70,14 @@ void CoreLoop::each_session(Visit visit) {
   }
 }
 
+std::string CoreLoop::describe() const {
+  std::string text;
+  for (const Slot& slot : slots_) {
+    if (slot.session) text += slot.session->describe() + "\n";
+  }
+  return text;
+}
+
 void CoreLoop::turn() {
   has_sent_ = false;
   for (Completion& completion : io_.turn()) dispatch(completion);

@@ -51,6 +51,7 @@ class CoreLoop {
   // A drain was asked for, every session has ended, and the journal is on disk.
   [[nodiscard]] bool is_drained() const { return is_draining_ && live_ == 0 && journal_.is_idle() && cancels_.is_idle(); }
   [[nodiscard]] uint32_t live() const { return live_; }
+  [[nodiscard]] std::string describe() const;   // A line a live session.
   [[nodiscard]] uint64_t blocks_in_use() const { return blocks_.in_use(); }
 
  private:

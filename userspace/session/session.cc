@@ -54,6 +54,24 @@ Session::~Session() {
   arena_.detach();
 }
 
+std::string Session::describe() const {
+  static constexpr const char* kStates[] = {"idle", "dialling", "live", "closing", "done"};
+  std::string text = "session " + std::to_string(id_) + " " + kStates[static_cast<int>(state_)] + ", end " + std::string(name_of(end_)) + ", operations " + std::to_string(operations_);
+  if (codec_) text += codec_->wants_close() ? ", codec wants close" : codec_->is_idle() ? ", codec idle" : ", codec busy";
+  for (const Side side : {Side::kClient, Side::kTarget}) {
+    const Leg& l = legs_[index_of(side)];
+    const Stream& s = streams_[side == Side::kClient ? 0 : 1];
+    text += side == Side::kClient ? "; from client:" : "; from target:";
+    text += " received " + std::to_string(s.window.received()) + " parsed " + std::to_string(s.window.parsed()) + " settled " + std::to_string(s.window.settled()) + " units " +
+            std::to_string(s.next) + "/" + std::to_string(s.judged) + "/" + std::to_string(s.units.size()) + " queued " + std::to_string(l.queued());
+    for (const auto& [is_set, name] : {std::pair{l.is_receiving, "receiving"}, {l.is_cancelling, "cancelling"}, {l.is_sending, "sending"}, {l.is_starved, "starved"}, {l.fin_seen, "fin"}, {l.is_shut, "shut"},
+                                       {s.is_fenced, "fenced"}, {s.is_eof, "eof"}, {s.is_finished, "finished"}, {s.waits_for_group != 0, "waits-for-disk"}}) {
+      if (is_set) text += std::string(" ") + name;
+    }
+  }
+  return text;
+}
+
 void Session::start(int client_socket) {
   leg(Side::kClient).fd = client_socket;
   leg(Side::kClient).is_connected = true;
@@ -311,6 +329,7 @@ void Session::finish_close() {
 
 // Post: true once nothing but the closes themselves is under way.
 bool Session::close_legs() {
+  is_ending_ = true;  // Nothing is received any more.
   cancel_dial();
   bool is_quiet = !is_dialling_;
   for (const Side side : {Side::kClient, Side::kTarget}) {
@@ -329,8 +348,8 @@ bool Session::close_legs() {
   }
   if (!is_quiet) return false;
   if (codec_ && !close_recorded_) {
-    close_recorded_ = true;
     take_account();
+    close_recorded_ = true;
     record_closed();
   }
   for (const Side side : {Side::kClient, Side::kTarget}) {

@@ -62,6 +62,8 @@ class Session final : public SideFacts {
   [[nodiscard]] bool is_held_back() const { return is_held_back_; }
   [[nodiscard]] bool is_starved() const { return legs_[0].is_starved || legs_[1].is_starved; }
   [[nodiscard]] EndReason end_reason() const { return end_; }
+  // One line for who looks for a session that does not end.
+  [[nodiscard]] std::string describe() const;
 
   bool is_tls(Side side) const override { return legs_[index_of(side)].tls != nullptr; }
   Bytes peer_certificate_hash(Side side) const override;
@@ -80,7 +82,7 @@ class Session final : public SideFacts {
     uint32_t recorded = 0;
     uint64_t waits_for_group = 0;
     uint32_t need = 0;                // Bytes from parsed() that the codec asked for.
-    uint64_t seen = 0;                // received() at the last parse.
+    uint64_t seen = 0;                // Where the bytes of the last parse ended.
     bool is_fenced = false;
     bool is_upgrading = false;        // The unconsumed rest belongs to TLS: there must be none.
     Side upgrading{};
@@ -109,6 +111,7 @@ class Session final : public SideFacts {
   void on_end_of_stream(Side side);
   void on_sent(Side side, int32_t result);
   void flush(Side side);
+  void tell_ready(Side side);
   void encrypt(Side side);
   void start_tls(Side side);
   void update_receives();
@@ -152,7 +155,7 @@ class Session final : public SideFacts {
   EndReason end_ = EndReason::kNone;
   bool end_with_reset_ = false, is_entered_ = false, is_cut_ = false, is_draining_ = false, login_recorded_ = false, in_step_ = false,
        close_recorded_ = false, is_terminating_ = false, is_key_published_ = false, is_dialling_ = false,
-       is_dial_cancelled_ = false, is_held_back_ = false;
+       is_dial_cancelled_ = false, is_held_back_ = false, is_ending_ = false;
   uint64_t id_ = 0, sequence_ = 0;
   RuntimePtr opened_with_;             // Target, keys, TLS: for life.
   RuntimePtr judged_by_;               // Policy: follows services_.runtime.

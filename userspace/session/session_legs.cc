@@ -73,8 +73,10 @@ void Session::on_received(Side side, Completion& completion) {
         } else {
           close(EndReason::kTlsFault, false);
         }
-      } else if (l.tls->state() == Transport::State::kPeerClosed) {
-        s.is_eof = true;
+      } else {
+        // The first plaintext may come with the last of the handshake: the codec is told before it is parsed.
+        tell_ready(side);
+        if (l.tls->state() == Transport::State::kPeerClosed) s.is_eof = true;
       }
     } else {
       s.window.on_received(size);
@@ -119,19 +121,23 @@ void Session::start_tls(Side side) {
   l.tls->start(sink);
 }
 
+void Session::tell_ready(Side side) {
+  Leg& l = leg(side);
+  if (l.ready_told || l.tls->state() == Transport::State::kHandshake) return;
+  l.ready_told = true;
+  services_.counters.add(Metric::kTlsHandshakes);
+  record_note("TLS on the " + std::string(side == Side::kClient ? "client" : "target") + " leg: " + l.tls->describe());
+  SessionOutbox outbox(*this, from(side), {});
+  codec_->signal({Signal::Kind::kSideReady, side, 0, 0, {}, {}}, outbox);
+}
+
 // Everything in `out` becomes ciphertext in `wire`.
 void Session::encrypt(Side side) {
   Leg& l = leg(side);
   Sink sink(*this, side);
   const Transport::State tls = l.tls->state();
   if (tls == Transport::State::kHandshake || tls == Transport::State::kFault) return;
-  if (!l.ready_told) {
-    l.ready_told = true;
-    services_.counters.add(Metric::kTlsHandshakes);
-    record_note("TLS on the " + std::string(side == Side::kClient ? "client" : "target") + " leg: " + l.tls->describe());
-    SessionOutbox outbox(*this, from(side), {});
-    codec_->signal({Signal::Kind::kSideReady, side, 0, 0, {}, {}}, outbox);
-  }
+  tell_ready(side);
   Stream& s = stream(side == Side::kClient ? Direction::kToClient : Direction::kToTarget);
   while (!l.out.empty()) {
     const std::span<const Bytes> pieces = l.out.gather();
@@ -196,7 +202,7 @@ void Session::on_sent(Side side, int32_t result) {
 
 // Back-pressure: a side is read only while there is room for what it says and the other side takes it.
 void Session::update_receives() {
-  if (state_ == State::kDone || state_ == State::kIdle) return;
+  if (state_ == State::kDone || state_ == State::kIdle || is_ending_) return;
   const Limits& limits = opened_with_->config.engine.limits;
   for (const Side side : {Side::kClient, Side::kTarget}) {
     Leg& l = leg(side);
@@ -262,7 +268,11 @@ void Session::take_account() {
       const SocketAccount socket = services_.io.account(l.fd, l.fin_seen);
       account.kernel = socket.is_known ? socket.received - socket.unread : l.wire_received;
     }
-    if (!account.balances()) services_.counters.add(Metric::kAccountMismatch);
+    if (!account.balances()) {
+      services_.counters.add(Metric::kAccountMismatch);
+      record_note("byte account of the " + std::string(source_of(direction) == Side::kClient ? "client" : "target") + " leg: the kernel counted " +
+                  std::to_string(account.kernel) + " bytes, " + std::to_string(l.wire_received) + " were read (end of stream " + (l.fin_seen ? "seen" : "not seen") + ")");
+    }
   }
 }
 

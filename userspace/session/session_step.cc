@@ -89,16 +89,15 @@ bool Session::parse(Direction direction) {
   Bytes chunk = s.buffer.contiguous(at);
   if (!chunk.empty() && chunk.size() < s.need && s.buffer.straddle(at, s.need)) {
     chunk = s.buffer.contiguous(at);
-  } else if (s.need > 0 && s.seen == s.buffer.received() && !s.is_eof) {
-    return false;  // Nothing new since the codec asked for more.
   }
+  if (s.need > 0 && at + chunk.size() <= s.seen && !s.is_eof) return false;  // Nothing new since the codec asked for more.
   const bool at_end = s.is_eof && at + chunk.size() == s.buffer.received();
   if (chunk.empty() && !at_end) return false;
   if (!arena_block_) {
     arena_block_ = services_.blocks.take_large(opened_with_->config.engine.limits.session_arena_size);
     arena_.attach(arena_block_.memory());
   }
-  s.seen = s.buffer.received();
+  s.seen = at + chunk.size();
   Collector sink(s.units, opened_with_->config.engine.limits.units_per_step_max);
   s.units.clear();
   Step step = chunk.empty() ? Step{} : codec_->parse(0, direction, at, chunk, sink);

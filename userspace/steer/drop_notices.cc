@@ -7,7 +7,7 @@
 #include <cerrno>
 #include <cstring>
 
-#include "bpf/abi.h"
+#include "abi.h"
 #include "steer/pinned_map.h"
 #include "steer/reasons.h"
 #include "steer/target_map.h"

@@ -4,7 +4,7 @@
 #include <cerrno>
 #include <cstring>
 
-#include "bpf/abi.h"
+#include "abi.h"
 #include "kernel/tcx.h"
 #include "steer/pinned_map.h"
 #include "steer/target_map.h"

@@ -6,7 +6,7 @@
 #include <cerrno>
 #include <cstring>
 
-#include "bpf/abi.h"
+#include "abi.h"
 #include "kernel/socket_diag.h"
 #include "kernel/tcx.h"
 #include "steer/pinned_map.h"

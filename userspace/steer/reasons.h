@@ -5,7 +5,7 @@
 #include <string_view>
 
 #include "base/result.h"
-#include "bpf/abi.h"
+#include "abi.h"
 
 namespace weir::steer {
 

@@ -1,6 +1,6 @@
 #include <bpf/bpf.h>
 
-#include "bpf/abi.h"
+#include "abi.h"
 #include "kernel/tcx.h"
 #include "steer/loader.h"
 #include "steer/pin_folder.h"

@@ -9,7 +9,7 @@
 #include <cstring>
 #include <utility>
 
-#include "bpf/abi.h"
+#include "abi.h"
 #include "kernel/fd.h"
 #include "kernel/tcx.h"
 #include "steer/clashes.h"

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "base/result.h"
-#include "bpf/abi.h"
+#include "abi.h"
 #include "core/config.h"
 
 namespace weir::steer {

@@ -8,7 +8,7 @@ from pgwire import SYNC, WireError, bind, execute, message, parse, query, text
 SHAPES = {
     "comments": "delete /* where id = 1 */ from scratch -- where id = 1",
     "nested comments": "/* a /* b */ c */ delete from scratch",
-    "white space of every kind": "delete\t\n\x0b\x0c\rfrom\nscratch",
+    "white space of every kind": "delete\t\n\x0c\rfrom\nscratch",
     "a stacked statement": "select 1; delete from scratch",
     "WHERE that is always true": "delete from scratch where 1 = 1 or true",
     "quoted and qualified names": 'delete from only "public"."scratch" as s',

@@ -109,7 +109,7 @@ def rp_filter(context):
 def conntrack(context):
     rules = ("table inet weir_test { chain f { type filter hook forward priority 0; ct state invalid drop; }\n"
              "chain i { type filter hook input priority 0; ct state invalid drop; }\n"
-             "chain o { type filter hook output priority 0; ct state invalid drop; } }\n")
+             "chain o { type filter hook output priority 0; ct state invalid drop; }\n}\n")
     context.lab.run("gateway", ["nft", "-f", "-"], input=rules, check=True)
     try:
         expect_equal(context.rows("select 1"), ["1"], "a new session")
@@ -218,7 +218,7 @@ def odd_packets(context):
               "s.send(IP(dst=t) / TCP(dport=5432, sport=40004, flags='PA') / b'evil')\n"
               % (context.env["TARGET_IP"], context.env["TARGET_IP6"]))
     with Capture(context.lab, "target", context.folder, expression="ip or ip6") as capture:
-        done = context.lab.run("client", ["python3", "-c", script], timeout=40)
+        done = context.lab.run("client", ["/usr/bin/python3", "-c", script], timeout=40)  # Debian's own: it has scapy
         expect_equal(done.returncode, 0, done.stderr[-400:])
         time.sleep(0.5)
     leaked = [p for p in capture.packets if p.source_port in range(40001, 40005)]

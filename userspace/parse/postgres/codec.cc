@@ -216,11 +216,11 @@ void PostgresCodec::make_room() {
   };
   names_.for_each([this](const auto& entry) {
     if (entry.has_current) statements_.mark(entry.current);
-    if (entry.has_latest) statements_.mark(entry.latest);
+    if (entry.keeps_latest()) statements_.mark(entry.latest);
   });
   portals_.for_each([&](const auto& entry) {
     if (entry.has_current) mark_portal(entry.current);
-    if (entry.has_latest) mark_portal(entry.latest);
+    if (entry.keeps_latest()) mark_portal(entry.latest);
   });
   for (std::size_t i = 0; i < queue_.size(); ++i) {
     statements_.mark(queue_[i].statement);

@@ -25,7 +25,7 @@ class PostgresCodec::EditPlan final : public FieldVisitor {
  private:
   bool edit_field(uint32_t index, const Field& field) {
     const bool is_part = unit_.part != Part::kWhole;
-    if (!is_part) enter_message(field.value.offset);
+    if (!is_part) enter_message(field.value.offset - 1);  // Its length or header: an empty value may stand at the message's end.
     // The place of the value's own length, ahead of its replacement; filled in below.
     const bool has_length = !is_part && has_length_word(field);
     const std::size_t length_at = plan_.size();

@@ -35,7 +35,7 @@ bool PostgresCodec::statement_meanings(std::string_view name, Meanings& meanings
   meanings = {};
   const auto* entry = names_.find(name);
   if (entry == nullptr) return true;
-  if (entry->has_latest && entry->latest_segment == segment_number_) return add_meaning(meanings, entry->latest);
+  if (entry->is_of_segment(segment_number_)) return add_meaning(meanings, entry->latest);
   if (entry->pending > (entry->has_latest ? 1U : 0U)) return false;
   if (entry->has_current && entry->current == 0) return true;
   if (entry->has_latest && entry->latest == 0) return true;
@@ -48,7 +48,7 @@ bool PostgresCodec::portal_meanings(std::string_view name, PortalMeaning& meanin
   meaning = {};
   const auto* entry = portals_.find(name);
   if (entry == nullptr) return true;
-  if (entry->has_latest && entry->latest_segment == segment_number_) {
+  if (entry->is_of_segment(segment_number_)) {
     meaning = entry->latest;
     return true;
   }

@@ -117,6 +117,8 @@ TEST(NameTable, AMeaningChangesOnlyWhenItIsConfirmed) {
   EXPECT_EQ(names.find("s"), nullptr);
   names.send("t", 3, 12, 3);
   names.fail("t", 12);
+  EXPECT_TRUE(names.find("t")->is_of_segment(3)) << "until its segment is over";
+  names.forget_dead();
   EXPECT_EQ(names.named_count(), 0U);
 }
 

@@ -154,6 +154,8 @@ Settlement PostgresCodec::settle_sync(const Unit& unit, Outbox& out) {
   }
   const bool is_ours = segment_.is_refused && !segment_.is_contacted;
   segment_ = {};
+  names_.forget_dead();
+  portals_.forget_dead();
   refused_statement_ = 0;
   if (is_ours) {
     out.drop(unit.wire);

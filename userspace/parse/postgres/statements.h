@@ -67,12 +67,16 @@ class NameTable {
  public:
   struct Entry {
     T current{};
-    T latest{};                  // Sent, not answered; valid if has_latest.
+    T latest{};                  // Sent, not answered (has_latest), or failed in a segment that still goes on (is_dead).
     uint64_t latest_unit = 0;
     uint64_t latest_segment = 0;
     uint32_t pending = 0;        // Sent and not answered, `latest` among them.
     bool has_current = false;
     bool has_latest = false;
+    bool is_dead = false;
+    // In its own segment a name means what was sent last: if that fails, what uses it is skipped.
+    [[nodiscard]] bool is_of_segment(uint64_t segment) const { return (has_latest || is_dead) && latest_segment == segment; }
+    [[nodiscard]] bool keeps_latest() const { return has_latest || is_dead; }
   };
   Entry* find(std::string_view name) {
     if (name.empty()) return &unnamed_;
@@ -89,6 +93,7 @@ class NameTable {
     entry.latest_unit = unit;
     entry.latest_segment = segment;
     entry.has_latest = true;
+    entry.is_dead = false;
     ++entry.pending;
   }
   // The target took it.
@@ -100,9 +105,21 @@ class NameTable {
   }
   // Refused, skipped, or an error: the name means what it meant.
   void fail(std::string_view name, uint64_t unit) {
-    if (Entry* entry = find(name)) {
-      answered(*entry, unit);
-      if (!name.empty() && entry->pending == 0 && !entry->has_current) erase(name);
+    Entry* entry = find(name);
+    if (entry == nullptr) return;
+    const bool was_latest = entry->has_latest && entry->latest_unit == unit;
+    answered(*entry, unit);
+    entry->is_dead = was_latest;
+    has_dead_ = has_dead_ || was_latest;
+  }
+  // The segment is over: what failed in it means nothing any more.
+  void forget_dead() {
+    if (!has_dead_) return;
+    has_dead_ = false;
+    unnamed_.is_dead = false;
+    for (auto at = named_.begin(); at != named_.end();) {
+      at->second.is_dead = false;
+      at = at->second.pending == 0 && !at->second.has_current ? named_.erase(at) : std::next(at);
     }
   }
   void set(std::string_view name, const T& meaning) {
@@ -145,10 +162,11 @@ class NameTable {
   };
   static void answered(Entry& entry, uint64_t unit) {
     if (entry.pending > 0) --entry.pending;
-    if (entry.latest_unit == unit) entry.has_latest = false;
+    if (entry.latest_unit == unit) entry.has_latest = entry.is_dead = false;
   }
   void erase(std::string_view name) { named_.erase(named_.find(name)); }
 
+  bool has_dead_ = false;
   Entry unnamed_;
   std::unordered_map<std::string, Entry, Hash, std::equal_to<>> named_;
 };
