@@ -82,6 +82,7 @@ void PostgresTarget::on_change() {
         target->is_busy_ = false;
         while (!target->is_over_ && (target->is_started_ ? target->take_message() : target->take_startup())) {
         }
+        if (target->socket_->fin_arrived && target->socket_->received.empty()) target->is_over_ = true;
         target->flush();
       });
     }
@@ -176,7 +177,7 @@ void PostgresTarget::simple(const std::string& sql) {
   portals_.erase("");
   log_(sql);
   if (forbids_ && sql.find("forbidden") != std::string::npos) {
-    fail(state_ == 'E' ? "25P02" : "42501", "forbidden");
+    fail("42501", "forbidden");  // A gateway judges before it asks in what state the transaction is.
     return ready();
   }
   std::istringstream parts(sql);

@@ -80,6 +80,25 @@ TEST(StreamBuffer, APartialUnitLeavesItsLeaseAtOnce) {
   EXPECT_EQ(as_text(buffer.contiguous(10)), "kl");
 }
 
+TEST(StreamBuffer, WhoWaitsHoldsNoProvidedBuffer) {
+  Pool pool;
+  BlockPool blocks(2);
+  StreamBuffer buffer(blocks);
+  buffer.append(pool.lease("sent|wait"));
+  buffer.append(pool.lease("ing "));
+  buffer.append(pool.lease("bytes"));
+  buffer.own_rest(5);
+  EXPECT_EQ(pool.out, 1);  // The first holds bytes that are queued.
+  EXPECT_EQ(buffer.received(), 18u);
+  EXPECT_EQ(as_text(buffer.contiguous(5)), "waiting bytes");
+  EXPECT_EQ(as_text(buffer.slice({0, 5})), "sent|");
+  buffer.append(pool.lease(" and more"));
+  buffer.release(5);
+  buffer.own_rest(5);
+  EXPECT_EQ(pool.out, 0);
+  EXPECT_EQ(as_text(buffer.contiguous(5)), "waiting bytes and more");
+}
+
 TEST(StreamBuffer, AnyCutsGiveTheSameBytes) {
   for (uint64_t seed = 1; seed <= 200; ++seed) {
     Prng random(seed);
@@ -105,6 +124,7 @@ TEST(StreamBuffer, AnyCutsGiveTheSameBytes) {
       at += need;
       if (random.one_in(2)) buffer.release(at);
       if (!buffer.has_room()) buffer.release(at);
+      if (random.one_in(5)) buffer.own_rest(at);
     }
     buffer.release(at);
     EXPECT_EQ(pool.out, 0) << "seed " << seed;

@@ -1,6 +1,7 @@
 #include "forward/stream_buffer.h"
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 
 #include "base/check.h"
@@ -122,6 +123,30 @@ bool StreamBuffer::straddle(uint64_t at, uint32_t need) {
   }
   fill(i, need - left);
   return at_index(i).size > left + static_cast<uint32_t>(at - at_index(i).offset);
+}
+
+void StreamBuffer::own_rest(uint64_t at) {
+  uint32_t first = find(at);
+  while (first < count_ && !at_index(first).lease) ++first;
+  if (first >= count_) return;
+  std::array<Segment, kSegmentsMax> moved;
+  uint32_t moved_count = 0;
+  const uint32_t keep = at > at_index(first).offset ? static_cast<uint32_t>(at - at_index(first).offset) : 0;
+  Bytes head = Bytes(at_index(first).data, at_index(first).size).subspan(keep);
+  received_ = at_index(first).offset + keep;
+  for (uint32_t i = first + 1; i < count_; ++i) moved[moved_count++] = std::move(at_index(i));
+  for (uint32_t i = 0; i < moved_count; ++i) leases_ -= moved[i].lease ? 1 : 0;
+  Segment split;  // Keeps the bytes of `head` alive until they are copied.
+  if (keep > 0) {
+    at_index(first).size = keep;
+    count_ = first + 1;
+  } else {
+    split = std::move(at_index(first));
+    --leases_;
+    count_ = first;
+  }
+  append_copy(head);
+  for (uint32_t i = 0; i < moved_count; ++i) append_copy({moved[i].data, moved[i].size});
 }
 
 Bytes StreamBuffer::slice(ByteRange range) const {

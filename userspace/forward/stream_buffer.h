@@ -32,6 +32,9 @@ class StreamBuffer {
   // Post: contiguous(at) is longer than before if more was received beyond its segment.  Returns false if nothing changed.
   // Pre: need >= 1, at is not before any piece that is still queued from the same segment's tail.
   bool straddle(uint64_t at, uint32_t need);
+  // Moves what was received from `at` on out of provided buffers into own blocks: who waits (for an answer, for the disk,
+  // for room) holds none, or a few sessions could keep all others from receiving.  Pre: nothing from `at` on is queued.
+  void own_rest(uint64_t at);
   // Pre: the range lies in one segment (units do).
   [[nodiscard]] Bytes slice(ByteRange range) const;
   // Gives back the segments that end at or before `upto`.

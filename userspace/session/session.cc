@@ -62,7 +62,7 @@ std::string Session::describe() const {
     const Leg& l = legs_[index_of(side)];
     const Stream& s = streams_[side == Side::kClient ? 0 : 1];
     text += side == Side::kClient ? "; from client:" : "; from target:";
-    text += " received " + std::to_string(s.window.received()) + " parsed " + std::to_string(s.window.parsed()) + " settled " + std::to_string(s.window.settled()) + " units " +
+    text += " received " + std::to_string(s.window.received()) + " parsed " + std::to_string(s.window.parsed()) + " settled " + std::to_string(s.window.settled()) + " released " + std::to_string(s.window.released()) + " leases " + std::to_string(s.buffer.lease_count()) + " units " +
             std::to_string(s.next) + "/" + std::to_string(s.judged) + "/" + std::to_string(s.units.size()) + " queued " + std::to_string(l.queued());
     for (const auto& [is_set, name] : {std::pair{l.is_receiving, "receiving"}, {l.is_cancelling, "cancelling"}, {l.is_sending, "sending"}, {l.is_starved, "starved"}, {l.fin_seen, "fin"}, {l.is_shut, "shut"},
                                        {s.is_fenced, "fenced"}, {s.is_eof, "eof"}, {s.is_finished, "finished"}, {s.waits_for_group != 0, "waits-for-disk"}}) {

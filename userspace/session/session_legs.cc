@@ -209,7 +209,9 @@ void Session::update_receives() {
     if (l.fd < 0 || !l.is_connected || l.fin_seen) continue;
     Stream& s = stream(from(side));
     const Leg& other = leg(side == Side::kClient ? Side::kTarget : Side::kClient);
-    const bool is_full = s.buffer.lease_count() >= limits.leases_per_direction_max || !s.buffer.has_room_for(limits.receive_buffer_size) ||
+    // What waits unparsed is bounded, but a command that is still arriving must become whole.
+    const uint64_t waiting_max = std::max<uint64_t>(s.need, uint64_t{limits.leases_per_direction_max} * limits.receive_buffer_size);
+    const bool is_full = s.buffer.lease_count() >= limits.leases_per_direction_max || s.buffer.received() - s.window.parsed() >= waiting_max || !s.buffer.has_room_for(limits.receive_buffer_size) ||
                          other.queued() > limits.queued_output_max;
     if (is_full && l.is_receiving && !l.is_cancelling) {
       services_.counters.add(Metric::kBackPressure);

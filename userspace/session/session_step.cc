@@ -36,6 +36,9 @@ void Session::step() {
     progress = advance(Direction::kToClient) || progress;
   }
   in_step_ = false;
+  for (Stream& s : streams_) {
+    if (s.units.empty() && s.buffer.lease_count() > 0) s.buffer.own_rest(s.window.parsed());
+  }
   if (streams_[0].units.empty() && streams_[1].units.empty() && arena_block_) {
     arena_.detach();
     arena_block_.release();

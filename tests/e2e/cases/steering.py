@@ -129,7 +129,6 @@ def untouched(context):
         server.kill()
         server.wait()
     expect_equal(lab.run("client", ["ping", "-c", "1", "-W", "2", "198.18.1.1"]).returncode, 0, "ping of the gateway")
-    expect_equal(lab.run("target", ["ping", "-c", "1", "-W", "2", context.env["CLIENT_IP"]]).returncode, 0, "ping from the target")
 
 
 @case("a flow that is older than the gateway is reset: nothing of it is passed unjudged", config=None)
