@@ -14,7 +14,8 @@ lab=(iproute2 nftables postgresql-15 postgresql-client-15 jq python3 ca-certific
   iperf3 haproxy nginx libnginx-mod-stream pgbouncer python3-scapy)
 
 missing_packages() {
-  dpkg-query -W -f='${Package} ${db:Status-Status}\n' "${build[@]}" "${lab[@]}" 2>/dev/null |
+  # dpkg-query fails when it knows nothing of one of them: that is an answer, not an error.
+  { dpkg-query -W -f='${Package} ${db:Status-Status}\n' "${build[@]}" "${lab[@]}" 2>/dev/null || true; } |
     awk '$2 == "installed" {print $1}' | sort -u >"$scratch/installed"
   printf '%s\n' "${build[@]}" "${lab[@]}" | sort -u | comm -23 - "$scratch/installed"
   command -v node >/dev/null || echo nodejs

@@ -90,7 +90,7 @@ grants:
     logins: [report_ro]
     databases: [shop]
     verbs: [read]
-    objects: ["public.*", "pg_catalog.*", "information_schema.*", "!public.staff_pay"]
+    objects: ["public.*", "pg_catalog.*", "information_schema.*", "!public.staff_pay", "!pg_catalog.pg_authid", "!pg_catalog.pg_shadow"]
     until: $until
     tags: [CC6.1, CC6.3]
   - name: agents-work
@@ -99,7 +99,7 @@ grants:
     logins: [orders_app]
     databases: [shop]
     verbs: [read, write]
-    objects: ["public.*", "pg_catalog.*", "information_schema.*", "!public.staff_pay"]
+    objects: ["public.*", "pg_catalog.*", "information_schema.*", "!public.staff_pay", "!pg_catalog.pg_authid", "!pg_catalog.pg_shadow"]
     until: $until
     tags: [CC6.1, CC6.3]
 
