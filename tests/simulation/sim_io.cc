@@ -25,10 +25,12 @@ void SimIo::Random::fill(MutableBytes bytes) {
 SimIo::SimIo(World& world, Net& net, Disk& disk, const Faults& faults, const Limits& limits, DialHandler dial)
     : world_(world), net_(net), disk_(disk), faults_(faults), limits_(limits), dial_(std::move(dial)), random_(world.random()) {
   const uint32_t count = faults.few_buffers ? 4 : limits.receive_buffer_count;
-  pool_.size = limits.receive_buffer_size;
-  for (uint32_t i = 0; i < count; ++i) {
-    pool_.memory.push_back(std::make_unique<std::byte[]>(pool_.size));
-    pool_.free.push_back(static_cast<uint16_t>(i));
+  for (Pool& pool : pools_) {
+    pool.size = limits.receive_buffer_size;
+    for (uint32_t i = 0; i < count; ++i) {
+      pool.memory.push_back(std::make_unique<std::byte[]>(pool.size));
+      pool.free.push_back(static_cast<uint16_t>(i));
+    }
   }
 }
 
@@ -103,21 +105,22 @@ bool SimIo::pump_receive(const SocketPtr& socket) {
   const auto armed = receives_.find(socket->fd);
   if (armed == receives_.end()) return false;
   const OpToken token = armed->second;
+  Pool& pool = pools_[index_of(token.side())];
   if (!socket->received.empty()) {
-    if (pool_.free.empty()) {
+    if (pool.free.empty()) {
       receives_.erase(armed);
       complete(token, -ENOBUFS);
       return false;
     }
-    std::size_t size = std::min(socket->received.size(), pool_.size);
+    std::size_t size = std::min(socket->received.size(), pool.size);
     if (faults_.tiny_reads) size = std::min<std::size_t>(size, 1 + world_.random().below(9));
     const std::string bytes = net_.read(socket, size);
-    const uint16_t id = pool_.free.back();
-    pool_.free.pop_back();
-    ++pool_.out;
-    std::memcpy(pool_.memory[id].get(), bytes.data(), bytes.size());
+    const uint16_t id = pool.free.back();
+    pool.free.pop_back();
+    ++pool.out;
+    std::memcpy(pool.memory[id].get(), bytes.data(), bytes.size());
     complete(token, static_cast<int32_t>(bytes.size()), true);
-    ready_.back().buffer = BufferLease(&pool_, id, Bytes(pool_.memory[id].get(), bytes.size()));
+    ready_.back().buffer = BufferLease(&pool, id, Bytes(pool.memory[id].get(), bytes.size()));
     return true;
   }
   if (socket->reset || socket->fin_arrived) {

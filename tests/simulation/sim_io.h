@@ -1,5 +1,6 @@
 // Io over the simulated network, disk and clock: the same contract as UringIo.
 #pragma once
+#include <array>
 #include <deque>
 #include <list>
 #include <map>
@@ -44,7 +45,7 @@ class SimIo final : public Io {
   FlowEndpoints endpoints(int fd) const override;
   SocketAccount account(int fd, bool fin_seen) const override;
 
-  [[nodiscard]] std::size_t buffers_out() const { return pool_.out; }
+  [[nodiscard]] std::size_t buffers_out() const { return pools_[0].out + pools_[1].out; }
   [[nodiscard]] bool is_idle() const { return receives_.empty() && sends_.empty() && dials_.empty(); }
 
  private:
@@ -74,7 +75,7 @@ class SimIo final : public Io {
   const Faults& faults_;
   const Limits limits_;
   DialHandler dial_;
-  Pool pool_;
+  std::array<Pool, 2> pools_;   // By side, as UringIo.
   Random random_;
   std::optional<OpToken> acceptor_;
   std::deque<int> backlog_;

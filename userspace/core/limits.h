@@ -18,7 +18,7 @@ struct Limits {
   uint64_t held_bytes_max = 64u << 20;
   // Buffers of one core.
   uint32_t receive_buffer_size = 16u << 10;    // One provided buffer.
-  uint32_t receive_buffer_count = 1024;        // Power of two.  Hit: -ENOBUFS, back-pressure until one is back.
+  uint32_t receive_buffer_count = 512;         // Of each side (clients, targets).  Power of two.  Hit: -ENOBUFS, back-pressure until one is back.
   uint32_t leases_per_direction_max = 8;       // Hit: that direction stops receiving until what it holds is sent.
   uint32_t session_arena_size = 64u << 10;     // Decoded text and edits of unsettled units, taken from a pool when needed.  Hit: block "too large to judge".
   uint32_t units_per_step_max = 64;            // Hit: the rest of the chunk waits for the next step.

@@ -29,7 +29,7 @@ class StreamBuffer {
   // Bytes from `at` to the end of the segment that holds `at`; empty if nothing was received beyond it.
   [[nodiscard]] Bytes contiguous(uint64_t at) const;
   // The codec wants `need` bytes from `at`, and contiguous(at) has fewer.  Moves them together as far as they are here.
-  // Post: contiguous(at) is longer than before if more was received beyond its segment.  Returns false if nothing changed.
+  // Post: contiguous(at) is longer than before if more was received beyond its segment (then true); it may have moved in any case.
   // Pre: need >= 1, at is not before any piece that is still queued from the same segment's tail.
   bool straddle(uint64_t at, uint32_t need);
   // Moves what was received from `at` on out of provided buffers into own blocks: who waits (for an answer, for the disk,

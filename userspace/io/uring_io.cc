@@ -22,7 +22,7 @@
 namespace weir::io {
 namespace {
 
-constexpr uint16_t kBufferGroup = 1;
+constexpr uint16_t kBufferGroup = 1;  // Of the client side; the target side's is the next.
 constexpr OpToken kWakeup{0, 0, OpKind::kMessage, 0};
 
 uint64_t pack(OpToken token) { return std::bit_cast<uint64_t>(token); }
@@ -58,7 +58,9 @@ Result<std::unique_ptr<UringIo>> UringIo::create(const Limits& limits, CoreCount
     return fail(Error::Kind::kUnavailable, "io_uring lacks SUBMIT_STABLE: the kernel is too old");
   }
   io_uring_register_ring_fd(&io->ring_);  // Saves a reference a call; without it everything works.
-  io->buffers_ = std::make_unique<BufferRing>(io->ring_, kBufferGroup, limits.receive_buffer_count, limits.receive_buffer_size);
+  for (uint16_t side = 0; side < 2; ++side) {
+    io->buffers_[side] = std::make_unique<BufferRing>(io->ring_, static_cast<uint16_t>(kBufferGroup + side), limits.receive_buffer_count, limits.receive_buffer_size);
+  }
   io->gathers_.resize(kSubmissions);
   io->timers_.resize(kSubmissions);
   io->dials_.reserve(256);
@@ -76,7 +78,7 @@ Result<std::unique_ptr<UringIo>> UringIo::create(const Limits& limits, CoreCount
 UringIo::~UringIo() {
   completions_.clear();
   if (is_open_) {
-    buffers_.reset();
+    for (auto& buffers : buffers_) buffers.reset();
     io_uring_queue_exit(&ring_);
   }
   if (wakeup_ >= 0) ::close(wakeup_);
@@ -127,7 +129,7 @@ void UringIo::receive(int fd, OpToken token) {
   io_uring_sqe* entry = submission();
   io_uring_prep_recv_multishot(entry, fd, nullptr, 0, 0);
   entry->flags |= IOSQE_BUFFER_SELECT;
-  entry->buf_group = buffers_->group();
+  entry->buf_group = buffers_[index_of(token.side())]->group();
   io_uring_sqe_set_data64(entry, pack(token));
 }
 
@@ -234,7 +236,7 @@ void UringIo::take(const io_uring_cqe& entry) {
   completion.more = (entry.flags & IORING_CQE_F_MORE) != 0;
   if (token.kind == OpKind::kReceive && (entry.flags & IORING_CQE_F_BUFFER) != 0) {
     const auto id = static_cast<uint16_t>(entry.flags >> IORING_CQE_BUFFER_SHIFT);
-    completion.buffer = buffers_->lease(id, static_cast<uint32_t>(std::max(0, entry.res)));
+    completion.buffer = buffers_[index_of(token.side())]->lease(id, static_cast<uint32_t>(std::max(0, entry.res)));
   } else if (token.kind == OpKind::kReceive && entry.res == -ENOBUFS) {
     counters_.add(Metric::kBuffersExhausted);
   } else if (token.kind == OpKind::kConnect) {
@@ -252,7 +254,7 @@ void UringIo::take(const io_uring_cqe& entry) {
 
 std::span<Completion> UringIo::turn() {
   completions_.clear();  // Leases that nobody took go back.
-  buffers_->publish();
+  for (const auto& buffers : buffers_) buffers->publish();
   if (failed_.empty()) {
     const int result = io_uring_submit_and_wait(&ring_, 1);
     if (result < 0 && result != -EINTR && result != -EAGAIN && result != -EBUSY) counters_.add(Metric::kSystemErrors);

@@ -44,7 +44,7 @@ class UringIo final : public Io {
   FlowEndpoints endpoints(int fd) const override;
   SocketAccount account(int fd, bool fin_seen) const override;
 
-  [[nodiscard]] uint32_t leased() const { return buffers_->leased(); }
+  [[nodiscard]] uint32_t leased() const { return buffers_[0]->leased() + buffers_[1]->leased(); }
 
  private:
   static constexpr uint32_t kSubmissions = 1024;
@@ -79,7 +79,7 @@ class UringIo final : public Io {
   io_uring ring_{};
   bool is_open_ = false;
   CoreCounters& counters_;
-  std::unique_ptr<BufferRing> buffers_;
+  std::array<std::unique_ptr<BufferRing>, 2> buffers_;  // By side: clients that wait cannot take what answers arrive in.
   std::vector<Gather> gathers_;
   uint32_t gathers_used_ = 0;
   std::vector<__kernel_timespec> timers_;

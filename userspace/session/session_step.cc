@@ -37,7 +37,7 @@ void Session::step() {
   }
   in_step_ = false;
   for (Stream& s : streams_) {
-    if (s.units.empty() && s.buffer.lease_count() > 0) s.buffer.own_rest(s.window.parsed());
+    if (s.buffer.lease_count() > 0) s.buffer.own_rest(s.window.parsed());
   }
   if (streams_[0].units.empty() && streams_[1].units.empty() && arena_block_) {
     arena_.detach();
@@ -90,8 +90,9 @@ bool Session::parse(Direction direction) {
   if (s.is_finished) return false;
   const uint64_t at = s.window.parsed();
   Bytes chunk = s.buffer.contiguous(at);
-  if (!chunk.empty() && chunk.size() < s.need && s.buffer.straddle(at, s.need)) {
-    chunk = s.buffer.contiguous(at);
+  if (!chunk.empty() && chunk.size() < s.need) {
+    s.buffer.straddle(at, s.need);
+    chunk = s.buffer.contiguous(at);  // It moved, even if it did not grow.
   }
   if (s.need > 0 && at + chunk.size() <= s.seen && !s.is_eof) return false;  // Nothing new since the codec asked for more.
   const bool at_end = s.is_eof && at + chunk.size() == s.buffer.received();
