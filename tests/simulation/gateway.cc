@@ -161,10 +161,7 @@ void Gateway::on_statement(const std::string& statement) {
   if (at == std::string::npos) return;
   const std::string name = statement.substr(at, statement.find(' ', at + 4) - at);
   for (const auto& [file, content] : disk_.files()) {
-    for (std::size_t found = content.find(name); found != std::string::npos; found = content.find(name, found + 1)) {
-      const char next = found + name.size() < content.size() ? content[found + name.size()] : ' ';
-      if (next < '0' || next > '9') return;  // "q1" is not "q12".
-    }
+    if (content.find(name) != std::string::npos) return;
   }
   violations_.push_back({"I5", "the target received a statement before its record was on disk: " + statement});
 }

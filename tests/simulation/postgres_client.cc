@@ -15,7 +15,8 @@ std::string sync() { return wire::message('S', ""); }
 
 // One statement; each text is unique, so that the target's log and the record can be compared.
 std::string statement(Prng& random, bool blocked, uint64_t& next_name) {
-  const std::string name = "q" + std::to_string(next_name++);
+  const std::string number = std::to_string(next_name++);
+  const std::string name = "q" + std::string(6 - number.size(), '0') + number;  // No name is the beginning of another.
   const uint64_t kind = random.below(10);
   const std::string count = std::to_string(random.below(30));
   if (kind == 0 && blocked) return "select n as " + name + " from forbidden where id = " + count;
