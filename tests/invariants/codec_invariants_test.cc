@@ -19,11 +19,12 @@ std::vector<Transcript> transcripts() {
   return all;
 }
 
-// A unit without what depends on the cuts: ids count parts, so they are replaced by the place in the joined list.
+// A unit without what depends on the cuts: ids count parts, so they are replaced by the place in the joined list.  What a name
+// may mean depends on which answers had come by then, not on the cuts of its own stream: it is left out.
 std::string describe(const SettledUnit& unit, const std::map<uint64_t, std::size_t>& places) {
   std::string text = std::to_string(static_cast<int>(unit.ref.kind)) + " " + unit.verb + " [" + std::to_string(unit.ref.wire.offset) + "+" +
                      std::to_string(unit.ref.wire.size) + "] \"" + unit.text + "\" rows " + std::to_string(unit.row_count) + " tag " + unit.tag +
-                     " code " + unit.sqlstate + " means " + std::to_string(unit.meanings[0]) + "," + std::to_string(unit.meanings[1]) + " " +
+                     " code " + unit.sqlstate + " " +
                      std::string(name_of(unit.fate));
   if (unit.ref.in_reply_to != 0) {
     const auto found = places.upper_bound(unit.ref.in_reply_to);

@@ -238,6 +238,10 @@ void Harness::note(const Unit& unit, Bytes wire, const Verdict& verdict, Settled
 
 std::string Harness::take_sent(Side side) { return std::exchange(sent_[index_of(side)], {}); }
 
+namespace {
+bool was_passed(const SettledUnit& unit) { return unit.fate == Fate::kPassed || unit.fate == Fate::kEdited; }
+}  // namespace
+
 std::vector<SettledUnit> Harness::joined_units() const {
   std::vector<SettledUnit> joined;
   std::array<std::ptrdiff_t, 2> last{-1, -1};  // Per direction: how the two interleave is not the codec's.
@@ -245,7 +249,8 @@ std::vector<SettledUnit> Harness::joined_units() const {
     std::ptrdiff_t& at = last[index_of(unit.ref.direction)];
     SettledUnit* before = at < 0 ? nullptr : &joined[static_cast<std::size_t>(at)];
     if (before != nullptr && may_join(unit.ref.kind) && before->ref.kind == unit.ref.kind && before->verb == unit.verb &&
-        before->ref.in_reply_to == unit.ref.in_reply_to && before->fate == unit.fate) {
+        before->ref.in_reply_to == unit.ref.in_reply_to && (before->fate == unit.fate || (was_passed(*before) && was_passed(unit)))) {
+      if (unit.fate == Fate::kEdited) before->fate = Fate::kEdited;  // One edited row makes a run of rows edited, wherever it was cut.
       before->ref.wire.size += unit.ref.wire.size;
       before->row_count += unit.row_count;
       before->passed += unit.passed;

@@ -271,6 +271,7 @@ class Runner {
 
 bool Transcript::is_transparent() const {
   if (!rules.empty() || target.inject || target.tls_to_target || !is_dialled) return false;
+  if (limits.prepared_per_session_max != Limits{}.prepared_per_session_max) return false;  // The codec itself refuses what is above it.
   for (const TranscriptLine& line : lines) {
     const bool is_ours = line.command == "signal" || line.command == "violation" || line.command == "closes" || line.command == "stand-in" ||
                          (line.command == "client>" && (line.source.find("ssl") == 0 || line.source.find("gss") == 0));
