@@ -59,7 +59,7 @@ enum socket_state {
 };
 
 #define DECIDE(action_, reason_) ((struct decision){ACTION_##action_, WEIR_##reason_, FLOW_KEEP, 0})
-#define DECIDE_FLOW(action_, reason_, flow_) ((struct decision){ACTION_##action_, WEIR_##reason_, flow_, 0})
+#define DECIDE_FLOW(action_, reason_, flow_) ((struct decision){ACTION_##action_, WEIR_##reason_, (__u8)(flow_), 0})
 
 WEIR_INLINE enum binding_state decide_binding(const struct weir_binding *binding, __u64 now_ns, __u32 interface, __u16 vlan,
 					      const __u8 *mac)

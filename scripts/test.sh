@@ -18,7 +18,6 @@ case ${1:-} in
   *) echo "test: unknown argument $1" >&2; exit 2 ;;
 esac
 jobs=${WEIR_JOBS:-$(nproc)}
-fuzz_seconds=${WEIR_FUZZ_SECONDS:-60}
 logs=$repository/build/test-logs
 mkdir -p "$logs"
 
@@ -70,26 +69,8 @@ tests() {
   note "tests $preset" $((total - bad)) "$bad"
 }
 
-# Each fuzz target from its kept corpus, for a fixed time.
-fuzz() {
-  local list target log
-  build fuzz fuzzers || return
-  list=$(cat build/fuzz/fuzzers.txt 2>/dev/null)
-  [ -n "$list" ] || { begin fuzz; note fuzz 0 1 "build/fuzz/fuzzers.txt names no target"; return; }
-  while IFS= read -r target; do
-    begin "fuzz $target"
-    log=$logs/fuzz-$target.log
-    if bash tests/fuzz/run "$target" "$fuzz_seconds" >"$log" 2>&1; then
-      note "fuzz $target" 1 0 "$(grep -oE 'DONE.*|Done [0-9]+ runs.*' "$log" | tail -n 1)"
-    else
-      tail -n 20 "$log"
-      note "fuzz $target" 0 1 "see build/test-logs/fuzz-$target.log"
-    fi
-  done <<<"$list"
-}
-
-# in_lab STEP COMMAND...: a runner over the lab that ends with "N passed, N failed".
-in_lab() {
+# runner STEP COMMAND...: one that ends with "N passed, N failed".
+runner() {
   local step=$1 log good bad
   shift
   log=$logs/${step// /-}.log
@@ -104,13 +85,13 @@ begin setup
 if bash scripts/setup.sh; then note setup 1 0; else note setup 0 1; finish; fi
 build release && tests release
 [ -n "$quick" ] && finish
-build asan && tests asan
+build asan && tests asan  # By clang, with the fuzz targets.
 if [ -n "$full" ]; then
   build tsan && tests tsan
   build clang && tests clang
 fi
-fuzz
-in_lab "end to end" python3 tests/e2e/run
-in_lab "demonstration" bash -c 'scripts/demo.sh && echo "1 passed, 0 failed" || echo "0 passed, 1 failed"'
-in_lab "broken products" bash tests/e2e/broken.sh
+runner fuzz bash tests/fuzz/run
+runner "end to end" python3 tests/e2e/run
+runner "demonstration" bash -c 'scripts/demo.sh && echo "1 passed, 0 failed" || echo "0 passed, 1 failed"'
+runner "broken products" bash tests/e2e/broken.sh
 finish

@@ -8,7 +8,7 @@ namespace {
 
 packet parse(FrameBytes bytes, uint32_t offset = 14, uint16_t vlan = WEIR_VLAN_NONE) {
   // The kernel hands the EtherType over apart from the frame.
-  const auto type = static_cast<uint16_t>(offset >= 14 ? bytes[12] << 8 | bytes[13] : kIpv4Type);
+  const auto type = static_cast<uint16_t>(offset >= 14 ? bytes[12] * 256u + bytes[13] : kIpv4Type);
   HostFrame frame{std::move(bytes)};
   packet result{};
   packet_parse(&frame, offset, htons(type), vlan, &result);

@@ -52,10 +52,10 @@ LimitTable limit_table(const Config& config, uint32_t core_count) {
   table.count("engine.limits.prepared_per_session_max", now.prepared_per_session_max, preset.prepared_per_session_max, "the Parse is blocked, 53400");
   table.count("engine.limits.held_per_session_max", now.held_per_session_max, preset.held_per_session_max, "the next one is blocked");
   table.size("engine.limits.held_bytes_max", now.held_bytes_max, preset.held_bytes_max, "blocked: too much is waiting", now.held_bytes_max, "held_bytes_max");
-  const uint64_t buffers = uint64_t{now.receive_buffer_size} * now.receive_buffer_count * cores;
+  const uint64_t buffers = 2 * uint64_t{now.receive_buffer_size} * now.receive_buffer_count * cores;
   table.size("engine.limits.receive_buffer_size", now.receive_buffer_size, preset.receive_buffer_size, "a receive takes several buffers");
   table.count("engine.limits.receive_buffer_count", now.receive_buffer_count, preset.receive_buffer_count, "back-pressure until one is back", buffers,
-              per_core + "receive_buffer_count x receive_buffer_size");
+              per_core + "2 sides x receive_buffer_count x receive_buffer_size");
   table.count("engine.limits.leases_per_direction_max", now.leases_per_direction_max, preset.leases_per_direction_max,
               "that direction stops receiving until what it holds is sent");
   table.size("engine.limits.session_arena_size", now.session_arena_size, preset.session_arena_size, "blocked: too large to judge",

@@ -196,7 +196,7 @@ TEST(RestartNeeded, ATargetThatComesOrGoesNeedsOne) {
 TEST(LimitTable, SumsWhatStandsInItsRows) {
   Config config = load_text(kSmallConfig).config;
   const LimitTable table = limit_table(config, 2);
-  EXPECT_EQ(table.fixed, 2u * 1024 * (16 << 10));
+  EXPECT_EQ(table.fixed, 2u * 2 * 512 * (16 << 10));
   uint64_t sum = 0;
   for (const LimitRow& row : table.rows) {
     EXPECT_FALSE(row.when_hit.empty()) << row.name;

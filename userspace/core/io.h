@@ -85,6 +85,7 @@ struct SocketAccount {
   uint64_t sent = 0;            // Payload bytes handed to the network, retransmits excluded.
   uint64_t unsent = 0;          // Written by us, not yet sent (SIOCOUTQNSD).
   bool is_known = false;
+  bool may_hold_fin = false;    // The socket is closed and cannot say whether `received` counts a FIN as one more.
 };
 
 class Io {

@@ -1,15 +1,25 @@
 #include "forward/stream_buffer.h"
 
 #include <algorithm>
-#include <array>
 #include <cstring>
 
 #include "base/check.h"
 
 namespace weir::forward {
 
+void StreamBuffer::reserve_one() {
+  if (count_ < capacity_) return;
+  WEIR_CHECK(capacity_ < kSegmentsMax);
+  const uint32_t bigger = capacity_ == 0 ? 8 : capacity_ * 2;
+  auto segments = std::make_unique<Segment[]>(bigger);
+  for (uint32_t i = 0; i < count_; ++i) segments[i] = std::move(at_index(i));
+  segments_ = std::move(segments);
+  capacity_ = bigger;
+  head_ = 0;
+}
+
 StreamBuffer::Segment& StreamBuffer::push() {
-  WEIR_CHECK(count_ < kSegmentsMax);
+  reserve_one();
   Segment& segment = at_index(count_++);
   segment = Segment{};
   segment.offset = received_;
@@ -17,7 +27,7 @@ StreamBuffer::Segment& StreamBuffer::push() {
 }
 
 StreamBuffer::Segment& StreamBuffer::insert_after(uint32_t i) {
-  WEIR_CHECK(count_ < kSegmentsMax);
+  reserve_one();
   ++count_;
   for (uint32_t j = count_ - 1; j > i + 1; --j) at_index(j) = std::move(at_index(j - 1));
   at_index(i + 1) = Segment{};
@@ -129,12 +139,12 @@ void StreamBuffer::own_rest(uint64_t at) {
   uint32_t first = find(at);
   while (first < count_ && !at_index(first).lease) ++first;
   if (first >= count_) return;
-  std::array<Segment, kSegmentsMax> moved;
-  uint32_t moved_count = 0;
+  const uint32_t moved_count = count_ - first - 1;
+  const auto moved = std::make_unique<Segment[]>(moved_count);
   const uint32_t keep = at > at_index(first).offset ? static_cast<uint32_t>(at - at_index(first).offset) : 0;
   Bytes head = Bytes(at_index(first).data, at_index(first).size).subspan(keep);
   received_ = at_index(first).offset + keep;
-  for (uint32_t i = first + 1; i < count_; ++i) moved[moved_count++] = std::move(at_index(i));
+  for (uint32_t i = 0; i < moved_count; ++i) moved[i] = std::move(at_index(first + 1 + i));
   for (uint32_t i = 0; i < moved_count; ++i) leases_ -= moved[i].lease ? 1 : 0;
   Segment split;  // Keeps the bytes of `head` alive until they are copied.
   if (keep > 0) {
@@ -162,7 +172,7 @@ void StreamBuffer::release(uint64_t upto) {
     if (first.offset + first.size > upto) return;
     if (first.lease) --leases_;
     first = Segment{};
-    head_ = (head_ + 1) % kSegmentsMax;
+    head_ = (head_ + 1) & (capacity_ - 1);
     --count_;
   }
 }

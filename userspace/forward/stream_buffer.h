@@ -6,8 +6,8 @@
 // A unit never straddles segments: when the codec needs more than a segment has left, the rest moves once into a block of
 // its own and is completed there from what follows.  Pointers into segments are stable until release().
 #pragma once
-#include <array>
 #include <cstdint>
+#include <memory>
 
 #include "core/io.h"
 #include "core/unit.h"
@@ -17,7 +17,7 @@ namespace weir::forward {
 
 class StreamBuffer {
  public:
-  static constexpr uint32_t kSegmentsMax = 16;
+  static constexpr uint32_t kSegmentsMax = 256;   // A multishot receive may give dozens of buffers in one turn.
 
   explicit StreamBuffer(BlockPool& blocks) : blocks_(&blocks) {}
 
@@ -56,8 +56,9 @@ class StreamBuffer {
     BufferLease lease;
     Block block;
   };
-  [[nodiscard]] Segment& at_index(uint32_t i) { return segments_[(head_ + i) % kSegmentsMax]; }
-  [[nodiscard]] const Segment& at_index(uint32_t i) const { return segments_[(head_ + i) % kSegmentsMax]; }
+  [[nodiscard]] Segment& at_index(uint32_t i) { return segments_[(head_ + i) & (capacity_ - 1)]; }
+  [[nodiscard]] const Segment& at_index(uint32_t i) const { return segments_[(head_ + i) & (capacity_ - 1)]; }
+  void reserve_one();
   [[nodiscard]] uint32_t find(uint64_t offset) const;
   Segment& push();
   Segment& insert_after(uint32_t i);
@@ -65,8 +66,8 @@ class StreamBuffer {
   void fill(uint32_t i, uint32_t size);
 
   BlockPool* blocks_;
-  std::array<Segment, kSegmentsMax> segments_;
-  uint32_t head_ = 0, count_ = 0, leases_ = 0;
+  std::unique_ptr<Segment[]> segments_;  // A ring of a power of two; grows when a stream first needs more, never shrinks.
+  uint32_t capacity_ = 0, head_ = 0, count_ = 0, leases_ = 0;
   uint64_t received_ = 0;
 };
 

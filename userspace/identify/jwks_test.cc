@@ -87,7 +87,7 @@ TEST(Jwks, WhatIsNoSetIsRefused) {
 TEST(Jwks, AFileThatOthersMayWriteIsRefused) {
   Folder folder;
   EXPECT_TRUE(read_key_file(folder.write("ok", "{}", 0644)));
-  for (const mode_t mode : {0664, 0646})
+  for (const mode_t mode : std::initializer_list<mode_t>{0664, 0646})
     EXPECT_THAT(read_key_file(folder.write("bad", "{}", mode)).error().message, HasSubstr("chmod go-w"));
   EXPECT_EQ(read_key_file(folder / "none").error().kind, Error::Kind::kNotFound);
   EXPECT_THAT(read_key_file(folder.path).error().message, HasSubstr("not a regular file"));

@@ -151,9 +151,12 @@ void UringIo::send(int fd, std::span<const Bytes> pieces, OpToken token) {
   io_uring_sqe_set_data64(entry, pack(token));
 }
 
+// The system call at once, its end as a completion like any other.  IORING_OP_SHUTDOWN goes to a worker, which looks the
+// descriptor up when it runs: by then it may be closed, and the number that of somebody else's new connection.
 void UringIo::shutdown(int fd, OpToken token) {
+  ::shutdown(fd, SHUT_WR);  // A connection that is gone already says so through its receive.
   io_uring_sqe* entry = submission();
-  io_uring_prep_shutdown(entry, fd, SHUT_WR);
+  io_uring_prep_nop(entry);
   io_uring_sqe_set_data64(entry, pack(token));
 }
 
@@ -294,7 +297,8 @@ SocketAccount UringIo::account(int fd, bool fin_seen) const {
   SocketAccount account;
   kernel::TcpCounts counts;
   if (!kernel::read_tcp_counts(fd, counts)) return account;
-  const bool fin = fin_seen || counts.fin_received;
+  const bool fin = !counts.is_closed && (fin_seen || counts.fin_received);
+  account.may_hold_fin = counts.is_closed;
   int unread = 0, unsent = 0;
   ioctl(fd, SIOCINQ, &unread);
   ioctl(fd, SIOCOUTQNSD, &unsent);

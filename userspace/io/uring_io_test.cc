@@ -74,7 +74,8 @@ struct Loopback : testing::Test {
 };
 
 TEST_F(Loopback, GatheredBytesArriveInOrderAndAreAccountedFor) {
-  const auto [accepted, dialled] = connect();
+  const auto pair = connect();
+  const int accepted = pair.first, dialled = pair.second;
   io->receive(accepted, kReceiveToken);
   const std::string first = "hello, ", second(10'000, 'w'), third = "!";
   const Bytes pieces[] = {as_bytes(first), as_bytes(second), as_bytes(third)};
@@ -101,6 +102,22 @@ TEST_F(Loopback, GatheredBytesArriveInOrderAndAreAccountedFor) {
   EXPECT_EQ(io->account(accepted, true).received, got.size());
   ::close(accepted);
   ::close(dialled);
+}
+
+TEST_F(Loopback, AHalfCloseNeverReachesTheNextConnectionOfTheSameNumber) {
+  for (int round = 0; round < 300; ++round) {
+    const auto [accepted, dialled] = connect();
+    io->shutdown(accepted, {9, 0, OpKind::kShutdown, 0});
+    io->close(accepted, false, {9, 0, OpKind::kClose, 0});
+    run([&](Completion& completion) { return completion.token.kind == OpKind::kClose; });
+    int next[2];
+    ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, next), 0);
+    io->timer(std::chrono::milliseconds(1), {7, 0, OpKind::kTimer, 0});
+    run([&](Completion& completion) { return completion.token.kind == OpKind::kTimer; });
+    char byte = 0;
+    ASSERT_EQ(::read(next[1], &byte, 1), -1) << "round " << round << ": the other end was told that no more comes";
+    for (const int fd : {dialled, next[0], next[1]}) ::close(fd);
+  }
 }
 
 TEST_F(Loopback, AnEmptyRingIsBackPressureAndGoesOnOnceBuffersAreBack) {

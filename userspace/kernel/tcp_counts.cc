@@ -9,7 +9,7 @@
 namespace weir::kernel {
 namespace {
 // include/net/tcp_states.h; the UAPI header does not carry them.
-enum : uint8_t { kTimeWait = 6, kCloseWait = 8, kLastAck = 9, kClosing = 11 };
+enum : uint8_t { kTimeWait = 6, kClose = 7, kCloseWait = 8, kLastAck = 9, kClosing = 11 };
 }  // namespace
 
 bool read_tcp_counts(int fd, TcpCounts& counts) {
@@ -21,6 +21,7 @@ bool read_tcp_counts(int fd, TcpCounts& counts) {
   counts.bytes_sent = info.tcpi_bytes_sent;
   counts.bytes_retransmitted = info.tcpi_bytes_retrans;
   counts.fin_received = info.tcpi_state == kTimeWait || info.tcpi_state == kCloseWait || info.tcpi_state == kLastAck || info.tcpi_state == kClosing;
+  counts.is_closed = info.tcpi_state == kClose;
   return true;
 }
 

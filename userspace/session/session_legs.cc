@@ -268,7 +268,10 @@ void Session::take_account() {
     if (l.wire_received > known) account.refused += l.wire_received - known;
     if (l.fd >= 0 && !is_cut_) {  // A cut destroyed the socket, and what it held unread with it.
       const SocketAccount socket = services_.io.account(l.fd, l.fin_seen);
-      account.kernel = socket.is_known ? socket.received - socket.unread : l.wire_received;
+      const uint64_t counted = socket.received - socket.unread;
+      // After a reset "end of stream" does not mean that a FIN came: one byte more may be one.
+      const bool is_fin = socket.may_hold_fin && counted == l.wire_received + 1;
+      account.kernel = socket.is_known && !is_fin ? counted : l.wire_received;
     }
     if (!account.balances()) {
       services_.counters.add(Metric::kAccountMismatch);

@@ -22,7 +22,7 @@ TEST(SecretFile, OneTrailingNewlineIsCut) {
 
 TEST(SecretFile, AnyRightOfOthersIsAnErrorWithTheFix) {
   Folder folder;
-  for (const mode_t mode : {0604, 0640, 0620, 0602, 0610}) {
+  for (const mode_t mode : std::initializer_list<mode_t>{0604, 0640, 0620, 0602, 0610}) {
     const auto secret = read_secret_file(folder.write("s", "fake-secret", mode));
     ASSERT_FALSE(secret);
     EXPECT_EQ(secret.error().kind, Error::Kind::kDenied);

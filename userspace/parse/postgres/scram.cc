@@ -120,7 +120,7 @@ bool ScramServer::first(std::string_view mechanism, std::string_view message, st
 // client-final-message: c=base64(gs2-header [cbind-data]) "," r=nonce ["," extensions] "," p=proof
 ScramServer::Proof ScramServer::final(std::string_view message, std::string& reply) {
   std::string_view rest = message;
-  std::string_view binding, nonce, proof_text;
+  std::string_view binding, nonce;
   const std::size_t proof_at = message.rfind(",p=");
   std::vector<std::byte> proof;
   if (!take_attribute(rest, 'c', binding) || !take_attribute(rest, 'r', nonce) || proof_at == std::string_view::npos ||
