@@ -84,6 +84,7 @@ struct LoginFacts {
 struct GrammarFacts {
   bool standard_conforming_strings = true;
   bool encoding_is_safe = true;       // UTF8, LATINx, SQL_ASCII.
+  bool search_path_is_default = true; // False: the login itself brought one (options, a startup parameter).
 };
 struct ResultFacts {                  // Of a kResponseEnd or command tag.
   uint64_t rows = 0;

@@ -17,6 +17,8 @@ namespace weir {
 class PolicySession {
  public:
   virtual ~PolicySession() = default;
+  // Another snapshot judges on: what `before` learnt of the stream (settings in force, masked values sent) must not be lost.
+  virtual void inherit(const PolicySession& /*before*/) {}
 };
 
 struct SessionFacts {

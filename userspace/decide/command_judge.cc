@@ -35,7 +35,9 @@ void CommandJudge::scan(Bytes chunk, uint64_t chunk_at, std::span<const Unit> un
   scratch_.hits.clear();
   const ScanSet* set = state_.scan(Direction::kToTarget);
   if (set == nullptr || units.empty()) return;
-  const bool has_text = std::any_of(units.begin(), units.end(), [](const Unit& unit) { return unit.kind == UnitKind::kCommand || unit.kind == UnitKind::kData; });
+  const bool has_text = std::any_of(units.begin(), units.end(), [](const Unit& unit) {
+    return unit.kind == UnitKind::kCommand || unit.kind == UnitKind::kData;
+  });
   if (!has_text) return;
   scan_at_ = units.front().wire.offset;
   const Bytes bytes = chunk.subspan(scan_at_ - chunk_at, units.back().wire.end() - scan_at_);
@@ -52,18 +54,24 @@ Verdict CommandJudge::judge_unit(const Unit& unit, Bytes wire) {
       verdict.action = Verdict::Action::kAllow;
       return verdict;
     }
-    case UnitKind::kLogin: return judge_login();
-    case UnitKind::kData: return judge_data(unit, wire);
-    case UnitKind::kCommand: break;
-    case UnitKind::kOpaque: return judge_opaque("bytes that this gateway's reader does not know");
+    case UnitKind::kLogin:
+      return judge_login();
+    case UnitKind::kData:
+      return judge_data(unit, wire);
+    case UnitKind::kCommand:
+      break;
+    case UnitKind::kOpaque:
+      return judge_opaque("bytes that this gateway's reader does not know");
     case UnitKind::kResponse:
     case UnitKind::kRows:
-    case UnitKind::kResponseEnd: return block("direction", "an answer cannot come from a client");
+    case UnitKind::kResponseEnd:
+      return block("direction", "an answer cannot come from a client");
   }
   if (is_function_call(unit.verb)) return block("function-call", "the function call message is closed here: use SELECT");
   if (is_overrun_) return block("too-large", "too much in this command matches for it to be judged");
   if (unit.meanings[0] != 0 && unit.verb != "query" && unit.verb != "parse") return judge_by_id(unit, wire);
-  if (unit.text.empty() && unit.verb != "query" && unit.verb != "parse") return judge_opaque("a statement that this gateway has not seen");
+  if (unit.text.empty() && unit.verb != "query" && unit.verb != "parse")
+    return judge_opaque("a statement that this gateway has not seen");
   return judge_text(unit, wire);
 }
 
@@ -78,17 +86,21 @@ PlanPtr CommandJudge::plan_of_text(Bytes text) {
   const GrammarFacts grammar = codec_.grammar();
   if (!grammar.encoding_is_safe) return make_plan(state_, nullptr, "client_encoding must be UTF8, a LATIN one or SQL_ASCII");
   if (state_.identity() == nullptr || state_.target() == nullptr) return state_.unreadable_plan();
+  if (!grammar.search_path_is_default) state_.note_search_path_change();
   FactsQuery query;
   query.text = text;
   query.database = state_.database();
-  query.search_path = state_.search_path_changed ? kUnknownSearchPath : std::string_view();
+  query.search_path = state_.search_path_changed() ? kUnknownSearchPath : std::string_view();
   query.standard_conforming_strings = grammar.standard_conforming_strings;
   query.session = context_.session.id;
   const FactsAnswer answer = context_.facts.facts(query);
   switch (answer.state) {
-    case FactsAnswer::State::kPending: return nullptr;
-    case FactsAnswer::State::kRefused: return make_plan(state_, nullptr, "it is too large, or too many wait to be read");
-    case FactsAnswer::State::kReady: break;
+    case FactsAnswer::State::kPending:
+      return nullptr;
+    case FactsAnswer::State::kRefused:
+      return make_plan(state_, nullptr, "it is too large, or too many wait to be read");
+    case FactsAnswer::State::kReady:
+      break;
   }
   return state_.plan_for(answer.facts);
 }
@@ -126,7 +138,7 @@ Verdict CommandJudge::judge_text(const Unit& unit, Bytes wire) {
   if (!state_.column_rules().empty()) state_.note_command(unit.id, plan, nullptr);
   Verdict verdict = conclude(*plan, nullptr);
   if (!passes(verdict.action) && !verdict.observed) return verdict;
-  if (plan->facts && (plan->facts->shapes & bit(Shape::kSetSearchPath)) != 0) state_.search_path_changed = true;
+  if (plan->facts && (plan->facts->shapes & bit(Shape::kSetSearchPath)) != 0) state_.note_search_path_change();
   return verdict;
 }
 
@@ -156,7 +168,7 @@ Verdict CommandJudge::judge_by_id(const Unit& unit, Bytes wire) {
   Verdict verdict = conclude(*plans[0], plans[1].get());
   if (!passes(verdict.action) && !verdict.observed) return verdict;
   for (const PlanPtr& plan : plans) {
-    if (plan && plan->facts && (plan->facts->shapes & bit(Shape::kSetSearchPath)) != 0) state_.search_path_changed = true;
+    if (plan && plan->facts && (plan->facts->shapes & bit(Shape::kSetSearchPath)) != 0) state_.note_search_path_change();
   }
   return verdict;
 }
@@ -209,7 +221,8 @@ void CommandJudge::match_across_data(Bytes payload) {
   const std::size_t taken = std::min<std::size_t>(payload.size(), kDataTail);
   std::copy_n(state_.data_tail.begin(), before, joined.begin());
   std::copy_n(payload.begin(), taken, joined.begin() + static_cast<std::ptrdiff_t>(before));
-  if (before != 0 && !match_field(state_, Direction::kToTarget, Bytes(joined).first(before + taken), scratch_, state_.matched)) is_overrun_ = true;
+  if (before != 0 && !match_field(state_, Direction::kToTarget, Bytes(joined).first(before + taken), scratch_, state_.matched))
+    is_overrun_ = true;
   if (payload.back() == std::byte{'\n'}) {
     state_.data_tail_size = 0;  // A row ends here, and no value reaches into the next.
   } else if (payload.size() >= kDataTail) {
@@ -262,14 +275,16 @@ void CommandJudge::match_text_hits(const Unit& unit, Bytes wire) {
 void CommandJudge::match_parameters(const Unit& unit, Bytes wire, bool is_write) {
   class Walk final : public Codec::FieldVisitor {
    public:
-    Walk(CommandJudge& judge, const Unit& unit, Bytes wire, bool is_write) : judge_(judge), unit_(unit), wire_(wire), is_write_(is_write) {}
+    Walk(CommandJudge& judge, const Unit& unit, Bytes wire, bool is_write)
+        : judge_(judge), unit_(unit), wire_(wire), is_write_(is_write) {}
     bool visit(uint32_t, const Field& field) override {
       if (field.is_null || field.value.size == 0) return true;
       const Bytes value = wire_.subspan(field.value.offset - unit_.wire.offset, field.value.size);
       if (judge_.state_.matches_commands()) {
         if (judge_.unit_hits_begin_ != judge_.unit_hits_end_) judge_.match_hits_in(value, field.value.offset);
         if (judge_.state_.has_text_rules()) match_text(value);
-        if (!match_peeled(judge_.state_, Direction::kToTarget, value, judge_.scratch_, judge_.state_.matched)) judge_.is_overrun_ = true;
+        if (!match_peeled(judge_.state_, Direction::kToTarget, value, judge_.scratch_, judge_.state_.matched))
+          judge_.is_overrun_ = true;
       }
       if (is_write_ && judge_.state_.write_back_rule() != nullptr) judge_.look_for_write_back_value(as_text(value));
       return true;
@@ -278,9 +293,11 @@ void CommandJudge::match_parameters(const Unit& unit, Bytes wire, bool is_write)
    private:
     void match_text(Bytes value) {
       judge_.scratch_.inner_hits.clear();
-      if (!judge_.state_.scan(Direction::kToTarget)->text.scan(value, judge_.scratch_, judge_.scratch_.inner_hits)) judge_.is_overrun_ = true;
+      if (!judge_.state_.scan(Direction::kToTarget)->text.scan(value, judge_.scratch_, judge_.scratch_.inner_hits))
+        judge_.is_overrun_ = true;
       for (const PatternHit& hit : judge_.scratch_.inner_hits) {
-        add_matches(judge_.state_, Direction::kToTarget, judge_.snapshot_.contents().patterns[hit.pattern], judge_.state_.matched);
+        add_matches(judge_.state_, Direction::kToTarget, judge_.snapshot_.contents().patterns[hit.pattern],
+                    judge_.state_.matched);
       }
     }
     CommandJudge& judge_;
@@ -333,8 +350,11 @@ Verdict CommandJudge::conclude(const StatementPlan& plan, const StatementPlan* o
     }
     if (writes_back_) {
       const Rule& rule = *state_.write_back_rule();
-      if (rule.mask.write_back == Guess::kAlert) ruling.alert(rule.index);
-      else ruling.add(Verdict::Action::kBlock, rule.index, "write-back", "this carries a masked value back: writing it would destroy the original", rule.is_observed);
+      if (rule.mask.write_back == Guess::kAlert)
+        ruling.alert(rule.index);
+      else
+        ruling.add(Verdict::Action::kBlock, rule.index, "write-back",
+                   "this carries a masked value back: writing it would destroy the original", rule.is_observed);
     }
     verdict = finish(ruling);
   }
@@ -348,7 +368,8 @@ Verdict CommandJudge::conclude(const StatementPlan& plan, const StatementPlan* o
 Verdict CommandJudge::finish(const Ruling& ruling) {
   Verdict verdict = ruling.verdict(state_.target() != nullptr && state_.target()->is_observed, context_.arena);
   if (verdict.action != Verdict::Action::kAllow && !verdict.reason.empty()) {
-    const std::string_view kept = context_.arena.keep(verdict.reason);  // A plan may leave its cache before the unit is settled.
+    const std::string_view kept =
+        context_.arena.keep(verdict.reason);  // A plan may leave its cache before the unit is settled.
     verdict.reason = kept.empty() ? std::string_view("not allowed here") : kept;
   }
   return verdict;

@@ -44,11 +44,11 @@ class CommandJudge {
   const Codec& codec_;
   Scratch& scratch_;
 
-  uint64_t scan_at_ = 0;             // Stream offset of the scanned bytes.
-  std::size_t next_hit_ = 0;         // Of scratch_.hits: hits of earlier units are behind.
+  uint64_t scan_at_ = 0;      // Stream offset of the scanned bytes.
+  std::size_t next_hit_ = 0;  // Of scratch_.hits: hits of earlier units are behind.
   std::size_t unit_hits_begin_ = 0, unit_hits_end_ = 0;
-  bool is_overrun_ = false;          // More hits than can be told apart.
-  bool has_matches_ = false;         // state_.matched has something of this unit.
+  bool is_overrun_ = false;   // More hits than can be told apart.
+  bool has_matches_ = false;  // state_.matched has something of this unit.
   bool writes_back_ = false;
 };
 

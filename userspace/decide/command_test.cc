@@ -176,7 +176,8 @@ TEST(Readable, PendingFactsWait) {
 
 TEST(Readable, FunctionCallMessagesAreClosed) {
   Judge judge;
-  EXPECT_EQ(judge.judge(judge.codec.other(Direction::kToTarget, UnitKind::kCommand, "function-call")).rule_name, "function-call");
+  EXPECT_EQ(judge.judge(judge.codec.other(Direction::kToTarget, UnitKind::kCommand, "function-call")).rule_name,
+            "function-call");
 }
 
 TEST(Rules, TheStrictestWinsAndTheFirstOfEqualsIsNamed) {
@@ -322,7 +323,8 @@ TEST(Words, ManyUnitsOfOneChunkAreToldApart) {
   Judge judge;
   judge.rule("no-word", RuleAction::kBlock).what.words = {"xyzzy"};
   judge.open();
-  const std::vector<Unit> units = {judge.codec.query("select 1"), judge.codec.query("select xyzzy"), judge.codec.query("select 2")};
+  const std::vector<Unit> units = {judge.codec.query("select 1"), judge.codec.query("select xyzzy"),
+                                   judge.codec.query("select 2")};
   std::vector<Verdict> verdicts(3);
   DecideContext context = judge.context();
   judge.policy->decide(context, judge.codec, as_bytes(judge.codec.stream(Direction::kToTarget)), 0, units, verdicts);
@@ -363,6 +365,22 @@ TEST(SearchPath, AfterAChangeNamesWithoutASchemaAreNotResolved) {
   judge.query("select 1");
   EXPECT_TRUE(judge.source.last_search_path.empty());
   judge.query("set search_path = evil");
+  judge.query("select 1");
+  EXPECT_FALSE(judge.source.last_search_path.empty());
+}
+
+TEST(SearchPath, OneThatTheLoginBringsCountsAsAChange) {
+  Judge judge;
+  judge.codec.grammar_facts.search_path_is_default = false;
+  judge.query("select 1");
+  EXPECT_FALSE(judge.source.last_search_path.empty());
+}
+
+TEST(SearchPath, AChangeOutlivesAReload) {
+  Judge judge;
+  judge.source.set("set search_path = evil").shapes = bit(Shape::kSetSearchPath);
+  judge.query("set search_path = evil");
+  judge.open();
   judge.query("select 1");
   EXPECT_FALSE(judge.source.last_search_path.empty());
 }

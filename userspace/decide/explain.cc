@@ -12,12 +12,18 @@ constexpr int kFactsTriesMax = 10'000;  // A source that never answers is not ex
 
 std::string_view action_name(RuleAction action) {
   switch (action) {
-    case RuleAction::kAllow: return "allow";
-    case RuleAction::kBlock: return "block";
-    case RuleAction::kTerminate: return "terminate";
-    case RuleAction::kHold: return "hold";
-    case RuleAction::kMask: return "mask";
-    case RuleAction::kAlert: return "alert";
+    case RuleAction::kAllow:
+      return "allow";
+    case RuleAction::kBlock:
+      return "block";
+    case RuleAction::kTerminate:
+      return "terminate";
+    case RuleAction::kHold:
+      return "hold";
+    case RuleAction::kMask:
+      return "mask";
+    case RuleAction::kAlert:
+      return "alert";
   }
   return "block";
 }
@@ -36,10 +42,13 @@ std::string describe(const StatementFacts& facts) {
     if ((facts.verbs & verb) != 0) text += " " + std::string(name_of(static_cast<Verb>(verb)));
   }
   for (int shape = 0; shape < static_cast<int>(Shape::kCount); ++shape) {
-    if ((facts.shapes & bit(static_cast<Shape>(shape))) != 0) text += (text.find("; facts") == std::string::npos ? "; facts " : " ") + std::string(name_of(static_cast<Shape>(shape)));
+    if ((facts.shapes & bit(static_cast<Shape>(shape))) != 0)
+      text += (text.find("; facts") == std::string::npos ? "; facts " : " ") + std::string(name_of(static_cast<Shape>(shape)));
   }
   for (const RelationRef& relation : facts.relations) {
-    text += (&relation == &facts.relations.front() ? "; objects " : " ") + (relation.schema.empty() ? "" : relation.schema + ".") + relation.name + (relation.is_resolved ? "" : " (not resolved)");
+    text += (&relation == &facts.relations.front() ? "; objects " : " ") +
+            (relation.schema.empty() ? "" : relation.schema + ".") + relation.name +
+            (relation.is_resolved ? "" : " (not resolved)");
   }
   for (const FunctionRef& function : facts.functions) {
     if (!function.is_cleared) text += "; function " + function.name + "() is not known to only read";
@@ -76,11 +85,13 @@ Explanation Snapshot::explain(const ExplainQuery& query, FactsSource& source, co
 
   Explanation explanation;
   explanation.identity = describe(state.identity());
-  explanation.target = state.target() == nullptr ? "not known" : state.target()->name + (state.target()->is_observed ? " (observe)" : "");
+  explanation.target =
+      state.target() == nullptr ? "not known" : state.target()->name + (state.target()->is_observed ? " (observe)" : "");
   const FactsPtr facts = query.statement.empty() ? nullptr : facts_of(source, query.statement, query.database);
   if (facts) explanation.facts = describe(*facts);
   for (const Grant& grant : contents_.grants) {
-    const auto found = std::find_if(state.grants().begin(), state.grants().end(), [&](const SessionGrant& each) { return each.grant == &grant; });
+    const auto found = std::find_if(state.grants().begin(), state.grants().end(),
+                                    [&](const SessionGrant& each) { return each.grant == &grant; });
     if (found == state.grants().end()) {
       explanation.grants.push_back({grant.name, false, "is for others"});
       continue;
@@ -111,7 +122,11 @@ Explanation Snapshot::explain(const ExplainQuery& query, FactsSource& source, co
       const bool names = std::find(allow.exempts.begin(), allow.exempts.end(), each.index) != allow.exempts.end();
       if (allow.then == RuleAction::kAllow && names) trace.exempted = true;
     });
-    trace.why = !trace.applies ? "for other targets, protocols or people" : trace.exempted ? "exempted by an allow rule" : trace.matches ? "matches" : each.then == RuleAction::kMask ? "masks what comes back" : "does not match";
+    trace.why = !trace.applies                   ? "for other targets, protocols or people"
+                : trace.exempted                 ? "exempted by an allow rule"
+                : trace.matches                  ? "matches"
+                : each.then == RuleAction::kMask ? "masks what comes back"
+                                                 : "does not match";
     explanation.rules.push_back(std::move(trace));
   }
 
@@ -125,9 +140,12 @@ Explanation Snapshot::explain(const ExplainQuery& query, FactsSource& source, co
   explanation.observed = verdict.observed;
   if (plan && plan->touches_masked) {
     for (std::size_t i = 0; i < plan->outputs.size() && facts && i < facts->outputs.size(); ++i) {
-      explanation.masks.push_back((facts->outputs[i].name.empty() ? "column " + std::to_string(i + 1) : facts->outputs[i].name) + ": " + mask_text(*this, plan->outputs[i]));
+      explanation.masks.push_back(
+          (facts->outputs[i].name.empty() ? "column " + std::to_string(i + 1) : facts->outputs[i].name) + ": " +
+          mask_text(*this, plan->outputs[i]));
     }
-    if (!plan->outputs_are_known) explanation.masks.push_back("columns that the target does not trace to a table: " + mask_text(*this, plan->any_output));
+    if (!plan->outputs_are_known)
+      explanation.masks.push_back("columns that the target does not trace to a table: " + mask_text(*this, plan->any_output));
   }
   return explanation;
 }

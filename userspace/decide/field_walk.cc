@@ -29,7 +29,8 @@ std::string_view render_number(Bytes value, uint32_t type_id, std::array<char, 6
   for (int i = 0; i <= weight; ++i) {
     unsigned digit = i < count ? reader.u16be() : 0;
     if (digit > 9999) return {};
-    for (int place = 3; place >= 0; --place, digit /= 10) out[size + static_cast<std::size_t>(place)] = static_cast<char>('0' + digit % 10);
+    for (int place = 3; place >= 0; --place, digit /= 10)
+      out[size + static_cast<std::size_t>(place)] = static_cast<char>('0' + digit % 10);
     size += 4;
   }
   const std::string_view text(out.data(), size);
@@ -94,8 +95,11 @@ const Rule* ReplyJudge::FieldWalk::rules_of_run(const FoundRun& run) {
   for (const uint32_t index : pattern.rules) {
     const Rule& rule = judge_.snapshot_.rule(index);
     const bool is_asked = pattern.kind == PatternKind::kData || rule.direction == Direction::kToClient;
-    if (!is_asked || !judge_.state_.applies(index) || !rule.in(Direction::kToClient) || rule.then == RuleAction::kAllow) continue;
-    const auto is_out = [&](const PlanPtr& plan) { return plan && (plan->exempt.has(index) || (plan->facts && !rule.narrows_to(*plan->facts))); };
+    if (!is_asked || !judge_.state_.applies(index) || !rule.in(Direction::kToClient) || rule.then == RuleAction::kAllow)
+      continue;
+    const auto is_out = [&](const PlanPtr& plan) {
+      return plan && (plan->exempt.has(index) || (plan->facts && !rule.narrows_to(*plan->facts)));
+    };
     if (is_out(judge_.plans_[0])) continue;
     if (rule.then != RuleAction::kMask) {
       ruling_.add(rule);
@@ -133,7 +137,9 @@ void ReplyJudge::FieldWalk::mask_runs(uint32_t index, const Field& field, Bytes 
       joined.in_full = joined.in_full || runs[i].in_full;
       const Rule& had = judge_.snapshot_.rule(joined.rule);
       const Rule& has = judge_.snapshot_.rule(runs[i].rule);
-      if ((had.is_observed && !has.is_observed) || (had.is_observed == has.is_observed && is_stricter(has.mask.spec, had.mask.spec))) joined.rule = has.index;
+      if ((had.is_observed && !has.is_observed) ||
+          (had.is_observed == has.is_observed && is_stricter(has.mask.spec, had.mask.spec)))
+        joined.rule = has.index;
     }
     const Rule& rule = judge_.snapshot_.rule(joined.rule);
     if (rule.is_observed) {
@@ -141,9 +147,11 @@ void ReplyJudge::FieldWalk::mask_runs(uint32_t index, const Field& field, Bytes 
       continue;
     }
     const MaskSpec& spec = joined.in_full ? kInFull : rule.mask.spec;
-    const MaskResult result = judge_.snapshot_.masker().mask_part(spec, subject_of(field, value), joined.begin, joined.end, judge_.context_.arena);
+    const MaskResult result =
+        judge_.snapshot_.masker().mask_part(spec, subject_of(field, value), joined.begin, joined.end, judge_.context_.arena);
     edit(index, field, result, rule);
-    if (result.kind == MaskResult::Kind::kNull || (result.begin == 0 && result.end == value.size())) break;  // The whole value is gone.
+    if (result.kind == MaskResult::Kind::kNull || (result.begin == 0 && result.end == value.size()))
+      break;  // The whole value is gone.
   }
 }
 
@@ -168,7 +176,8 @@ void ReplyJudge::FieldWalk::find_in_meaning(uint32_t index, const Field& field, 
   if (!judge_.state_.scan(Direction::kToClient)->bytes.scan(meaning, scratch, scratch.inner_hits)) is_refused_ = true;
   const Rule* mask = nullptr;
   for (const PatternHit& hit : scratch.inner_hits) {
-    const std::optional<FoundRun> run = confirm(judge_.snapshot_.contents().patterns[hit.pattern], hit.pattern, meaning, hit.end, scratch);
+    const std::optional<FoundRun> run =
+        confirm(judge_.snapshot_.contents().patterns[hit.pattern], hit.pattern, meaning, hit.end, scratch);
     if (!run) continue;
     if (const Rule* rule = rules_of_run(*run); rule != nullptr && (mask == nullptr || mask->is_observed)) mask = rule;
   }
@@ -186,7 +195,8 @@ void ReplyJudge::FieldWalk::find_in_number(uint32_t index, const Field& field, B
   scratch.inner_hits.clear();
   if (!judge_.state_.scan(Direction::kToClient)->bytes.scan(as_bytes(number), scratch, scratch.inner_hits)) is_refused_ = true;
   for (const PatternHit& hit : scratch.inner_hits) {
-    const std::optional<FoundRun> run = confirm(judge_.snapshot_.contents().patterns[hit.pattern], hit.pattern, as_bytes(number), hit.end, scratch);
+    const std::optional<FoundRun> run =
+        confirm(judge_.snapshot_.contents().patterns[hit.pattern], hit.pattern, as_bytes(number), hit.end, scratch);
     if (!run) continue;
     if (const Rule* rule = rules_of_run(*run)) {
       mask_whole(index, field, value, *rule);
@@ -204,7 +214,7 @@ void ReplyJudge::FieldWalk::hide_text(const Field& field, Bytes value) {
   const std::vector<const Rule*>& rules = judge_.state_.column_rules();
   const auto enforced = std::find_if(rules.begin(), rules.end(), [](const Rule* each) { return !each->is_observed; });
   const uint32_t rule = (enforced == rules.end() ? rules.front() : *enforced)->index;
-  const bool is_free_text = code == 'W' || code == 'q' || (code == 'M' && unit_.verb != "error");
+  const bool is_free_text = code == 'W' || code == 'q' || (code == 'M' && unit_.verb == "notice");
   const std::string_view text = as_text(value);
   const auto hide = [&](std::size_t begin, std::size_t end) {
     if (begin < end) judge_.scratch_.runs.push_back({begin, end, rule, true});
@@ -216,7 +226,9 @@ void ReplyJudge::FieldWalk::hide_text(const Field& field, Bytes value) {
     // A value may hold the closing mark itself: the last one of the text ends it, but for lists like (a)=(b).
     const std::size_t last = open == '(' ? text.rfind(')') : text.rfind(open);
     const std::size_t between = open == '(' ? text.find(")=(", at) : std::string_view::npos;
-    const std::size_t end = between != std::string_view::npos ? between : last == std::string_view::npos || last < at ? text.size() : last;
+    const std::size_t end = between != std::string_view::npos             ? between
+                            : last == std::string_view::npos || last < at ? text.size()
+                                                                          : last;
     if (between == std::string_view::npos) hide(at, end);  // Before )=( stand column names.
     at = between != std::string_view::npos ? between + 2 : end + 1;
   }
@@ -230,7 +242,8 @@ void ReplyJudge::FieldWalk::edit(uint32_t index, const Field& field, const MaskR
   FieldEdit made;
   made.field = index;
   made.to_null = result.kind == MaskResult::Kind::kNull;
-  made.within = made.to_null ? field.value : ByteRange{field.value.offset + result.begin, static_cast<uint32_t>(result.end - result.begin)};
+  made.within = made.to_null ? field.value
+                             : ByteRange{field.value.offset + result.begin, static_cast<uint32_t>(result.end - result.begin)};
   made.with = result.with;
   if (!made.to_null && made.within.size == 0 && made.with.empty()) return;
   judge_.scratch_.edits.push_back(made);

@@ -7,7 +7,8 @@ namespace weir::decide {
 
 class ReplyJudge::FieldWalk final : public Codec::FieldVisitor {
  public:
-  FieldWalk(ReplyJudge& judge, const Unit& unit, Bytes wire, std::span<const Column> columns, bool masks_columns, bool hides_text)
+  FieldWalk(ReplyJudge& judge, const Unit& unit, Bytes wire, std::span<const Column> columns, bool masks_columns,
+            bool hides_text)
       : judge_(judge), unit_(unit), wire_(wire), columns_(columns), masks_columns_(masks_columns), hides_text_(hides_text) {}
 
   bool visit(uint32_t index, const Field& field) override;

@@ -41,8 +41,10 @@ class NamePatterns {
   NamePatterns() = default;
   explicit NamePatterns(std::span<const std::string> patterns) {
     for (const std::string& pattern : patterns) {
-      if (pattern.starts_with('!')) taken_.push_back(pattern.substr(1));
-      else given_.push_back(pattern);
+      if (pattern.starts_with('!'))
+        taken_.push_back(pattern.substr(1));
+      else
+        given_.push_back(pattern);
     }
   }
   [[nodiscard]] bool admits(std::string_view name) const noexcept { return gives(name) && !takes(name); }

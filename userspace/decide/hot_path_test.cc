@@ -45,8 +45,8 @@ class HotPath : public ::testing::Test, public Judge {
     for (const Unit* unit : units) {
       arena.reset();
       Verdict verdict;
-      policy->decide(made, codec, as_bytes(codec.stream(unit->direction)).subspan(unit->wire.offset, unit->wire.size), unit->wire.offset,
-                     std::span(unit, 1), std::span(&verdict, 1));
+      policy->decide(made, codec, as_bytes(codec.stream(unit->direction)).subspan(unit->wire.offset, unit->wire.size),
+                     unit->wire.offset, std::span(unit, 1), std::span(&verdict, 1));
       last = verdict.action;
       if (unit->direction == Direction::kToTarget) (void)policy->redact(made, codec, *unit, codec.wire(*unit));
     }

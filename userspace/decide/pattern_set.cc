@@ -57,7 +57,8 @@ PatternDatabase& PatternDatabase::operator=(PatternDatabase&& other) noexcept {
   return *this;
 }
 
-Result<PatternDatabase> PatternDatabase::compile(std::span<const Expression> expressions, bool with_starts, std::size_t& failed_index) {
+Result<PatternDatabase> PatternDatabase::compile(std::span<const Expression> expressions, bool with_starts,
+                                                 std::size_t& failed_index) {
   PatternDatabase made;
   failed_index = expressions.size();
   if (expressions.empty()) return made;
@@ -65,7 +66,8 @@ Result<PatternDatabase> PatternDatabase::compile(std::span<const Expression> exp
   std::vector<unsigned> flags, ids;
   for (const Expression& expression : expressions) {
     texts.push_back(expression.regex.c_str());
-    flags.push_back(HS_FLAG_DOTALL | (expression.ignore_case ? HS_FLAG_CASELESS : 0u) | (with_starts ? HS_FLAG_SOM_LEFTMOST : 0u));
+    flags.push_back(HS_FLAG_DOTALL | (expression.ignore_case ? HS_FLAG_CASELESS : 0u) |
+                    (with_starts ? HS_FLAG_SOM_LEFTMOST : 0u));
     ids.push_back(expression.id);
   }
   hs_compile_error_t* error = nullptr;
@@ -88,7 +90,8 @@ bool PatternDatabase::scan(Bytes bytes, Scratch& scratch, std::vector<PatternHit
   if (database_ == nullptr || bytes.empty()) return true;
   if (bytes.size() > std::numeric_limits<unsigned>::max()) return false;
   Collector collector{&hits};
-  const hs_error_t status = hs_scan(database_, as_text(bytes).data(), static_cast<unsigned>(bytes.size()), 0, scratch.native, collect, &collector);
+  const hs_error_t status =
+      hs_scan(database_, as_text(bytes).data(), static_cast<unsigned>(bytes.size()), 0, scratch.native, collect, &collector);
   WEIR_CHECK(status == HS_SUCCESS || status == HS_SCAN_TERMINATED);
   return status == HS_SUCCESS;
 }
@@ -96,7 +99,8 @@ bool PatternDatabase::scan(Bytes bytes, Scratch& scratch, std::vector<PatternHit
 std::optional<std::size_t> PatternDatabase::start_of_match_at_end(Bytes bytes, Scratch& scratch) const {
   WEIR_CHECK(database_ != nullptr);
   StartFinder finder{bytes.size(), std::nullopt};
-  const hs_error_t status = hs_scan(database_, as_text(bytes).data(), static_cast<unsigned>(bytes.size()), 0, scratch.native, find_start, &finder);
+  const hs_error_t status =
+      hs_scan(database_, as_text(bytes).data(), static_cast<unsigned>(bytes.size()), 0, scratch.native, find_start, &finder);
   WEIR_CHECK(status == HS_SUCCESS);
   return finder.start;
 }

@@ -44,16 +44,20 @@ class Scratch final : public ScanScratch {
   Scratch(const Scratch&) = delete;
   Scratch& operator=(const Scratch&) = delete;
 
-  static constexpr std::size_t kHitsMax = 1u << 18;       // Hit: that chunk is refused, "too-large".
-  static constexpr std::size_t kWorkSize = 128u << 10;    // Peeled and unescaped bytes of one unit.
+  static constexpr std::size_t kHitsMax = 1u << 18;     // Hit: that chunk is refused, "too-large".
+  static constexpr std::size_t kWorkSize = 128u << 10;  // Peeled and unescaped bytes of one unit.
 
-  uint64_t generation = 0;                                // Of the snapshot that it was made for.
+  uint64_t generation = 0;  // Of the snapshot that it was made for.
   hs_scratch* native = nullptr;
   std::vector<PatternHit> hits;
-  std::vector<PatternHit> inner_hits;                     // Of bytes that came out of the first ones (peeled, unescaped).
-  struct Run { std::size_t begin = 0, end = 0; uint32_t rule = 0; bool in_full = false; };
-  std::vector<Run> runs;                                  // Of one field.
-  std::vector<FieldEdit> edits;                           // Of one unit.
+  std::vector<PatternHit> inner_hits;  // Of bytes that came out of the first ones (peeled, unescaped).
+  struct Run {
+    std::size_t begin = 0, end = 0;
+    uint32_t rule = 0;
+    bool in_full = false;
+  };
+  std::vector<Run> runs;         // Of one field.
+  std::vector<FieldEdit> edits;  // Of one unit.
   Arena work{kWorkSize};
 };
 

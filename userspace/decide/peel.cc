@@ -34,8 +34,14 @@ constexpr Tables make_tables() {
     made.classes['a' + i] |= kHex;
     made.hex['A' + i] = made.hex['a' + i] = static_cast<uint8_t>(10 + i);
   }
-  for (const char c : {'+', '-'}) { made.classes[static_cast<unsigned char>(c)] = kBase64; made.base64[static_cast<unsigned char>(c)] = 62; }
-  for (const char c : {'/', '_'}) { made.classes[static_cast<unsigned char>(c)] = kBase64; made.base64[static_cast<unsigned char>(c)] = 63; }
+  for (const char c : {'+', '-'}) {
+    made.classes[static_cast<unsigned char>(c)] = kBase64;
+    made.base64[static_cast<unsigned char>(c)] = 62;
+  }
+  for (const char c : {'/', '_'}) {
+    made.classes[static_cast<unsigned char>(c)] = kBase64;
+    made.base64[static_cast<unsigned char>(c)] = 63;
+  }
   return made;
 }
 constexpr Tables kTables = make_tables();
@@ -44,7 +50,8 @@ uint8_t at(const std::array<uint8_t, 256>& table, std::byte byte) { return table
 
 std::size_t decode_hex(Bytes run, MutableBytes out) {
   std::size_t size = 0;
-  for (std::size_t i = 0; i + 1 < run.size(); i += 2) out[size++] = static_cast<std::byte>(at(kTables.hex, run[i]) << 4 | at(kTables.hex, run[i + 1]));
+  for (std::size_t i = 0; i + 1 < run.size(); i += 2)
+    out[size++] = static_cast<std::byte>(at(kTables.hex, run[i]) << 4 | at(kTables.hex, run[i + 1]));
   return size;
 }
 
@@ -65,7 +72,8 @@ std::size_t decode_base64(Bytes run, MutableBytes out) {
 std::size_t decode_percent(Bytes run, MutableBytes out) {
   std::size_t size = 0;
   for (std::size_t i = 0; i < run.size(); ++i) {
-    const bool is_escape = run[i] == std::byte{'%'} && i + 2 < run.size() && at(kTables.hex, run[i + 1]) != kNoDigit && at(kTables.hex, run[i + 2]) != kNoDigit;
+    const bool is_escape = run[i] == std::byte{'%'} && i + 2 < run.size() && at(kTables.hex, run[i + 1]) != kNoDigit &&
+                           at(kTables.hex, run[i + 2]) != kNoDigit;
     out[size++] = is_escape ? static_cast<std::byte>(at(kTables.hex, run[i + 1]) << 4 | at(kTables.hex, run[i + 2])) : run[i];
     if (is_escape) i += 2;
   }
@@ -84,9 +92,7 @@ bool has_text(Bytes decoded) {
   return false;
 }
 
-bool ends_percent_run(std::byte byte) {
-  return byte <= std::byte{' '} || byte == std::byte{'\''} || byte == std::byte{'"'};
-}
+bool ends_percent_run(std::byte byte) { return byte <= std::byte{' '} || byte == std::byte{'\''} || byte == std::byte{'"'}; }
 
 Bytes decode(Bytes run, Arena& arena, std::size_t (*decoder)(Bytes, MutableBytes)) {
   const std::size_t mark = arena.used();
@@ -112,7 +118,8 @@ PeeledRun peel_next(Bytes text, std::size_t from, Arena& arena) {
   std::size_t i = from;
   while (i < text.size()) {
     const std::byte byte = text[i];
-    if (byte == std::byte{'%'} && i + 2 < text.size() && at(kTables.hex, text[i + 1]) != kNoDigit && at(kTables.hex, text[i + 2]) != kNoDigit) {
+    if (byte == std::byte{'%'} && i + 2 < text.size() && at(kTables.hex, text[i + 1]) != kNoDigit &&
+        at(kTables.hex, text[i + 2]) != kNoDigit) {
       std::size_t begin = i, end = i;
       while (begin > from && !ends_percent_run(text[begin - 1])) --begin;
       while (end < text.size() && !ends_percent_run(text[end])) ++end;
@@ -126,8 +133,10 @@ PeeledRun peel_next(Bytes text, std::size_t from, Arena& arena) {
       continue;
     }
     std::size_t begin = i;
-    if (byte == std::byte{'0'} && i + 1 < text.size() && text[i + 1] == std::byte{'x'}) begin = i = i + 2;
-    else if (byte == std::byte{'x'} && i > 0 && text[i - 1] == std::byte{'\\'}) begin = i = i + 1;
+    if (byte == std::byte{'0'} && i + 1 < text.size() && text[i + 1] == std::byte{'x'})
+      begin = i = i + 2;
+    else if (byte == std::byte{'x'} && i > 0 && text[i - 1] == std::byte{'\\'})
+      begin = i = i + 1;
     uint8_t all = 0xff, any = 0;
     while (i < text.size() && (at(kTables.classes, text[i]) & kBase64) != 0) {
       all &= at(kTables.classes, text[i]);

@@ -89,7 +89,8 @@ std::string tidy_word(std::string_view word) {
 
 class Compiler {
  public:
-  Compiler(const Config& config, std::shared_ptr<const Masker> masker, const CompileOptions& options) : config_(config), options_(options) {
+  Compiler(const Config& config, std::shared_ptr<const Masker> masker, const CompileOptions& options)
+      : config_(config), options_(options) {
     contents_.masker = std::move(masker);
     contents_.generation = options.generation;
   }
@@ -99,7 +100,8 @@ class Compiler {
     compile_grants();
     compile_rules();
     compile_kinds();
-    for (std::size_t i = 0; i < config_.rules.size() && i < contents_.rules.size(); ++i) add_patterns(config_.rules[i], contents_.rules[i]);
+    for (std::size_t i = 0; i < config_.rules.size() && i < contents_.rules.size(); ++i)
+      add_patterns(config_.rules[i], contents_.rules[i]);
     if (issues_.empty()) compile_scans();
     contents_.digest = policy_digest(config_);
     return std::move(issues_);
@@ -111,7 +113,8 @@ class Compiler {
 
   void compile_targets() {
     for (const TargetConfig& config : config_.targets) {
-      contents_.targets.push_back({config.name, config.protocol, config.observe, config.opaque, config.unknown_functions_block, config.record.parameters});
+      contents_.targets.push_back({config.name, config.protocol, config.observe, config.opaque, config.unknown_functions_block,
+                                   config.record.parameters});
       if (config.record.parameters == RecordParameters::kDigest && !contents_.masker->has_key()) {
         issue(config.place, "target " + quoted(config.name) + ": parameters: digest needs masks.hash_key_file");
       }
@@ -123,8 +126,10 @@ class Compiler {
     for (const TargetConfig& target : config_.targets) names.push_back(target.name);
     for (const std::string& pattern : patterns) {
       const std::string_view name = pattern.starts_with('!') ? std::string_view(pattern).substr(1) : std::string_view(pattern);
-      const bool is_found = std::any_of(names.begin(), names.end(), [&](const std::string& each) { return glob_matches(name, each); });
-      if (!is_found && name.find('*') == std::string_view::npos) issue(place, owner + ": no target is named " + quoted(name) + nearest(name, names));
+      const bool is_found =
+          std::any_of(names.begin(), names.end(), [&](const std::string& each) { return glob_matches(name, each); });
+      if (!is_found && name.find('*') == std::string_view::npos)
+        issue(place, owner + ": no target is named " + quoted(name) + nearest(name, names));
     }
   }
 
@@ -149,7 +154,9 @@ class Compiler {
   static std::string hours_text(const HoursConfig& hours) {
     constexpr std::array<std::string_view, 7> kDays = {"Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"};
     const auto clock = [](unsigned minute) {
-      const auto two = [](unsigned n) { return std::string(1, static_cast<char>('0' + n / 10)) + static_cast<char>('0' + n % 10); };
+      const auto two = [](unsigned n) {
+        return std::string(1, static_cast<char>('0' + n / 10)) + static_cast<char>('0' + n % 10);
+      };
       return two(minute / 60 % 100) + ":" + two(minute % 60);
     };
     std::string text;
@@ -162,7 +169,8 @@ class Compiler {
   }
 
   void compile_rules() {
-    if (config_.rules.size() > kRulesMax) issue(config_.rules[kRulesMax].place, "more than " + std::to_string(kRulesMax) + " rules");
+    if (config_.rules.size() > kRulesMax)
+      issue(config_.rules[kRulesMax].place, "more than " + std::to_string(kRulesMax) + " rules");
     std::map<std::string, uint32_t> by_id;
     contents_.rules.reserve(config_.rules.size());
     for (const RuleConfig& config : config_.rules) {
@@ -177,8 +185,11 @@ class Compiler {
     for (std::size_t i = 0; i < config_.rules.size(); ++i) {
       for (const std::string& name : config_.rules[i].except_rules) {
         const auto found = by_id.find(name);
-        if (found != by_id.end()) contents_.rules[i].exempts.push_back(found->second);
-        else issue(config_.rules[i].place, "rule " + quoted(config_.rules[i].id) + ": except_rules: no rule is named " + quoted(name) + nearest(name, ids));
+        if (found != by_id.end())
+          contents_.rules[i].exempts.push_back(found->second);
+        else
+          issue(config_.rules[i].place, "rule " + quoted(config_.rules[i].id) + ": except_rules: no rule is named " +
+                                            quoted(name) + nearest(name, ids));
       }
     }
   }
@@ -187,15 +198,21 @@ class Compiler {
     const std::string owner = "rule " + quoted(config.id);
     check_targets(config.place, owner, config.where.targets);
     const bool masks = config.then == RuleAction::kMask;
-    if (masks && config.what.columns.empty() && config.what.data.empty()) issue(config.place, owner + ": then: mask needs columns or data kinds");
-    if (masks && config.where.direction == Direction::kToTarget) issue(config.place, owner + ": masks are for what comes back: direction: to_client");
-    if (masks && (!config.what.text.empty() || !config.what.words.empty())) issue(config.place, owner + ": then: mask goes by columns and data kinds, not by text or words");
-    if (masks && config.mask.spec.as == MaskSpec::As::kHash && !contents_.masker->has_key()) issue(config.place, owner + ": as: hash needs masks.hash_key_file");
-    if (config.then == RuleAction::kAllow && config.except_rules.empty()) issue(config.place, owner + ": then: allow needs except_rules: it opens nothing else");
+    if (masks && config.what.columns.empty() && config.what.data.empty())
+      issue(config.place, owner + ": then: mask needs columns or data kinds");
+    if (masks && config.where.direction == Direction::kToTarget)
+      issue(config.place, owner + ": masks are for what comes back: direction: to_client");
+    if (masks && (!config.what.text.empty() || !config.what.words.empty()))
+      issue(config.place, owner + ": then: mask goes by columns and data kinds, not by text or words");
+    if (masks && config.mask.spec.as == MaskSpec::As::kHash && !contents_.masker->has_key())
+      issue(config.place, owner + ": as: hash needs masks.hash_key_file");
+    if (config.then == RuleAction::kAllow && config.except_rules.empty())
+      issue(config.place, owner + ": then: allow needs except_rules: it opens nothing else");
     if (config.where.direction == Direction::kToClient && !config.what.text.empty()) {
       issue(config.place, owner + ": text is of statements, which go to_target: use data or words for what comes back");
     }
-    if (config.where.direction == Direction::kToClient && config.then == RuleAction::kHold) issue(config.place, owner + ": an answer cannot be held for a reviewer");
+    if (config.where.direction == Direction::kToClient && config.then == RuleAction::kHold)
+      issue(config.place, owner + ": an answer cannot be held for a reviewer");
     for (const std::string& column : config.what.columns) {
       if (!ColumnPattern::parse(column)) issue(config.place, owner + ": " + quoted(column) + " is not schema.table.column");
     }
@@ -228,28 +245,34 @@ class Compiler {
       pattern.width_max = config.width_max;
       pattern.validator = contents_.masker->validator(config.validator.empty() ? "none" : config.validator);
       if (pattern.validator == nullptr) {
-        issue(config.place, owner + ": no validator is named " + quoted(config.validator) + "; there are none, boundary, luhn, iban, mod97, email, entropy, ssn, pem, jwt");
+        issue(config.place, owner + ": no validator is named " + quoted(config.validator) +
+                                "; there are none, boundary, luhn, iban, mod97, email, entropy, ssn, pem, jwt");
       }
       check_kind(config, owner);
       std::size_t failed = 0;
       Result<PatternDatabase> finder = PatternDatabase::compile(std::span(&pattern.expression, 1), true, failed);
-      if (finder) pattern.finder = std::move(*finder);
-      else issue(config.place, owner + ": " + finder.error().message);
+      if (finder)
+        pattern.finder = std::move(*finder);
+      else
+        issue(config.place, owner + ": " + finder.error().message);
     }
   }
 
   void check_kind(const DataKindConfig& config, const std::string& owner) {
     const std::string_view anchor = anchor_in(config.pattern);
     if (!anchor.empty()) {
-      issue(config.place, owner + ": " + quoted(anchor) + " looks at protocol bytes beside the value; leave it out and name a validator such as boundary");
+      issue(config.place, owner + ": " + quoted(anchor) +
+                              " looks at protocol bytes beside the value; leave it out and name a validator such as boundary");
     }
     const Result<ExpressionWidth> width = expression_width(config.pattern);
     if (!width) return;  // The compiler says why.
     if (config.width_max == 0) issue(config.place, owner + ": width_max is missing: the longest match in bytes");
     if (width->minimum == 0) issue(config.place, owner + ": the pattern matches the empty string");
-    if (!width->maximum) issue(config.place, owner + ": the pattern has no longest match: bound its repeats, {1,64} for +");
+    if (!width->maximum)
+      issue(config.place, owner + ": the pattern has no longest match: bound its repeats, {1,64} for +");
     else if (config.width_max != 0 && *width->maximum > config.width_max) {
-      issue(config.place, owner + ": the pattern matches up to " + std::to_string(*width->maximum) + " bytes, more than width_max " + std::to_string(config.width_max));
+      issue(config.place, owner + ": the pattern matches up to " + std::to_string(*width->maximum) +
+                              " bytes, more than width_max " + std::to_string(config.width_max));
     }
   }
 
@@ -258,8 +281,10 @@ class Compiler {
     std::vector<std::string> kinds;
     for (const DataKindConfig& kind : config_.data_kinds) kinds.push_back(kind.name);
     for (const std::string& name : config.what.data) {
-      if (std::find(kinds.begin(), kinds.end(), name) == kinds.end()) issue(config.place, owner + ": no data kind is named " + quoted(name) + nearest(name, kinds));
-      else join(pattern_of(PatternKind::kData, name), rule);
+      if (std::find(kinds.begin(), kinds.end(), name) == kinds.end())
+        issue(config.place, owner + ": no data kind is named " + quoted(name) + nearest(name, kinds));
+      else
+        join(pattern_of(PatternKind::kData, name), rule);
     }
     for (const std::string& word : config.what.words) {
       const std::string tidy = tidy_word(word);
@@ -275,8 +300,10 @@ class Compiler {
     }
     for (const std::string& text : config.what.text) {
       const Result<ExpressionWidth> width = expression_width(text);
-      if (!width) issue(config.place, owner + ": text " + quoted(text) + ": " + width.error().message);
-      else if (width->minimum == 0) issue(config.place, owner + ": text " + quoted(text) + " matches the empty string, and so every statement");
+      if (!width)
+        issue(config.place, owner + ": text " + quoted(text) + ": " + width.error().message);
+      else if (width->minimum == 0)
+        issue(config.place, owner + ": text " + quoted(text) + " matches the empty string, and so every statement");
       const uint32_t index = pattern_of(PatternKind::kText, text);
       contents_.patterns[index].expression.regex = text;
       join(index, rule);
@@ -352,7 +379,8 @@ Result<std::shared_ptr<const CompiledPolicy>> compile_policy(const Config& confi
   std::string message;
   for (const CompileIssue& each : found) {
     if (!message.empty()) message += '\n';
-    if (!each.place.file.empty()) message += each.place.file + ":" + std::to_string(each.place.line) + ":" + std::to_string(each.place.column) + ": ";
+    if (!each.place.file.empty())
+      message += each.place.file + ":" + std::to_string(each.place.line) + ":" + std::to_string(each.place.column) + ": ";
     message += each.message;
   }
   return fail(Error::Kind::kInvalid, std::move(message));

@@ -20,8 +20,8 @@ struct CompileIssue {
   std::string message;
 };
 struct CompileOptions {
-  uint64_t generation = 1;                            // Differs for each snapshot of a process.
-  std::string zone_folder = "/usr/share/zoneinfo";    // TZif files, for the hours of grants.
+  uint64_t generation = 1;                          // Differs for each snapshot of a process.
+  std::string zone_folder = "/usr/share/zoneinfo";  // TZif files, for the hours of grants.
 };
 
 // One rule as counted since this snapshot was made.
@@ -34,14 +34,14 @@ struct RuleCount {
 };
 // What one pattern costs: its own scan over `sample`, for `weir rules profile`.
 struct PatternCost {
-  std::string pattern;           // "data card", "words drop everything".
+  std::string pattern;  // "data card", "words drop everything".
   std::vector<std::string> rules;
   double ns_per_kib = 0;
   uint64_t matches = 0;
 };
 struct ExampleFailure {
   SourcePlace place;
-  std::string rule;              // Rule or data kind.
+  std::string rule;  // Rule or data kind.
   std::string example;
   bool should_match = false;
   std::string why;
@@ -50,16 +50,24 @@ struct ExampleFailure {
 struct ExplainQuery {
   SessionFacts session;
   std::string_view login, database;
-  Bytes statement;                                       // Empty: the login alone.
+  Bytes statement;  // Empty: the login alone.
   std::chrono::sys_time<std::chrono::nanoseconds> wall{};
 };
-struct GrantTrace { std::string grant; bool admits = false; std::string why; };
-struct RuleTrace { std::string rule; bool applies = false, matches = false, observed = false, exempted = false; std::string action, why; };
+struct GrantTrace {
+  std::string grant;
+  bool admits = false;
+  std::string why;
+};
+struct RuleTrace {
+  std::string rule;
+  bool applies = false, matches = false, observed = false, exempted = false;
+  std::string action, why;
+};
 struct Explanation {
-  std::string identity, target, facts;                   // `facts`: one line for a person.
+  std::string identity, target, facts;  // `facts`: one line for a person.
   std::vector<GrantTrace> grants;
   std::vector<RuleTrace> rules;
-  std::vector<std::string> masks;                        // One an output column: "email: masked by mask-people".
+  std::vector<std::string> masks;  // One an output column: "email: masked by mask-people".
   std::string action, rule, reason;
   bool observed = false;
 };
@@ -79,7 +87,8 @@ class CompiledPolicy : public Policy {
 
 // Off the data path.  Post: on failure Error::message holds all issues, a line each, "file:line:column: what"; they are in
 // `issues` too, if given.
-[[nodiscard]] Result<std::shared_ptr<const CompiledPolicy>> compile_policy(const Config& config, std::shared_ptr<const Masker> masker,
+[[nodiscard]] Result<std::shared_ptr<const CompiledPolicy>> compile_policy(const Config& config,
+                                                                           std::shared_ptr<const Masker> masker,
                                                                            const CompileOptions& options = {},
                                                                            std::vector<CompileIssue>* issues = nullptr);
 

@@ -28,7 +28,7 @@ class Canonical {
     add(who.groups);
   }
   template <class E>
-    requires std::is_enum_v<E>
+  requires std::is_enum_v<E>
   void add(E value) { add(static_cast<uint64_t>(value)); }
 
   [[nodiscard]] const std::string& text() const { return text_; }
@@ -72,7 +72,9 @@ void add_rule(Canonical& out, const RuleConfig& rule) {
   out.add(rule.where.direction ? 1 + static_cast<uint64_t>(*rule.where.direction) : 0);
   out.add(rule.what.shapes);
   out.add(uint64_t{rule.what.verbs});
-  for (const auto* list : {&rule.what.functions, &rule.what.objects, &rule.what.columns, &rule.what.text, &rule.what.words, &rule.what.data}) out.add(*list);
+  for (const auto* list :
+       {&rule.what.functions, &rule.what.objects, &rule.what.columns, &rule.what.text, &rule.what.words, &rule.what.data})
+    out.add(*list);
   out.add(rule.then);
   out.add(rule.mask.spec.as);
   out.add(uint64_t{rule.mask.spec.keep_last});

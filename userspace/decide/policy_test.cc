@@ -15,7 +15,8 @@ namespace {
 // The issues of a configuration that must not compile, as one text.
 std::string issues_of(Judge& judge) {
   std::vector<CompileIssue> issues;
-  const Result<std::shared_ptr<const CompiledPolicy>> made = compile_policy(judge.config, judge.masker, {1, judge.zone_folder}, &issues);
+  const Result<std::shared_ptr<const CompiledPolicy>> made =
+      compile_policy(judge.config, judge.masker, {1, judge.zone_folder}, &issues);
   EXPECT_FALSE(made.has_value());
   return made ? "" : made.error().message;
 }
@@ -31,10 +32,14 @@ TEST(Compile, TellsAllMistakesWithTheirPlaces) {
   third.what.verbs = bit(Verb::kRead);
   third.except_rules = {"frist"};
   const std::string text = issues_of(judge);
-  EXPECT_NE(text.find("rules.yaml:1:5: rule \"first\": no data kind is named \"crad\"; did you mean \"card\"?"), std::string::npos) << text;
+  EXPECT_NE(text.find("rules.yaml:1:5: rule \"first\": no data kind is named \"crad\"; did you mean \"card\"?"),
+            std::string::npos)
+      << text;
   EXPECT_NE(text.find("no target is named \"orders-bd\"; did you mean \"orders-db\"?"), std::string::npos) << text;
   EXPECT_NE(text.find("rules.yaml:2:5: rule \"second\": text \"(unclosed\""), std::string::npos) << text;
-  EXPECT_NE(text.find("rules.yaml:3:5: rule \"third\": except_rules: no rule is named \"frist\"; did you mean \"first\"?"), std::string::npos) << text;
+  EXPECT_NE(text.find("rules.yaml:3:5: rule \"third\": except_rules: no rule is named \"frist\"; did you mean \"first\"?"),
+            std::string::npos)
+      << text;
 }
 
 TEST(Compile, DataPatternsHaveNoAnchorsAndAnEnd) {
@@ -43,8 +48,10 @@ TEST(Compile, DataPatternsHaveNoAnchorsAndAnEnd) {
     judge.kind("k", pattern, 20);
     EXPECT_NE(issues_of(judge).find("looks at protocol bytes"), std::string::npos) << pattern;
   }
-  for (const auto& [pattern, says] : std::vector<std::pair<std::string, std::string>>{
-           {"x+", "no longest match"}, {"x{1,30}", "more than width_max 20"}, {"x{0,5}", "matches the empty string"}, {"(", "data kind"}}) {
+  for (const auto& [pattern, says] : std::vector<std::pair<std::string, std::string>>{{"x+", "no longest match"},
+                                                                                      {"x{1,30}", "more than width_max 20"},
+                                                                                      {"x{0,5}", "matches the empty string"},
+                                                                                      {"(", "data kind"}}) {
     Judge judge;
     judge.kind("k", pattern, 20);
     EXPECT_NE(issues_of(judge).find(says), std::string::npos) << pattern;
@@ -65,12 +72,27 @@ TEST(Compile, RefusesWhatCannotBeCarriedOut) {
   says([](Judge& j) { j.rule("m", RuleAction::kMask); }, "needs columns or data kinds");
   says([](Judge& j) { j.rule("m", RuleAction::kMask).what.columns = {"people.email"}; }, "not schema.table.column");
   says([](Judge& j) { j.mask_people().where.direction = Direction::kToTarget; }, "masks are for what comes back");
-  says([](Judge& j) { j.masker->keyed = false; j.mask_people().mask.spec.as = MaskSpec::As::kHash; }, "hash_key_file");
-  says([](Judge& j) { j.masker->keyed = false; j.config.targets[0].record.parameters = RecordParameters::kDigest; }, "hash_key_file");
+  says(
+      [](Judge& j) {
+        j.masker->keyed = false;
+        j.mask_people().mask.spec.as = MaskSpec::As::kHash;
+      },
+      "hash_key_file");
+  says(
+      [](Judge& j) {
+        j.masker->keyed = false;
+        j.config.targets[0].record.parameters = RecordParameters::kDigest;
+      },
+      "hash_key_file");
   says([](Judge& j) { j.rule("a", RuleAction::kAllow).what.verbs = 1; }, "needs except_rules");
   says([](Judge& j) { j.rule("a", RuleAction::kBlock).what.words = {" "}; }, "words has an empty one");
   says([](Judge& j) { j.rule("a", RuleAction::kBlock).what.text = {"x*"}; }, "matches the empty string");
-  says([](Judge& j) { j.rule("a", RuleAction::kBlock).what.verbs = 1; j.rule("a", RuleAction::kBlock).what.verbs = 1; }, "is there twice");
+  says(
+      [](Judge& j) {
+        j.rule("a", RuleAction::kBlock).what.verbs = 1;
+        j.rule("a", RuleAction::kBlock).what.verbs = 1;
+      },
+      "is there twice");
   says([](Judge& j) { j.config.grants.push_back(j.grant()); }, "is there twice");
   says([](Judge& j) { j.grant().verbs = 0; }, "grants nothing");
   says([](Judge& j) { j.grant().impersonate = {"boss"}; }, "the verb impersonate is not granted");
@@ -165,7 +187,8 @@ TEST(Profile, TellsWhatEachPatternCosts) {
   judge.open();
   const std::vector<PatternCost> costs = judge.policy->profile(as_bytes("select TOK-123456 xyzzy xyzzy"));
   ASSERT_EQ(costs.size(), 2u);
-  const auto token = std::find_if(costs.begin(), costs.end(), [](const PatternCost& cost) { return cost.pattern == "data token"; });
+  const auto token =
+      std::find_if(costs.begin(), costs.end(), [](const PatternCost& cost) { return cost.pattern == "data token"; });
   ASSERT_NE(token, costs.end());
   EXPECT_EQ(token->matches, 1u);
   EXPECT_EQ(token->rules, std::vector<std::string>{"a"});

@@ -1,4 +1,5 @@
-// core/policy.h's redact() and redact_field(): what may stand on the record, a command's text and parameters with what masks cover taken out (I4).
+// core/policy.h's redact() and redact_field(): what may stand on the record, a command's text and parameters with what masks
+// cover taken out (I4).
 #include <algorithm>
 
 #include "decide/command_judge.h"
@@ -30,20 +31,23 @@ class Redactor {
       if (!plan || !plan->facts) return {};
       constexpr ShapeSet kSecrets = bit(Shape::kAlterRole) | bit(Shape::kForeignAccess) | bit(Shape::kCreateExtension);
       if (uses_digests) return with_digest(plan->facts->normalized, text);
-      if (plan->touches_masked || (plan->facts->shapes & kSecrets) != 0 || plan->is_grammar_error) return as_bytes(context_.arena.keep(plan->facts->normalized));
+      if (plan->touches_masked || (plan->facts->shapes & kSecrets) != 0 || plan->is_grammar_error)
+        return as_bytes(context_.arena.keep(plan->facts->normalized));
     } else if (!is_command && !state_.column_rules().empty() && reply_touches_masked(unit)) {
       return {};
     }
     if (!state_.redacts_data()) return text;
     // decide() has just scanned these bytes, unless the text was decoded from others.
-    const bool is_clean = unit.direction == Direction::kToTarget && unit.wire.offset >= state_.clean.offset && unit.wire.end() <= state_.clean.end();
+    const bool is_clean = unit.direction == Direction::kToTarget && unit.wire.offset >= state_.clean.offset &&
+                          unit.wire.end() <= state_.clean.end();
     return without_hits(text, is_clean && is_part_of(text, wire));
   }
 
   Bytes value(const Unit& unit, Bytes wire, const Field& field) {
     if (field.is_null || field.value.size == 0) return {};
     const Bytes value = wire.subspan(field.value.offset - unit.wire.offset, field.value.size);
-    if (state_.target() != nullptr && state_.target()->parameters == RecordParameters::kDigest) return as_bytes(snapshot_.masker().digest(value, context_.arena));
+    if (state_.target() != nullptr && state_.target()->parameters == RecordParameters::kDigest)
+      return as_bytes(snapshot_.masker().digest(value, context_.arena));
     if (!state_.column_rules().empty()) {
       CommandJudge judge(snapshot_, state_, context_, codec_, scratch_);
       for (const uint64_t id : unit.meanings) {
@@ -62,7 +66,8 @@ class Redactor {
   static bool may_set_password(Bytes text) {
     const std::string_view view = as_text(text);
     const auto same = [](char a, char b) { return (a | 0x20) == b; };
-    for (const std::string_view word : {std::string_view("password"), std::string_view("conninfo"), std::string_view("connection")}) {
+    for (const std::string_view word :
+         {std::string_view("password"), std::string_view("conninfo"), std::string_view("connection")}) {
       if (std::search(view.begin(), view.end(), word.begin(), word.end(), same) != view.end()) return true;
     }
     return false;
@@ -72,7 +77,8 @@ class Redactor {
   bool reply_touches_masked(const Unit& unit) const {
     const SessionState::Asked* asked = state_.asked(unit.in_reply_to);
     if (asked == nullptr) return true;
-    return std::any_of(asked->plans.begin(), asked->plans.end(), [](const PlanPtr& plan) { return plan && plan->touches_masked; });
+    return std::any_of(asked->plans.begin(), asked->plans.end(),
+                       [](const PlanPtr& plan) { return plan && plan->touches_masked; });
   }
 
   Bytes with_digest(const std::string& normalized, Bytes text) {
@@ -117,7 +123,8 @@ class Redactor {
   bool find_hidden(Bytes text) {
     bool is_whole = true;
     const std::size_t mark = scratch_.work.used();
-    for (PeeledRun run = peel_next(text, 0, scratch_.work); !run.decoded.empty(); run = peel_next(text, run.end, scratch_.work)) {
+    for (PeeledRun run = peel_next(text, 0, scratch_.work); !run.decoded.empty();
+         run = peel_next(text, run.end, scratch_.work)) {
       const Scratch::Run hides{run.begin, run.end, 0, true};
       is_whole = for_each_run(run.decoded, [&](const FoundRun&) { scratch_.runs.push_back(hides); }) && is_whole;
     }
@@ -140,7 +147,9 @@ class Redactor {
   // Only data kinds that some rule of this session looks for in earnest: what is only observed stays as it is.
   std::optional<FoundRun> confirm_data(const PatternHit& hit, Bytes field) {
     const Pattern& pattern = snapshot_.contents().patterns[hit.pattern];
-    const bool is_asked = pattern.kind == PatternKind::kData && std::any_of(pattern.rules.begin(), pattern.rules.end(), [&](uint32_t rule) { return state_.applies(rule) && !snapshot_.rule(rule).is_observed; });
+    const bool is_asked = pattern.kind == PatternKind::kData &&
+                          std::any_of(pattern.rules.begin(), pattern.rules.end(),
+                                      [&](uint32_t rule) { return state_.applies(rule) && !snapshot_.rule(rule).is_observed; });
     return is_asked ? confirm(pattern, hit.pattern, field, hit.end, scratch_) : std::nullopt;
   }
 
@@ -159,7 +168,8 @@ Bytes Snapshot::redact(DecideContext& context, const Codec& codec, const Unit& u
   return Redactor(*this, state, context, codec, scratch_for(context, state)).text(unit, wire);
 }
 
-Bytes Snapshot::redact_field(DecideContext& context, const Codec& codec, const Unit& unit, Bytes wire, const Field& field) const {
+Bytes Snapshot::redact_field(DecideContext& context, const Codec& codec, const Unit& unit, Bytes wire,
+                             const Field& field) const {
   auto& state = static_cast<SessionState&>(context.state);
   state.refresh(codec.login(), context.catalogue, context.wall);
   return Redactor(*this, state, context, codec, scratch_for(context, state)).value(unit, wire, field);

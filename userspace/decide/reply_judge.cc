@@ -29,7 +29,9 @@ void ReplyJudge::judge(Bytes chunk, uint64_t chunk_at, std::span<const Unit> uni
   if (has_values) scan(chunk, chunk_at, units);
   for (std::size_t i = 0; i < units.size(); ++i) {
     unit_hits_end_ = next_hit_;
-    while (has_values && unit_hits_end_ < scratch_.hits.size() && scan_at_ + scratch_.hits[unit_hits_end_].end <= units[i].wire.end()) ++unit_hits_end_;
+    while (has_values && unit_hits_end_ < scratch_.hits.size() &&
+           scan_at_ + scratch_.hits[unit_hits_end_].end <= units[i].wire.end())
+      ++unit_hits_end_;
     out[i] = judge_unit(units[i], chunk.subspan(units[i].wire.offset - chunk_at, units[i].wire.size));
     next_hit_ = unit_hits_end_;
   }
@@ -40,18 +42,21 @@ void ReplyJudge::scan(Bytes chunk, uint64_t chunk_at, std::span<const Unit> unit
   const ScanSet* set = state_.scan(Direction::kToClient);
   if (set == nullptr) return;
   scan_at_ = units.front().wire.offset;
-  is_overrun_ = !set->bytes.scan(chunk.subspan(scan_at_ - chunk_at, units.back().wire.end() - scan_at_), scratch_, scratch_.hits);
+  is_overrun_ =
+      !set->bytes.scan(chunk.subspan(scan_at_ - chunk_at, units.back().wire.end() - scan_at_), scratch_, scratch_.hits);
 }
 
 Verdict ReplyJudge::judge_unit(const Unit& unit, Bytes wire) {
   switch (unit.kind) {
     case UnitKind::kRows:
-    case UnitKind::kResponse: return carries_values(unit) ? judge_values(unit, wire) : allow();
+    case UnitKind::kResponse:
+      return carries_values(unit) ? judge_values(unit, wire) : allow();
     case UnitKind::kOpaque: {
       if (state_.target() != nullptr && state_.target()->opaque == Opaque::kAllow) return allow();
       Ruling ruling;
       const bool holds = state_.target() != nullptr && state_.target()->opaque == Opaque::kHold;
-      ruling.add(holds ? Verdict::Action::kHold : Verdict::Action::kBlock, 0, "opaque", "the answer has bytes that this gateway's reader does not know");
+      ruling.add(holds ? Verdict::Action::kHold : Verdict::Action::kBlock, 0, "opaque",
+                 "the answer has bytes that this gateway's reader does not know");
       return ruling.verdict(state_.target() != nullptr && state_.target()->is_observed, context_.arena);
     }
     case UnitKind::kHandshake:
@@ -60,7 +65,8 @@ Verdict ReplyJudge::judge_unit(const Unit& unit, Bytes wire) {
     case UnitKind::kData:
     case UnitKind::kControl:
     case UnitKind::kCancel:
-    case UnitKind::kResponseEnd: break;
+    case UnitKind::kResponseEnd:
+      break;
   }
   return allow();
 }
@@ -91,14 +97,17 @@ Verdict ReplyJudge::judge_values(const Unit& unit, Bytes wire) {
   }
   const bool may_hold_numbers = unit.kind == UnitKind::kRows && state_.data_mask_rule() != nullptr;
   const bool is_cut = unit.part != Part::kWhole && state_.data_mask_rule() != nullptr;
-  const std::span<const Column> columns = masks_columns || may_hold_numbers || next_hit_ != unit_hits_end_ ? codec_.columns(unit) : std::span<const Column>{};
+  const std::span<const Column> columns =
+      masks_columns || may_hold_numbers || next_hit_ != unit_hits_end_ ? codec_.columns(unit) : std::span<const Column>{};
   const bool has_numbers = may_hold_numbers && std::any_of(columns.begin(), columns.end(), [](const Column& column) {
-    return column.format == ValueFormat::kBinary && (column.type_id == 20 || column.type_id == 1700);
-  });
+                             return column.format == ValueFormat::kBinary && (column.type_id == 20 || column.type_id == 1700);
+                           });
   // Escaped values are looked at by meaning: their bytes may hide a match from the chunk's scan.
-  const bool may_be_escaped = unit.kind == UnitKind::kRows && unit.verb != "row" && state_.scan(Direction::kToClient) != nullptr &&
-                              (as_text(wire).find('\\') != std::string_view::npos || as_text(wire).find('"') != std::string_view::npos);
-  if (!masks_columns && !hides_text && !has_numbers && !is_cut && !may_be_escaped && next_hit_ == unit_hits_end_) return allow();
+  const bool may_be_escaped =
+      unit.kind == UnitKind::kRows && unit.verb != "row" && state_.scan(Direction::kToClient) != nullptr &&
+      (as_text(wire).find('\\') != std::string_view::npos || as_text(wire).find('"') != std::string_view::npos);
+  if (!masks_columns && !hides_text && !has_numbers && !is_cut && !may_be_escaped && next_hit_ == unit_hits_end_)
+    return allow();
   scratch_.edits.clear();
   FieldWalk walk(*this, unit, wire, columns, masks_columns, hides_text);
   codec_.fields(unit, wire, walk);
@@ -151,7 +160,8 @@ std::optional<ColumnMask> ReplyJudge::by_description(const Column& column) const
   if (relation == nullptr) return std::nullopt;
   std::string_view name = "*";
   if (column.table_column != 0) {
-    const auto found = std::find_if(relation->columns.begin(), relation->columns.end(), [&](const CatalogueColumn& each) { return each.number == column.table_column; });
+    const auto found = std::find_if(relation->columns.begin(), relation->columns.end(),
+                                    [&](const CatalogueColumn& each) { return each.number == column.table_column; });
     if (found == relation->columns.end()) return std::nullopt;  // Added since the catalogue was read.
     name = found->name;
   }
@@ -171,7 +181,8 @@ void ReplyJudge::plan_columns(const Unit& unit) {
   const std::span<const Column> columns = codec_.columns(unit);
   uint64_t signature = mix(state_.epoch(), columns.size());
   for (const PlanPtr& plan : plans_) signature = mix(signature, reinterpret_cast<std::uintptr_t>(plan.get()));
-  for (const Column& column : columns) signature = mix(mix(signature, column.table_id), uint64_t{column.table_column} << 32 | column.type_id);
+  for (const Column& column : columns)
+    signature = mix(mix(signature, column.table_id), uint64_t{column.table_column} << 32 | column.type_id);
   for (const PlanPtr& plan : plans_) {
     if (!plan || !plan->touches_masked) continue;
     any_column_ = stricter(any_column_, plan->any_output);
@@ -187,7 +198,9 @@ void ReplyJudge::plan_columns(const Unit& unit) {
   reply.plans = plans_;
   reply.masks.clear();
   for (std::size_t i = 0; i < columns.size(); ++i) {
-    const auto misfits = [&](const PlanPtr& plan) { return plan && plan->outputs_are_known && plan->outputs.size() != columns.size(); };
+    const auto misfits = [&](const PlanPtr& plan) {
+      return plan && plan->outputs_are_known && plan->outputs.size() != columns.size();
+    };
     if (misfits(plans_[0]) || misfits(plans_[1])) {
       const std::optional<ColumnMask> described = by_description(columns[i]);
       reply.masks.push_back(described ? *described : any_column_);
@@ -199,14 +212,16 @@ void ReplyJudge::plan_columns(const Unit& unit) {
 
 bool ReplyJudge::has_column_masks() const {
   const auto masks = [](const ColumnMask& mask) { return mask.rule != 0 || mask.observed_rule != 0; };
-  return state_.reply.masks.empty() ? masks(any_column_) : std::any_of(state_.reply.masks.begin(), state_.reply.masks.end(), masks);
+  return state_.reply.masks.empty() ? masks(any_column_)
+                                    : std::any_of(state_.reply.masks.begin(), state_.reply.masks.end(), masks);
 }
 
 Verdict ReplyJudge::conclude(const Ruling& ruling, bool is_refused) {
   const bool target_is_observed = state_.target() != nullptr && state_.target()->is_observed;
   if (is_refused) {
     Ruling refused = ruling;
-    refused.add(Verdict::Action::kBlock, 0, "unmaskable", "the answer has a value that must be masked and cannot be masked safely");
+    refused.add(Verdict::Action::kBlock, 0, "unmaskable",
+                "the answer has a value that must be masked and cannot be masked safely");
     return refused.verdict(target_is_observed, context_.arena);
   }
   Verdict verdict = ruling.verdict(target_is_observed, context_.arena);

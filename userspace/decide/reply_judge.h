@@ -40,7 +40,7 @@ class ReplyJudge {
   Scratch& scratch_;
 
   std::array<PlanPtr, 2> plans_;
-  ColumnMask any_column_;            // For columns that nothing tells of.
+  ColumnMask any_column_;  // For columns that nothing tells of.
   uint64_t scan_at_ = 0;
   std::size_t next_hit_ = 0, unit_hits_end_ = 0;
   bool is_overrun_ = false;

@@ -231,8 +231,11 @@ TEST_F(Columns, ErrorsOfACommandOnMaskedColumnsLoseTheirValues) {
   reads_people("q", {"email"});
   const Unit& command = codec.query("q");
   judge(command);
-  unit = &codec.error(command.id, {{'S', "ERROR"}, {'C', "23505"}, {'M', "invalid input syntax for type integer: \"alice\""},
-                                   {'D', "Key (email)=(alice) already exists."}, {'W', "PL/pgSQL alice"}});
+  unit = &codec.error(command.id, {{'S', "ERROR"},
+                                   {'C', "23505"},
+                                   {'M', "invalid input syntax for type integer: \"alice\""},
+                                   {'D', "Key (email)=(alice) already exists."},
+                                   {'W', "PL/pgSQL alice"}});
   const std::string text = out(judge(*unit));
   EXPECT_EQ(text.find("alice"), std::string::npos) << text;
   EXPECT_NE(text.find("invalid input syntax"), std::string::npos);

@@ -11,7 +11,8 @@ namespace {
 // Every rule is asked alone, as if it applied to whoever asks.
 class ExampleRunner {
  public:
-  ExampleRunner(const Snapshot& snapshot, FactsSource& source, Scratch& scratch) : snapshot_(snapshot), source_(source), scratch_(scratch) {}
+  ExampleRunner(const Snapshot& snapshot, FactsSource& source, Scratch& scratch)
+      : snapshot_(snapshot), source_(source), scratch_(scratch) {}
 
   std::vector<ExampleFailure> run() {
     const SnapshotContents& contents = snapshot_.contents();
@@ -22,7 +23,9 @@ class ExampleRunner {
     }
     for (std::size_t i = 0; i < contents.patterns.size(); ++i) {
       if (contents.patterns[i].kind != PatternKind::kData) continue;
-      const auto matches = [&](const std::string& example, std::string&) { return pattern_matches(static_cast<uint32_t>(i), as_bytes(example)); };
+      const auto matches = [&](const std::string& example, std::string&) {
+        return pattern_matches(static_cast<uint32_t>(i), as_bytes(example));
+      };
       check(contents.kind_examples[i], contents.patterns[i].name, matches);
     }
     return std::move(failures_);
@@ -46,7 +49,8 @@ class ExampleRunner {
     bool needs_patterns = rule.has_patterns;
     for (std::size_t i = 0; i < snapshot_.contents().patterns.size() && needs_patterns; ++i) {
       const std::vector<uint32_t>& rules = snapshot_.contents().patterns[i].rules;
-      if (std::find(rules.begin(), rules.end(), rule.index) != rules.end() && pattern_matches(static_cast<uint32_t>(i), text)) return true;
+      if (std::find(rules.begin(), rules.end(), rule.index) != rules.end() && pattern_matches(static_cast<uint32_t>(i), text))
+        return true;
     }
     const bool needs_facts = !rule.has_patterns || rule.shapes != 0 || !rule.functions.empty() || !rule.columns.empty();
     if (!needs_facts) return false;
@@ -67,7 +71,9 @@ class ExampleRunner {
     for (const ColumnPattern& pattern : rule.columns) {
       if (rule.touches(pattern, facts)) return true;
       if ((facts.shapes & bit(Shape::kCopyOut)) == 0 || !facts.columns.empty()) continue;
-      const auto is_whole_table = [&](const RelationRef& relation) { return relation.is_read && glob_matches(pattern.table, relation.name); };
+      const auto is_whole_table = [&](const RelationRef& relation) {
+        return relation.is_read && glob_matches(pattern.table, relation.name);
+      };
       if (std::any_of(facts.relations.begin(), facts.relations.end(), is_whole_table)) return true;
     }
     return false;
@@ -80,7 +86,8 @@ class ExampleRunner {
     if (!alone || !alone->fit(scratch_)) return false;
     std::vector<PatternHit> hits;
     if (!alone->scan(text, scratch_, hits)) return false;
-    return std::any_of(hits.begin(), hits.end(), [&](const PatternHit& hit) { return confirm(pattern, index, text, hit.end, scratch_).has_value(); });
+    return std::any_of(hits.begin(), hits.end(),
+                       [&](const PatternHit& hit) { return confirm(pattern, index, text, hit.end, scratch_).has_value(); });
   }
 
   const Snapshot& snapshot_;

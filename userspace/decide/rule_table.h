@@ -43,9 +43,11 @@ class Rule {
   [[nodiscard]] bool applies_to(const Identity& identity, std::string_view target, std::string_view protocol) const;
   [[nodiscard]] bool in(Direction d) const { return !direction || *direction == d; }
   // What, by the facts of one statement.
-  [[nodiscard]] bool narrows_to(const StatementFacts& facts) const;    // `verbs` and `objects`: all that is given must hold.
+  [[nodiscard]] bool narrows_to(const StatementFacts& facts) const;       // `verbs` and `objects`: all that is given must hold.
   [[nodiscard]] bool is_triggered_by(const StatementFacts& facts) const;  // `facts`, `functions`, `columns`: any.
-  [[nodiscard]] bool has_triggers() const { return shapes != 0 || !functions.empty() || has_patterns || (!columns.empty() && then != RuleAction::kMask); }
+  [[nodiscard]] bool has_triggers() const {
+    return shapes != 0 || !functions.empty() || has_patterns || (!columns.empty() && then != RuleAction::kMask);
+  }
   // Judged by facts alone; rules with patterns are asked again when a pattern hits.
   [[nodiscard]] bool matches(const StatementFacts& facts) const;
   [[nodiscard]] bool masks_columns() const { return then == RuleAction::kMask && !columns.empty(); }
@@ -53,7 +55,7 @@ class Rule {
 
   uint32_t index = 0;  // From 1, in file order.
   std::string id;
-  std::string message;      // What the client is told.
+  std::string message;  // What the client is told.
   std::string approval;
   RuleAction then = RuleAction::kBlock;
   MaskConfig mask;
@@ -77,18 +79,18 @@ Verdict::Action action_of(RuleAction action);
 enum class PatternKind : uint8_t { kWord, kText, kData };
 struct Pattern {
   PatternKind kind{};
-  std::string name;                  // The word, the expression, or the kind's name.
+  std::string name;  // The word, the expression, or the kind's name.
   Expression expression;
   uint32_t width_max = 0;
   const DataValidator* validator = nullptr;
-  PatternDatabase finder;            // kData: finds a start.
-  std::vector<uint32_t> rules;       // Indices of the rules that ask for it.
+  PatternDatabase finder;       // kData: finds a start.
+  std::vector<uint32_t> rules;  // Indices of the rules that ask for it.
 };
 
 // Which patterns are scanned for one protocol.  `bytes` runs over a chunk as it came, `text` over one statement.
 struct ScanSet {
   PatternDatabase bytes, text;
-  uint32_t width_max = 0;            // Longest match of `bytes`.
+  uint32_t width_max = 0;  // Longest match of `bytes`.
 };
 struct ProtocolScans {
   std::string protocol;
@@ -98,7 +100,7 @@ struct ProtocolScans {
 struct Hours {
   TimeZone zone;
   std::vector<HoursConfig::Span> spans;
-  std::string text;                  // For messages.
+  std::string text;  // For messages.
   [[nodiscard]] bool admits(int64_t unix_seconds) const;
 };
 
@@ -111,7 +113,7 @@ struct Grant {
   Hours hours;
   Assurance assurance = Assurance::kStatic;
   bool request_id_required = false;
-  int64_t until = 0;                 // Unix seconds, 0: no end.
+  int64_t until = 0;  // Unix seconds, 0: no end.
   std::vector<std::string> impersonate;
   // Read only: whoever has it may not call what might write.
   [[nodiscard]] bool is_read_only() const;

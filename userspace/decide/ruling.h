@@ -34,7 +34,8 @@ class RuleSet {
   template <class F>
   void for_each(F&& f) const {
     for (std::size_t i = 0; i < words_.size(); ++i) {
-      for (uint64_t word = words_[i]; word != 0; word &= word - 1) f(static_cast<uint32_t>(i * 64 + static_cast<std::size_t>(std::countr_zero(word))));
+      for (uint64_t word = words_[i]; word != 0; word &= word - 1)
+        f(static_cast<uint32_t>(i * 64 + static_cast<std::size_t>(std::countr_zero(word))));
     }
   }
 
@@ -55,7 +56,9 @@ class Ruling {
   void merge(const Ruling& other);
 
   [[nodiscard]] Verdict::Action action() const { return enforced_.action; }
-  [[nodiscard]] bool is_plain() const { return enforced_.action == Verdict::Action::kAllow && observed_.action == Verdict::Action::kAllow && alert_count_ == 0; }
+  [[nodiscard]] bool is_plain() const {
+    return enforced_.action == Verdict::Action::kAllow && observed_.action == Verdict::Action::kAllow && alert_count_ == 0;
+  }
   [[nodiscard]] uint32_t rule() const { return enforced_.rule; }
   // The verdict without edits.  `target_is_observed`: nothing is carried out.  Alerts go into `arena`.
   [[nodiscard]] Verdict verdict(bool target_is_observed, Arena& arena) const;

@@ -42,12 +42,14 @@ std::optional<FoundRun> confirm_word(const Pattern& pattern, uint32_t index, Byt
   return FoundRun{index, *begin, end};
 }
 
-bool match_with(const SessionState& state, Direction direction, const PatternDatabase& database, Bytes bytes, Scratch& scratch, RuleSet& matched) {
+bool match_with(const SessionState& state, Direction direction, const PatternDatabase& database, Bytes bytes, Scratch& scratch,
+                RuleSet& matched) {
   scratch.inner_hits.clear();
   const bool is_whole = database.scan(bytes, scratch, scratch.inner_hits);
   const std::vector<Pattern>& patterns = state.snapshot().contents().patterns;
   for (const PatternHit& hit : scratch.inner_hits) {
-    if (confirm(patterns[hit.pattern], hit.pattern, bytes, hit.end, scratch)) add_matches(state, direction, patterns[hit.pattern], matched);
+    if (confirm(patterns[hit.pattern], hit.pattern, bytes, hit.end, scratch))
+      add_matches(state, direction, patterns[hit.pattern], matched);
   }
   return is_whole;
 }
@@ -60,7 +62,8 @@ bool match_peeled(const SessionState& state, Direction direction, Bytes text, Sc
   for (PeeledRun run = peel_next(text, 0, scratch.work); !run.decoded.empty(); run = peel_next(text, run.end, scratch.work)) {
     is_whole = match_with(state, direction, set->bytes, run.decoded, scratch, matched) && is_whole;
     if (state.has_text_rules()) is_whole = match_with(state, direction, set->text, run.decoded, scratch, matched) && is_whole;
-    if (depth + 1 < kPeelDepthMax) is_whole = match_peeled(state, direction, run.decoded, scratch, matched, depth + 1) && is_whole;
+    if (depth + 1 < kPeelDepthMax)
+      is_whole = match_peeled(state, direction, run.decoded, scratch, matched, depth + 1) && is_whole;
   }
   scratch.work.rewind(mark);
   return is_whole;
@@ -71,9 +74,12 @@ bool match_peeled(const SessionState& state, Direction direction, Bytes text, Sc
 std::optional<FoundRun> confirm(const Pattern& pattern, uint32_t index, Bytes field, std::size_t end, Scratch& scratch) {
   if (end == 0 || end > field.size()) return std::nullopt;
   switch (pattern.kind) {
-    case PatternKind::kText: return FoundRun{index, 0, end};
-    case PatternKind::kWord: return confirm_word(pattern, index, field, end);
-    case PatternKind::kData: break;
+    case PatternKind::kText:
+      return FoundRun{index, 0, end};
+    case PatternKind::kWord:
+      return confirm_word(pattern, index, field, end);
+    case PatternKind::kData:
+      break;
   }
   const std::size_t window = end > pattern.width_max ? end - pattern.width_max : 0;
   const std::optional<std::size_t> start = pattern.finder.start_of_match_at_end(field.subspan(window, end - window), scratch);
@@ -88,7 +94,8 @@ void add_matches(const SessionState& state, Direction direction, const Pattern& 
     if (!state.applies(index)) continue;
     const Rule& rule = state.snapshot().rule(index);
     // Words and text are of commands unless the rule says otherwise; data is looked for both ways.
-    const bool is_asked = direction == Direction::kToTarget || pattern.kind == PatternKind::kData || rule.direction == Direction::kToClient;
+    const bool is_asked =
+        direction == Direction::kToTarget || pattern.kind == PatternKind::kData || rule.direction == Direction::kToClient;
     if (rule.in(direction) && is_asked) matched.add(index);
   }
 }

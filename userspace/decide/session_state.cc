@@ -23,8 +23,12 @@ std::size_t slot_of(const void* pointer, std::size_t count) {
 }  // namespace
 
 SessionState::SessionState(const Snapshot& snapshot, const SessionFacts& facts)
-    : snapshot_(&snapshot), identity_(facts.identity), target_name_(facts.target), request_id_(facts.request_id),
-      target_(snapshot.target(facts.target)), plans_(std::make_unique<std::array<PlanSlot, kPlans>>()) {
+    : snapshot_(&snapshot),
+      identity_(facts.identity),
+      target_name_(facts.target),
+      request_id_(facts.request_id),
+      target_(snapshot.target(facts.target)),
+      plans_(std::make_unique<std::array<PlanSlot, kPlans>>()) {
   const std::size_t rules = snapshot.contents().rules.size() + 1;
   applicable_ = RuleSet(rules);
   matched = RuleSet(rules);
@@ -33,13 +37,25 @@ SessionState::SessionState(const Snapshot& snapshot, const SessionFacts& facts)
   resolve_scans(facts.protocol);
 }
 
+// Plans stay behind: they name the other snapshot's rules.
+void SessionState::inherit(const PolicySession& before) {
+  const auto* old = dynamic_cast<const SessionState*>(&before);
+  if (old == nullptr) return;
+  search_path_changed_ = old->search_path_changed_;
+  data_tail = old->data_tail;
+  data_tail_size = old->data_tail_size;
+  next_fingerprint_ = old->next_fingerprint_;
+  if (old->fingerprints_) fingerprints_ = std::make_unique<std::array<uint64_t, kFingerprints>>(*old->fingerprints_);
+}
+
 void SessionState::resolve_rules(std::string_view protocol) {
   for (const Rule& rule : snapshot_->contents().rules) {
     if (!rule.applies_to(*identity_, target_name_, protocol)) continue;
     applicable_.add(rule.index);
     if (rule.masks_columns()) column_rules_.push_back(&rule);
     const bool guards = rule.then == RuleAction::kMask && !rule.is_observed && rule.mask.write_back != Guess::kAllow;
-    if (guards && (write_back_rule_ == nullptr || rule.mask.write_back > write_back_rule_->mask.write_back)) write_back_rule_ = &rule;
+    if (guards && (write_back_rule_ == nullptr || rule.mask.write_back > write_back_rule_->mask.write_back))
+      write_back_rule_ = &rule;
     const bool is_of_statements = rule.then != RuleAction::kMask && rule.in(Direction::kToTarget);
     const bool needs_pattern = rule.has_patterns && rule.shapes == 0 && rule.functions.empty() && rule.columns.empty();
     if (is_of_statements && !needs_pattern) statement_rules_.push_back(&rule);
@@ -58,7 +74,9 @@ void SessionState::resolve_scans(std::string_view protocol) {
       has_text_rules_ = has_text_rules_ || pattern.kind == PatternKind::kText;
       if (is_data && rule.then == RuleAction::kMask && !rule.is_observed && data_mask_rule_ == nullptr) data_mask_rule_ = &rule;
       matches_commands_ = matches_commands_ || (rule.then != RuleAction::kMask && rule.in(Direction::kToTarget));
-      const bool scans_commands = is_data ? !rule.is_observed || (rule.then != RuleAction::kMask && rule.in(Direction::kToTarget)) : rule.in(Direction::kToTarget);
+      const bool scans_commands = is_data
+                                      ? !rule.is_observed || (rule.then != RuleAction::kMask && rule.in(Direction::kToTarget))
+                                      : rule.in(Direction::kToTarget);
       if (scans_commands) scans_[index_of(Direction::kToTarget)] = &scans->directions[index_of(Direction::kToTarget)];
       const bool scans_replies = is_data ? rule.in(Direction::kToClient) : rule.direction == Direction::kToClient;
       if (scans_replies) scans_[index_of(Direction::kToClient)] = &scans->directions[index_of(Direction::kToClient)];
@@ -66,14 +84,16 @@ void SessionState::resolve_scans(std::string_view protocol) {
   }
 }
 
-void SessionState::refresh(const LoginFacts& login, const Catalogue* catalogue, std::chrono::sys_time<std::chrono::nanoseconds> wall) {
+void SessionState::refresh(const LoginFacts& login, const Catalogue* catalogue,
+                           std::chrono::sys_time<std::chrono::nanoseconds> wall) {
   const int64_t now = std::chrono::floor<std::chrono::seconds>(wall).time_since_epoch().count();
   const uint64_t generation = catalogue == nullptr ? 0 : catalogue->generation();
-  const bool is_current = epoch_ != 0 && now < recheck_at_ && now >= recheck_at_ - kMinute && generation == catalogue_generation_ &&
-                          login.login == login_ && login.database == database_;
+  const bool is_current = epoch_ != 0 && now < recheck_at_ && now >= recheck_at_ - kMinute &&
+                          generation == catalogue_generation_ && login.login == login_ && login.database == database_;
   if (is_current) return;
   const std::vector<SessionGrant> before = grants_;
-  const bool is_same_login = epoch_ != 0 && login.login == login_ && login.database == database_ && generation == catalogue_generation_;
+  const bool is_same_login =
+      epoch_ != 0 && login.login == login_ && login.database == database_ && generation == catalogue_generation_;
   login_ = login.login;
   database_ = login.database;
   catalogue_generation_ = generation;
@@ -87,8 +107,11 @@ void SessionState::refresh(const LoginFacts& login, const Catalogue* catalogue, 
 
 void SessionState::judge_login() {
   login_ruling_ = Ruling();
-  if (!identity_) return login_ruling_.add(Verdict::Action::kBlock, 0, "no-identity", "no identity is bound to this connection: sign in first");
-  if (target_ == nullptr) return login_ruling_.add(Verdict::Action::kBlock, 0, "no-target", "this gateway's rules do not know this target");
+  if (!identity_)
+    return login_ruling_.add(Verdict::Action::kBlock, 0, "no-identity",
+                             "no identity is bound to this connection: sign in first");
+  if (target_ == nullptr)
+    return login_ruling_.add(Verdict::Action::kBlock, 0, "no-target", "this gateway's rules do not know this target");
   GrantAnswer answer = ask_grants(nullptr);
   if (answer.grant != nullptr) return;
   login_reason_ = std::move(answer.why);
@@ -156,7 +179,8 @@ GrantAnswer SessionState::ask_grants(const StatementFacts* facts) const {
     if (stop == GrantStop::kAdmits && facts != nullptr) stop = statement_stop(*candidate.grant, *facts, what);
     if (stop == GrantStop::kAdmits) {
       // One that needs no approval is used before one that does.
-      if (answer.grant == nullptr || (!answer.grant->approval.empty() && candidate.grant->approval.empty())) answer.grant = candidate.grant;
+      if (answer.grant == nullptr || (!answer.grant->approval.empty() && candidate.grant->approval.empty()))
+        answer.grant = candidate.grant;
       answer.stop = stop;
     } else if (furthest == nullptr || stop > answer.stop) {
       if (answer.grant == nullptr) answer.stop = stop;
@@ -184,20 +208,32 @@ std::string SessionState::explain_stop(const Grant& grant, GrantStop stop, const
   const std::string ask = ": ask whoever looks after this gateway's grants";
   switch (stop) {
     case GrantStop::kWho:
-    case GrantStop::kTarget: return "no grant lets you use " + target_name_ + ask;
-    case GrantStop::kLogin: return "no grant lets you log in to " + target_name_ + " as " + login_ + ask;
-    case GrantStop::kDatabase: return "no grant lets you use database " + database_ + " on " + target_name_ + ask;
-    case GrantStop::kEnded: return "your grant for " + target_name_ + " has ended" + ask;
-    case GrantStop::kHours: return "your grant for " + target_name_ + " is valid " + grant.hours.text;
+    case GrantStop::kTarget:
+      return "no grant lets you use " + target_name_ + ask;
+    case GrantStop::kLogin:
+      return "no grant lets you log in to " + target_name_ + " as " + login_ + ask;
+    case GrantStop::kDatabase:
+      return "no grant lets you use database " + database_ + " on " + target_name_ + ask;
+    case GrantStop::kEnded:
+      return "your grant for " + target_name_ + " has ended" + ask;
+    case GrantStop::kHours:
+      return "your grant for " + target_name_ + " is valid " + grant.hours.text;
     case GrantStop::kAssurance:
-      return "your grant for " + target_name_ + " needs assurance " + std::string(name_of(grant.assurance)) + ", and you are signed in with " +
-             std::string(name_of(identity_->assurance)) + ": sign in again with a stronger proof";
-    case GrantStop::kRequestId: return "your grant for " + target_name_ + " needs a request id: send a traceparent or set application_name";
-    case GrantStop::kVerbs: return "your grant for " + target_name_ + " does not cover " + what + ask;
-    case GrantStop::kRole: return "your grant for " + target_name_ + " does not let you act as " + what + ask;
-    case GrantStop::kFunction: return "function " + what + "() is not known to only read, and your grant for " + target_name_ + " covers reading" + ask;
-    case GrantStop::kObject: return "no grant covers " + what + " for what this statement does" + ask;
-    case GrantStop::kAdmits: break;
+      return "your grant for " + target_name_ + " needs assurance " + std::string(name_of(grant.assurance)) +
+             ", and you are signed in with " + std::string(name_of(identity_->assurance)) +
+             ": sign in again with a stronger proof";
+    case GrantStop::kRequestId:
+      return "your grant for " + target_name_ + " needs a request id: send a traceparent or set application_name";
+    case GrantStop::kVerbs:
+      return "your grant for " + target_name_ + " does not cover " + what + ask;
+    case GrantStop::kRole:
+      return "your grant for " + target_name_ + " does not let you act as " + what + ask;
+    case GrantStop::kFunction:
+      return "function " + what + "() is not known to only read, and your grant for " + target_name_ + " covers reading" + ask;
+    case GrantStop::kObject:
+      return "no grant covers " + what + " for what this statement does" + ask;
+    case GrantStop::kAdmits:
+      break;
   }
   return "no grant" + ask;
 }

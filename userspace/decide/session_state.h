@@ -15,7 +15,21 @@
 namespace weir::decide {
 
 // How far a grant got before it did not admit: the one that got furthest is what the client is told of.
-enum class GrantStop : uint8_t { kWho, kTarget, kLogin, kDatabase, kEnded, kHours, kAssurance, kRequestId, kVerbs, kRole, kFunction, kObject, kAdmits };
+enum class GrantStop : uint8_t {
+  kWho,
+  kTarget,
+  kLogin,
+  kDatabase,
+  kEnded,
+  kHours,
+  kAssurance,
+  kRequestId,
+  kVerbs,
+  kRole,
+  kFunction,
+  kObject,
+  kAdmits
+};
 
 struct SessionGrant {
   const Grant* grant = nullptr;
@@ -32,6 +46,7 @@ struct GrantAnswer {
 class SessionState final : public PolicySession {
  public:
   SessionState(const Snapshot& snapshot, const SessionFacts& facts);
+  void inherit(const PolicySession& before) override;
 
   // Works out what depends on login, clock and catalogue again, if any of them changed.  Called before a chunk is judged.
   void refresh(const LoginFacts& login, const Catalogue* catalogue, std::chrono::sys_time<std::chrono::nanoseconds> wall);
@@ -49,7 +64,7 @@ class SessionState final : public PolicySession {
     uint64_t id = 0;
     uint64_t epoch = 0;
     PlanPtr plan;
-    RuleSet matched;         // By patterns in the text.
+    RuleSet matched;  // By patterns in the text.
     bool has_matches = false;
   };
   [[nodiscard]] Known* known(uint64_t id);
@@ -57,7 +72,10 @@ class SessionState final : public PolicySession {
 
   // Which plans a command that passed was judged by, for its reply.
   void note_command(uint64_t unit, const PlanPtr& first, const PlanPtr& second);
-  struct Asked { uint64_t unit = 0; std::array<PlanPtr, 2> plans; };
+  struct Asked {
+    uint64_t unit = 0;
+    std::array<PlanPtr, 2> plans;
+  };
   [[nodiscard]] const Asked* asked(uint64_t unit) const;
 
   [[nodiscard]] const Snapshot& snapshot() const { return *snapshot_; }
@@ -66,7 +84,9 @@ class SessionState final : public PolicySession {
   [[nodiscard]] bool applies(uint32_t rule) const { return applicable_.has(rule); }
   [[nodiscard]] const std::vector<const Rule*>& statement_rules() const { return statement_rules_; }
   [[nodiscard]] const std::vector<const Rule*>& column_rules() const { return column_rules_; }
-  [[nodiscard]] const ScanSet* scan(Direction d) const { return scans_[index_of(d)]; }  // Null: nothing of this session asks for it.
+  [[nodiscard]] const ScanSet* scan(Direction d) const {
+    return scans_[index_of(d)];
+  }  // Null: nothing of this session asks for it.
   [[nodiscard]] bool redacts_data() const { return redacts_data_; }
   [[nodiscard]] bool matches_commands() const { return matches_commands_; }  // Some rule on commands asks for a pattern.
   // The strictest `write_back` of the masks that apply; null: every one allows it.
@@ -84,17 +104,27 @@ class SessionState final : public PolicySession {
   [[nodiscard]] const std::string& login() const { return login_; }
   [[nodiscard]] const std::string& database() const { return database_; }
 
-  // The session set search_path: names without a schema mean what only the server knows.
-  bool search_path_changed = false;
-  RuleSet matched;                              // Work space of one unit.
+  // The session set search_path: names without a schema mean what only the server knows, in prepared statements too.
+  void note_search_path_change() {
+    if (!search_path_changed_) ++epoch_;
+    search_path_changed_ = true;
+  }
+  [[nodiscard]] bool search_path_changed() const { return search_path_changed_; }
+
+  RuleSet matched;  // Work space of one unit.
   std::unique_ptr<Scratch> own_scratch;
+  const ScanScratch* checked_scratch = nullptr;  // Known to be a Scratch of this snapshot.
   // Last to_target bytes without a hit: what redact() need not scan again.
   ByteRange clean;
   // End of the COPY data so far, for a value that two messages share.
   std::array<std::byte, 256> data_tail{};
   uint32_t data_tail_size = 0;
   // Column masks of the reply that is being read.
-  struct ReplyColumns { uint64_t signature = 0; std::array<PlanPtr, 2> plans; std::vector<ColumnMask> masks; } reply;
+  struct ReplyColumns {
+    uint64_t signature = 0;
+    std::array<PlanPtr, 2> plans;
+    std::vector<ColumnMask> masks;
+  } reply;
 
  private:
   // Fingerprints of masked values that do not show by themselves that they are ours, newest over oldest.
@@ -115,8 +145,8 @@ class SessionState final : public PolicySession {
   std::string target_name_, request_id_;
   const Target* target_ = nullptr;
   RuleSet applicable_;
-  std::vector<const Rule*> statement_rules_;    // Judged by facts: to_target.
-  std::vector<const Rule*> column_rules_;       // then: mask with columns.
+  std::vector<const Rule*> statement_rules_;  // Judged by facts: to_target.
+  std::vector<const Rule*> column_rules_;     // then: mask with columns.
   std::array<const ScanSet*, 2> scans_{};
   bool redacts_data_ = false, has_text_rules_ = false, matches_commands_ = false;
   const Rule* write_back_rule_ = nullptr;
@@ -125,13 +155,17 @@ class SessionState final : public PolicySession {
   std::string login_reason_;
   std::vector<SessionGrant> grants_;
   std::string login_, database_;
-  int64_t recheck_at_ = 0;                      // Unix seconds: hours and ends are looked at again.
+  int64_t recheck_at_ = 0;  // Unix seconds: hours and ends are looked at again.
   uint64_t catalogue_generation_ = 0;
   uint64_t epoch_ = 0;
+  bool search_path_changed_ = false;
   PlanPtr unreadable_;
   std::unique_ptr<std::array<uint64_t, kFingerprints>> fingerprints_;
   std::size_t next_fingerprint_ = 0;
-  struct PlanSlot { uint64_t epoch = 0; PlanPtr plan; };
+  struct PlanSlot {
+    uint64_t epoch = 0;
+    PlanPtr plan;
+  };
   std::unique_ptr<std::array<PlanSlot, kPlans>> plans_;
   std::unique_ptr<std::array<Known, kKnown>> known_;
   std::unique_ptr<std::array<Asked, kAsked>> asked_;

@@ -13,15 +13,19 @@ namespace weir::decide {
 Snapshot::Snapshot(SnapshotContents contents)
     : contents_(std::move(contents)), counters_(std::make_unique<RuleCounters[]>(contents_.rules.size() + 1)) {}
 
-std::unique_ptr<PolicySession> Snapshot::open(const SessionFacts& facts) const { return std::make_unique<SessionState>(*this, facts); }
+std::unique_ptr<PolicySession> Snapshot::open(const SessionFacts& facts) const {
+  return std::make_unique<SessionState>(*this, facts);
+}
 
 const Target* Snapshot::target(std::string_view name) const {
-  const auto found = std::find_if(contents_.targets.begin(), contents_.targets.end(), [&](const Target& each) { return each.name == name; });
+  const auto found =
+      std::find_if(contents_.targets.begin(), contents_.targets.end(), [&](const Target& each) { return each.name == name; });
   return found == contents_.targets.end() ? nullptr : &*found;
 }
 
 const ProtocolScans* Snapshot::scans(std::string_view protocol) const {
-  const auto found = std::find_if(contents_.scans.begin(), contents_.scans.end(), [&](const ProtocolScans& each) { return each.protocol == protocol; });
+  const auto found = std::find_if(contents_.scans.begin(), contents_.scans.end(),
+                                  [&](const ProtocolScans& each) { return each.protocol == protocol; });
   return found == contents_.scans.end() ? nullptr : &*found;
 }
 
@@ -40,9 +44,11 @@ std::unique_ptr<ScanScratch> Snapshot::make_scratch() const {
 }
 
 Scratch& Snapshot::scratch_for(DecideContext& context, SessionState& state) const {
-  // Only make_scratch() of a snapshot makes ScanScratches, and every Policy of a process is a Snapshot or scans nothing.
-  auto* given = dynamic_cast<Scratch*>(context.scratch);
-  if (given != nullptr && given->generation == generation()) return *given;
+  if (context.scratch != nullptr && context.scratch == state.checked_scratch) return *static_cast<Scratch*>(context.scratch);
+  if (auto* given = dynamic_cast<Scratch*>(context.scratch); given != nullptr && given->generation == generation()) {
+    state.checked_scratch = given;
+    return *given;
+  }
   if (!state.own_scratch) state.own_scratch.reset(dynamic_cast<Scratch*>(make_scratch().release()));
   return *state.own_scratch;
 }

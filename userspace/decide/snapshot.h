@@ -25,9 +25,9 @@ struct RuleExamples {
 
 // What policy_compiler.cc fills in.
 struct SnapshotContents {
-  std::vector<Rule> rules;                 // rules[i].index == i + 1.
-  std::vector<RuleExamples> rule_examples; // By rule.
-  std::vector<RuleExamples> kind_examples; // By pattern, for data kinds; empty for others.
+  std::vector<Rule> rules;                  // rules[i].index == i + 1.
+  std::vector<RuleExamples> rule_examples;  // By rule.
+  std::vector<RuleExamples> kind_examples;  // By pattern, for data kinds; empty for others.
   std::vector<Grant> grants;
   std::vector<Target> targets;
   std::vector<Pattern> patterns;

@@ -20,8 +20,10 @@ class Planner {
     judge_readable(why);
     if (!plan_->is_refused) judge_grants();
     match_rules();
-    if (plan_->facts) plan_masks();
-    else plan_unreadable_masks();
+    if (plan_->facts)
+      plan_masks();
+    else
+      plan_unreadable_masks();
     plan_->ruling = plan_->builtin;
     add_rules(state_, plan_->matched, plan_->is_refused, plan_->ruling);
     return plan_;
@@ -48,11 +50,15 @@ class Planner {
     }
     if (facts() != nullptr && !facts()->is_opaque) return;
     const std::string_view detail = facts() != nullptr ? std::string_view(facts()->why) : why;
-    const std::string_view reason = own("this gateway cannot read the statement" + (detail.empty() ? std::string() : ": " + std::string(detail)));
+    const std::string_view reason =
+        own("this gateway cannot read the statement" + (detail.empty() ? std::string() : ": " + std::string(detail)));
     switch (state_.target()->opaque) {
-      case Opaque::kBlock: return refuse("opaque", reason);
-      case Opaque::kHold: return plan_->builtin.add(Verdict::Action::kHold, 0, "opaque", reason);
-      case Opaque::kAllow: return;
+      case Opaque::kBlock:
+        return refuse("opaque", reason);
+      case Opaque::kHold:
+        return plan_->builtin.add(Verdict::Action::kHold, 0, "opaque", reason);
+      case Opaque::kAllow:
+        return;
     }
   }
 
@@ -63,7 +69,8 @@ class Planner {
     }
     const bool does_something = facts() == nullptr || (facts()->verbs & ~bit(Verb::kSession)) != 0;
     if (!answer.grant->approval.empty() && does_something) {
-      plan_->builtin.add(Verdict::Action::kHold, 0, answer.grant->name, own("this needs approval \"" + answer.grant->approval + "\" first"));
+      plan_->builtin.add(Verdict::Action::kHold, 0, answer.grant->name,
+                         own("this needs approval \"" + answer.grant->approval + "\" first"));
     }
   }
 
@@ -101,7 +108,9 @@ class Planner {
 
   // SHOW returns settings.
   bool tells_no_data() const {
-    const auto has = [&](std::string_view kind) { return std::find(facts()->kinds.begin(), facts()->kinds.end(), kind) != facts()->kinds.end(); };
+    const auto has = [&](std::string_view kind) {
+      return std::find(facts()->kinds.begin(), facts()->kinds.end(), kind) != facts()->kinds.end();
+    };
     return facts()->statement_count == 1 && has("VariableShowStmt");
   }
 
@@ -139,7 +148,8 @@ class Planner {
     if (plan_->is_refused) return;
     for (const RelationRef& relation : facts()->relations) {
       if (holds_column_samples(relation)) {
-        guess(rule, rule.mask.in_filters, "masked-column-samples", own(relation.name + " holds samples of column values that are masked for you"));
+        guess(rule, rule.mask.in_filters, "masked-column-samples",
+              own(relation.name + " holds samples of column values that are masked for you"));
       }
     }
     const bool changes = (facts()->verbs & (Verb::kWrite | Verb::kDdl)) != 0;
@@ -149,9 +159,11 @@ class Planner {
       if (!is_masked_by(rule, relation, column.name)) continue;
       if (column.in_filter) {
         guess(rule, rule.mask.in_filters, "masked-column-in-filter",
-              own("column " + relation.name + "." + column.name + " is masked for you: it may be read, but not compared, sorted, grouped or computed with"));
+              own("column " + relation.name + "." + column.name +
+                  " is masked for you: it may be read, but not compared, sorted, grouped or computed with"));
       } else if (changes && relation.is_read && !relation.is_written) {
-        guess(rule, rule.mask.in_filters, "masked-column-copied", own("column " + relation.name + "." + column.name + " is masked for you and may not be copied elsewhere"));
+        guess(rule, rule.mask.in_filters, "masked-column-copied",
+              own("column " + relation.name + "." + column.name + " is masked for you and may not be copied elsewhere"));
       }
     }
   }
@@ -160,7 +172,8 @@ class Planner {
   static bool is_masked_by(const Rule& rule, const RelationRef& relation, std::string_view column) {
     return std::any_of(rule.columns.begin(), rule.columns.end(), [&](const ColumnPattern& pattern) {
       if (!pattern.matches_column(column)) return false;
-      return relation.is_resolved ? pattern.matches_table(relation.schema, relation.name) : glob_matches(pattern.table, relation.name);
+      return relation.is_resolved ? pattern.matches_table(relation.schema, relation.name)
+                                  : glob_matches(pattern.table, relation.name);
     });
   }
 
@@ -194,7 +207,9 @@ class Planner {
 
 }  // namespace
 
-PlanPtr make_plan(const SessionState& state, FactsPtr facts, std::string_view why) { return Planner(state, std::move(facts)).make(why); }
+PlanPtr make_plan(const SessionState& state, FactsPtr facts, std::string_view why) {
+  return Planner(state, std::move(facts)).make(why);
+}
 
 void add_rules(const SessionState& state, const RuleSet& matched, bool alerts_only, Ruling& ruling) {
   const Snapshot& snapshot = state.snapshot();
@@ -202,7 +217,8 @@ void add_rules(const SessionState& state, const RuleSet& matched, bool alerts_on
     bool exempt = false;
     matched.for_each([&](uint32_t by) {
       const Rule& rule = snapshot.rule(by);
-      exempt = exempt || (rule.then == RuleAction::kAllow && !rule.is_observed && std::find(rule.exempts.begin(), rule.exempts.end(), index) != rule.exempts.end());
+      exempt = exempt || (rule.then == RuleAction::kAllow && !rule.is_observed &&
+                          std::find(rule.exempts.begin(), rule.exempts.end(), index) != rule.exempts.end());
     });
     return exempt;
   };
@@ -213,7 +229,8 @@ void add_rules(const SessionState& state, const RuleSet& matched, bool alerts_on
   });
 }
 
-ColumnMask mask_of_column(const SessionState& state, const RuleSet& exempt, std::string_view schema, std::string_view table, std::string_view column) {
+ColumnMask mask_of_column(const SessionState& state, const RuleSet& exempt, std::string_view schema, std::string_view table,
+                          std::string_view column) {
   ColumnMask mask;
   for (const Rule* rule : state.column_rules()) {
     if (exempt.has(rule->index)) continue;

@@ -24,20 +24,20 @@ struct ColumnMask {
 };
 
 struct StatementPlan {
-  FactsPtr facts;                      // Null: opaque to the facts source (too large, queue full, foreign encoding).
-  Ruling builtin;                      // Identity, readable, grant, and what masks forbid.
-  Ruling ruling;                       // The same with the rules that match by facts.
-  RuleSet matched;                     // The same rules, to judge again when a pattern matches too.
-  RuleSet exempt;                      // By allow rules that match by facts.
-  std::vector<std::string> reasons;    // Owns what `ruling` points to.
-  bool is_refused = false;             // Before rules: identity, opaque, grammar or grant.  Patterns add alerts only.
+  FactsPtr facts;                    // Null: opaque to the facts source (too large, queue full, foreign encoding).
+  Ruling builtin;                    // Identity, readable, grant, and what masks forbid.
+  Ruling ruling;                     // The same with the rules that match by facts.
+  RuleSet matched;                   // The same rules, to judge again when a pattern matches too.
+  RuleSet exempt;                    // By allow rules that match by facts.
+  std::vector<std::string> reasons;  // Owns what `ruling` points to.
+  bool is_refused = false;           // Before rules: identity, opaque, grammar or grant.  Patterns add alerts only.
   bool is_grammar_error = false;
-  bool is_write = false;               // It may change data: masked values in it would destroy the originals.
+  bool is_write = false;  // It may change data: masked values in it would destroy the originals.
 
-  std::vector<ColumnMask> outputs;     // By output column; valid if outputs_are_known.
-  ColumnMask any_output;               // For a column that `outputs` does not tell of.
+  std::vector<ColumnMask> outputs;  // By output column; valid if outputs_are_known.
+  ColumnMask any_output;            // For a column that `outputs` does not tell of.
   bool outputs_are_known = false;
-  bool touches_masked = false;         // A masked column may be in its text, parameters, results or errors.
+  bool touches_masked = false;  // A masked column may be in its text, parameters, results or errors.
   bool touches_masked_strictly = false;
 };
 using PlanPtr = std::shared_ptr<const StatementPlan>;
@@ -49,6 +49,7 @@ PlanPtr make_plan(const SessionState& state, FactsPtr facts, std::string_view wh
 void add_rules(const SessionState& state, const RuleSet& matched, bool alerts_only, Ruling& ruling);
 
 // The masks of one base column, by catalogue names.  `exempt` rules do not count.
-ColumnMask mask_of_column(const SessionState& state, const RuleSet& exempt, std::string_view schema, std::string_view table, std::string_view column);
+ColumnMask mask_of_column(const SessionState& state, const RuleSet& exempt, std::string_view schema, std::string_view table,
+                          std::string_view column);
 
 }  // namespace weir::decide

@@ -30,7 +30,8 @@ bool read_header(ByteReader& reader, Header& out) {
   out.times = reader.u32be();
   out.types = reader.u32be();
   out.characters = reader.u32be();
-  return !reader.failed() && out.types > 0 && out.types < 256 && out.times < 65536 && out.leap < 65536 && out.characters < 65536;
+  return !reader.failed() && out.types > 0 && out.types < 256 && out.times < 65536 && out.leap < 65536 &&
+         out.characters < 65536;
 }
 
 // "<+03>-3" or "CET-1": a name, then an offset, of which POSIX counts west as positive.
@@ -49,7 +50,8 @@ bool skip_name(std::string_view& text) {
 bool read_number(std::string_view& text, int32_t& out) {
   std::size_t digits = 0;
   out = 0;
-  while (digits < text.size() && digits < 4 && text[digits] >= '0' && text[digits] <= '9') out = out * 10 + (text[digits++] - '0');
+  while (digits < text.size() && digits < 4 && text[digits] >= '0' && text[digits] <= '9')
+    out = out * 10 + (text[digits++] - '0');
   text.remove_prefix(digits);
   return digits > 0;
 }
@@ -83,9 +85,13 @@ int64_t local_moment(int year, uint8_t month, uint8_t week, uint8_t weekday, int
 
 Result<TimeZone> TimeZone::load(const std::string& folder, std::string_view name) {
   if (name == "UTC") return TimeZone();
-  const bool is_safe = !name.empty() && name[0] != '/' && name.find("..") == std::string_view::npos &&
-                       std::all_of(name.begin(), name.end(), [](char c) { return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '/' || c == '_' || c == '-' || c == '+'; });
-  if (!is_safe) return fail(Error::Kind::kInvalid, "\"" + std::string(name) + "\" is not a time zone; write it as in Europe/Berlin");
+  const bool is_safe =
+      !name.empty() && name[0] != '/' && name.find("..") == std::string_view::npos &&
+      std::all_of(name.begin(), name.end(), [](char c) {
+        return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '/' || c == '_' || c == '-' || c == '+';
+      });
+  if (!is_safe)
+    return fail(Error::Kind::kInvalid, "\"" + std::string(name) + "\" is not a time zone; write it as in Europe/Berlin");
   std::ifstream file(folder + "/" + std::string(name), std::ios::binary);
   std::string content;
   if (file) content.assign(std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>());
@@ -140,8 +146,8 @@ bool TimeZone::parse_footer(std::string_view text, Footer& out) {
   }
   for (Change* change : {&out.to_summer, &out.to_winter}) {
     int32_t month = 0, week = 0, weekday = 0;
-    const bool is_read = take(text, ',') && take(text, 'M') && read_number(text, month) && take(text, '.') && read_number(text, week) &&
-                         take(text, '.') && read_number(text, weekday);
+    const bool is_read = take(text, ',') && take(text, 'M') && read_number(text, month) && take(text, '.') &&
+                         read_number(text, week) && take(text, '.') && read_number(text, weekday);
     if (!is_read || month < 1 || month > 12 || week < 1 || week > 5 || weekday > 6) return false;
     *change = {static_cast<uint8_t>(month), static_cast<uint8_t>(week), static_cast<uint8_t>(weekday), 7200};
     if (take(text, '/') && !read_time(text, change->seconds)) return false;
@@ -150,7 +156,8 @@ bool TimeZone::parse_footer(std::string_view text, Footer& out) {
 }
 
 int32_t TimeZone::offset_at(int64_t unix_seconds) const noexcept {
-  if (transitions_.empty() || unix_seconds < transitions_.front()) return transitions_.empty() ? footer_offset(unix_seconds) : first_offset_;
+  if (transitions_.empty() || unix_seconds < transitions_.front())
+    return transitions_.empty() ? footer_offset(unix_seconds) : first_offset_;
   if (unix_seconds >= transitions_.back()) return footer_offset(unix_seconds);
   const auto next = std::upper_bound(transitions_.begin(), transitions_.end(), unix_seconds);
   return offsets_[static_cast<std::size_t>(next - transitions_.begin()) - 1];
@@ -165,7 +172,8 @@ int32_t TimeZone::footer_offset(int64_t unix_seconds) const noexcept {
   const Change& down = footer_.to_winter;
   const int64_t begin = local_moment(year, up.month, up.week, up.weekday, up.seconds) - footer_.winter;
   const int64_t end = local_moment(year, down.month, down.week, down.weekday, down.seconds) - footer_.summer;
-  const bool is_summer = begin < end ? unix_seconds >= begin && unix_seconds < end : unix_seconds >= begin || unix_seconds < end;
+  const bool is_summer =
+      begin < end ? unix_seconds >= begin && unix_seconds < end : unix_seconds >= begin || unix_seconds < end;
   return is_summer ? footer_.summer : footer_.winter;
 }
 

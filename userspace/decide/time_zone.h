@@ -23,8 +23,15 @@ class TimeZone {
 
  private:
   // POSIX TZ rule of the footer, for what comes after the last transition: "CET-1CEST,M3.5.0,M10.5.0/3".
-  struct Change { uint8_t month = 0, week = 0, weekday = 0; int32_t seconds = 7200; };
-  struct Footer { bool has_summer = false; int32_t winter = 0, summer = 0; Change to_summer, to_winter; };
+  struct Change {
+    uint8_t month = 0, week = 0, weekday = 0;
+    int32_t seconds = 7200;
+  };
+  struct Footer {
+    bool has_summer = false;
+    int32_t winter = 0, summer = 0;
+    Change to_summer, to_winter;
+  };
   static bool parse_footer(std::string_view text, Footer& out);
   [[nodiscard]] int32_t footer_offset(int64_t unix_seconds) const noexcept;
 

@@ -21,19 +21,26 @@ bool is_octal(std::byte byte) { return byte >= std::byte{'0'} && byte <= std::by
 std::byte read_escape(Bytes value, std::size_t& at) {
   const std::byte first = value[at++];
   switch (static_cast<char>(first)) {
-    case 'b': return std::byte{'\b'};
-    case 'f': return std::byte{'\f'};
-    case 'n': return std::byte{'\n'};
-    case 'r': return std::byte{'\r'};
-    case 't': return std::byte{'\t'};
-    case 'v': return std::byte{'\v'};
+    case 'b':
+      return std::byte{'\b'};
+    case 'f':
+      return std::byte{'\f'};
+    case 'n':
+      return std::byte{'\n'};
+    case 'r':
+      return std::byte{'\r'};
+    case 't':
+      return std::byte{'\t'};
+    case 'v':
+      return std::byte{'\v'};
     case 'x': {
       if (at >= value.size() || hex_digit(value[at]) < 0) return first;
       int read = hex_digit(value[at++]);
       if (at < value.size() && hex_digit(value[at]) >= 0) read = read * 16 + hex_digit(value[at++]);
       return static_cast<std::byte>(read);
     }
-    default: break;
+    default:
+      break;
   }
   if (!is_octal(first)) return first;  // Any other character stands for itself.
   int read = std::to_integer<int>(first) - '0';
@@ -71,14 +78,22 @@ std::size_t unescape_csv(Bytes value, MutableBytes out) {
 
 char text_escape_of(std::byte byte) {
   switch (static_cast<char>(byte)) {
-    case '\b': return 'b';
-    case '\f': return 'f';
-    case '\n': return 'n';
-    case '\r': return 'r';
-    case '\t': return 't';
-    case '\v': return 'v';
-    case '\\': return '\\';
-    default: return 0;
+    case '\b':
+      return 'b';
+    case '\f':
+      return 'f';
+    case '\n':
+      return 'n';
+    case '\r':
+      return 'r';
+    case '\t':
+      return 't';
+    case '\v':
+      return 'v';
+    case '\\':
+      return '\\';
+    default:
+      return 0;
   }
 }
 

@@ -1,6 +1,4 @@
 // Claims about rewriting: every form is safe for its type, keeps its length where it says so, and keeps nothing else.
-#include "mask/masker.h"
-
 #include <gtest/gtest.h>
 
 #include <string>
@@ -8,6 +6,7 @@
 #include "base/prng.h"
 #include "mask/copy_escape.h"
 #include "mask/keyed_hash.h"
+#include "mask/masker.h"
 
 namespace weir::mask {
 namespace {
@@ -15,27 +14,30 @@ namespace {
 using As = MaskSpec::As;
 using Kind = MaskResult::Kind;
 
-constexpr uint32_t kText = 25, kInt2 = 21, kInt4 = 23, kInt8 = 20, kNumeric = 1700, kUuid = 2950, kBytea = 17, kJson = 114, kJsonb = 3802,
-                   kDate = 1082, kTextArray = 1009, kEnum = 16400;
+constexpr uint32_t kText = 25, kInt2 = 21, kInt4 = 23, kInt8 = 20, kNumeric = 1700, kUuid = 2950, kBytea = 17, kJson = 114,
+                   kJsonb = 3802, kDate = 1082, kTextArray = 1009, kEnum = 16400;
 
 class Masking : public ::testing::Test {
  protected:
-  std::string apply(const MaskSpec& spec, std::string_view value, uint32_t type = kText, ValueFormat format = ValueFormat::kText) {
+  std::string apply(const MaskSpec& spec, std::string_view value, uint32_t type = kText,
+                    ValueFormat format = ValueFormat::kText) {
     return put(masker->mask(spec, {as_bytes(value), format, type, true, true}, arena), value);
   }
-  std::string apply_part(const MaskSpec& spec, std::string_view value, std::size_t begin, std::size_t end, uint32_t type = kText,
-                         ValueFormat format = ValueFormat::kText) {
+  std::string apply_part(const MaskSpec& spec, std::string_view value, std::size_t begin, std::size_t end,
+                         uint32_t type = kText, ValueFormat format = ValueFormat::kText) {
     return put(masker->mask_part(spec, {as_bytes(value), format, type, true, true}, begin, end, arena), value);
   }
   std::string put(const MaskResult& result, std::string_view value) {
     if (result.kind == Kind::kNull) return "<NULL>";
     if (result.kind == Kind::kRefuse) return "<refused>";
-    return std::string(value.substr(0, result.begin)) + std::string(as_text(result.with)) + std::string(value.substr(result.end));
+    return std::string(value.substr(0, result.begin)) + std::string(as_text(result.with)) +
+           std::string(value.substr(result.end));
   }
   std::shared_ptr<const Masker> masker = make_masker(as_bytes("a key for tests only"));
   std::shared_ptr<const Masker> keyless = make_masker({});
   Arena arena{1u << 20};
-  static constexpr MaskSpec kFull{As::kFull, 4, true}, kPartial{As::kPartial, 4, true}, kHash{As::kHash, 4, true}, kNull{As::kNull, 4, true};
+  static constexpr MaskSpec kFull{As::kFull, 4, true}, kPartial{As::kPartial, 4, true}, kHash{As::kHash, 4, true},
+      kNull{As::kNull, 4, true};
 };
 
 TEST(KeyedHash, IsHmacSha256OfPurposeAndValue) {
@@ -112,7 +114,8 @@ TEST_F(Masking, BinaryValuesKeepTheirForm) {
   EXPECT_EQ(apply({As::kPartial, 2, true}, number, kInt4, ValueFormat::kBinary), std::string("\x00\x00\x00\x38", 4)) << "56";
   EXPECT_EQ(apply(kHash, number, kInt4, ValueFormat::kBinary).size(), 4u);
   const std::string minimum("\x80\x00\x00\x00\x00\x00\x00\x00", 8);
-  EXPECT_EQ(apply({As::kPartial, 2, true}, minimum, kInt8, ValueFormat::kBinary).substr(0, 7), std::string(7, '\0')) << "the least of all";
+  EXPECT_EQ(apply({As::kPartial, 2, true}, minimum, kInt8, ValueFormat::kBinary).substr(0, 7), std::string(7, '\0'))
+      << "the least of all";
   EXPECT_EQ(apply(kFull, std::string(16, 'u'), kUuid, ValueFormat::kBinary), std::string(16, '\0'));
   EXPECT_EQ(apply(kFull, "\x01{\"a\":1}", kJsonb, ValueFormat::kBinary), "\x01\"*****\"");
   EXPECT_EQ(apply(kFull, "text", kText, ValueFormat::kBinary), "****");
@@ -138,7 +141,8 @@ TEST_F(Masking, ARunInsideAValueLeavesTheRest) {
   EXPECT_EQ(apply_part(kFull, "see 4111 1111 1111 1111 ok", 4, 23), "see ******************* ok");
   EXPECT_EQ(apply_part(kPartial, "see 4111111111111111 ok", 4, 20), "see ************1111 ok");
   EXPECT_EQ(apply_part(kHash, "see 4111111111111111 ok", 4, 20).size(), 23u);
-  EXPECT_EQ(apply_part(kFull, "{\"n\": 4111111111111111}", 6, 22, kJson), "{\"n\": 1000000000000000}") << "a bare number stays one";
+  EXPECT_EQ(apply_part(kFull, "{\"n\": 4111111111111111}", 6, 22, kJson), "{\"n\": 1000000000000000}")
+      << "a bare number stays one";
   EXPECT_EQ(apply_part(kFull, "{4111111111111111,x}", 1, 17, kTextArray), "{****************,x}");
   EXPECT_EQ(apply_part(kFull, "4111111111111111", 0, 16, kInt8), "0000000000000000");
   EXPECT_EQ(apply_part(kNull, "see 4111", 4, 8), "<NULL>");
@@ -211,8 +215,9 @@ TEST(CopyEscape, ReadsWhatTheServerMayWrite) {
     out.resize(unescape(as_bytes(value), ValueFormat::kCopyText, {reinterpret_cast<std::byte*>(out.data()), out.size()}));
     return out;
   };
-  EXPECT_EQ(meaning("\\101\\x42\\x4\\C\\"), "AB\x04"
-                                            "C\\");
+  EXPECT_EQ(meaning("\\101\\x42\\x4\\C\\"),
+            "AB\x04"
+            "C\\");
   EXPECT_EQ(meaning("\\b\\f\\n\\r\\t\\v\\\\"), "\b\f\n\r\t\v\\");
 }
 

@@ -66,7 +66,8 @@ class ValueMasker final : public Masker {
   }
 
   // Without a change of size, wherever it can be: then it is safe also inside arrays, composites and documents.
-  MaskResult mask_part(const MaskSpec& spec, const MaskSubject& subject, std::size_t begin, std::size_t end, Arena& arena) const override {
+  MaskResult mask_part(const MaskSpec& spec, const MaskSubject& subject, std::size_t begin, std::size_t end,
+                       Arena& arena) const override {
     if (begin >= end || end > subject.value.size()) return refuse();
     if (spec.as == MaskSpec::As::kHash && !key_) return refuse();
     if (spec.as == MaskSpec::As::kNull) return to_null(subject);
@@ -76,7 +77,8 @@ class ValueMasker final : public Masker {
       return mask(spec, subject, arena);
     }
     const Bytes part = subject.value.subspan(begin, end - begin);
-    const bool is_number = std::all_of(part.begin(), part.end(), [](std::byte b) { return b >= std::byte{'0'} && b <= std::byte{'9'}; });
+    const bool is_number =
+        std::all_of(part.begin(), part.end(), [](std::byte b) { return b >= std::byte{'0'} && b <= std::byte{'9'}; });
     if (is_number && (type == TypeClass::kJson || type == TypeClass::kJsonb)) {  // It may be a bare JSON number.
       const MutableBytes out = arena.allocate(part.size(), 1);
       if (out.empty() || !rewrite_digits(spec, key(), part, part.size(), out)) return refuse();
@@ -123,13 +125,15 @@ class ValueMasker final : public Masker {
   // A piece of a value that is too large to be held: the same size, nothing of it kept.
   MaskResult mask_cut(const MaskSubject& subject, Arena& arena) const {
     const TypeClass type = type_class(subject.type_id);
-    const bool is_text = type == TypeClass::kText || is_copy(subject.format) || (type == TypeClass::kBytea && is_binary(subject.format));
+    const bool is_text =
+        type == TypeClass::kText || is_copy(subject.format) || (type == TypeClass::kBytea && is_binary(subject.format));
     if (!is_text) return refuse();
     return replace_or_refuse(0, subject.value.size(), fill_run(subject.format, subject.value.size(), arena));
   }
 
   // A run of text; `at` is its place in the value.
-  MaskResult rewrite_run(const MaskSpec& spec, ValueFormat format, Bytes run, std::size_t at, bool may_resize, Arena& arena) const {
+  MaskResult rewrite_run(const MaskSpec& spec, ValueFormat format, Bytes run, std::size_t at, bool may_resize,
+                         Arena& arena) const {
     if (spec.as == MaskSpec::As::kHash) {
       const MutableBytes out = arena.allocate(may_resize ? kFreeHashSize : run.size(), 1);
       if (out.empty()) return refuse();
@@ -169,7 +173,8 @@ class ValueMasker final : public Masker {
       case TypeClass::kNumber: {
         const MutableBytes out = same_size();
         if (out.empty()) return refuse();
-        return rewrite_digits(spec, key(), value, digits_max(subject.type_id), out) ? replace(0, value.size(), out) : to_null(subject);
+        return rewrite_digits(spec, key(), value, digits_max(subject.type_id), out) ? replace(0, value.size(), out)
+                                                                                    : to_null(subject);
       }
       case TypeClass::kUuid:
       case TypeClass::kBytea: {
@@ -182,8 +187,10 @@ class ValueMasker final : public Masker {
         return replace(skip, value.size(), out);
       }
       case TypeClass::kJson:
-      case TypeClass::kJsonb: return mask_json(spec, subject, 0, arena);
-      case TypeClass::kOther: break;
+      case TypeClass::kJsonb:
+        return mask_json(spec, subject, 0, arena);
+      case TypeClass::kOther:
+        break;
     }
     return to_null(subject);
   }
@@ -194,7 +201,8 @@ class ValueMasker final : public Masker {
       case TypeClass::kText:
         if (subject.type_id >= kFirstUserOid) break;  // An extension's own form.
         return rewrite_run(spec, subject.format, value, 0, !spec.keep_length && subject.is_resizable, arena);
-      case TypeClass::kBytea: return rewrite_run(spec, subject.format, value, 0, false, arena);
+      case TypeClass::kBytea:
+        return rewrite_run(spec, subject.format, value, 0, false, arena);
       case TypeClass::kInteger: {
         const MutableBytes out = arena.allocate(value.size(), 1);
         if (out.empty()) return refuse();
@@ -204,15 +212,20 @@ class ValueMasker final : public Masker {
         const MutableBytes out = arena.allocate(value.size(), 1);
         if (out.empty()) return refuse();
         std::fill(out.begin(), out.end(), std::byte{0});
-        const std::size_t kept = spec.as == MaskSpec::As::kPartial ? std::min<std::size_t>(spec.keep_last, value.size()) / 2 : 0;
-        if (spec.as == MaskSpec::As::kHash) std::copy_n(key_->digest(kPurposeValue, value).begin(), std::min<std::size_t>(value.size(), 32), out.begin());
+        const std::size_t kept =
+            spec.as == MaskSpec::As::kPartial ? std::min<std::size_t>(spec.keep_last, value.size()) / 2 : 0;
+        if (spec.as == MaskSpec::As::kHash)
+          std::copy_n(key_->digest(kPurposeValue, value).begin(), std::min<std::size_t>(value.size(), 32), out.begin());
         std::copy_n(value.end() - static_cast<std::ptrdiff_t>(kept), kept, out.end() - static_cast<std::ptrdiff_t>(kept));
         return replace(0, value.size(), out);
       }
-      case TypeClass::kJson: return mask_json(spec, subject, 0, arena);
-      case TypeClass::kJsonb: return mask_json(spec, subject, 1, arena);
+      case TypeClass::kJson:
+        return mask_json(spec, subject, 0, arena);
+      case TypeClass::kJsonb:
+        return mask_json(spec, subject, 1, arena);
       case TypeClass::kNumber:
-      case TypeClass::kOther: break;
+      case TypeClass::kOther:
+        break;
     }
     return to_null(subject);
   }
@@ -238,11 +251,15 @@ class ValueMasker final : public Masker {
   // The digits of the largest value of a type: with so many, a first digit above its own would not fit.
   static std::size_t digits_max(uint32_t type_id) {
     switch (type_id) {
-      case 21: return 5;
+      case 21:
+        return 5;
       case 23:
-      case 26: return 10;
-      case 20: return 19;
-      default: return 1000;
+      case 26:
+        return 10;
+      case 20:
+        return 19;
+      default:
+        return 1000;
     }
   }
 

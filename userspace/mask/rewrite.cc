@@ -18,7 +18,8 @@ std::byte decimal_digit(std::byte random) { return static_cast<std::byte>('0' + 
 }  // namespace
 
 std::size_t kept_size(Bytes text, uint8_t keep_last) {
-  const auto characters = static_cast<std::size_t>(std::count_if(text.begin(), text.end(), [](std::byte b) { return !is_continuation(b); }));
+  const auto characters =
+      static_cast<std::size_t>(std::count_if(text.begin(), text.end(), [](std::byte b) { return !is_continuation(b); }));
   std::size_t keep = std::min<std::size_t>(keep_last, characters / 2);
   std::size_t size = 0;
   while (keep > 0 && size < text.size()) {
@@ -40,7 +41,8 @@ void hash_text(const KeyedHash& key, Bytes value, MutableBytes out) {
 
 bool is_hash_text(const KeyedHash& key, std::string_view text) {
   if (text.size() < kCheckedSizeMin) return false;
-  const bool all_hex = std::all_of(text.begin(), text.end(), [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); });
+  const bool all_hex =
+      std::all_of(text.begin(), text.end(), [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); });
   if (!all_hex) return false;
   std::array<std::byte, kCheckSize> check{};
   const Bytes bytes = as_bytes(text);
@@ -80,8 +82,10 @@ void rewrite_hex(const MaskSpec& spec, const KeyedHash* key, Bytes text, Mutable
   std::size_t seen = 0;
   for (std::size_t i = 0; i < text.size(); ++i) {
     const bool is_kept = !is_hex(text[i]) || seen++ >= digits - keep;
-    if (is_kept) out[i] = text[i];
-    else if (spec.as != MaskSpec::As::kHash) out[i] = std::byte{'0'};
+    if (is_kept)
+      out[i] = text[i];
+    else if (spec.as != MaskSpec::As::kHash)
+      out[i] = std::byte{'0'};
   }
 }
 
@@ -95,7 +99,8 @@ bool rewrite_integer(const MaskSpec& spec, const KeyedHash* key, Bytes value, Mu
   } else if (spec.as == MaskSpec::As::kPartial) {
     uint64_t magnitude = 0;
     for (const std::byte b : value) magnitude = magnitude << 8 | std::to_integer<uint64_t>(b);
-    if (std::to_integer<int>(value[0]) >= 0x80) magnitude = (~magnitude + 1) & (value.size() == 8 ? ~uint64_t{0} : (uint64_t{1} << 8 * value.size()) - 1);
+    if (std::to_integer<int>(value[0]) >= 0x80)
+      magnitude = (~magnitude + 1) & (value.size() == 8 ? ~uint64_t{0} : (uint64_t{1} << 8 * value.size()) - 1);
     std::size_t digits = 1;
     for (uint64_t rest = magnitude; rest >= 10; rest /= 10) ++digits;
     uint64_t modulus = 1;

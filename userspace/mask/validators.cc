@@ -58,8 +58,8 @@ class LuhnValidator final : public DataValidator {
   // `digits` from the last one on.
   static bool is_card(const std::array<uint8_t, kDigitsMax>& digits, std::size_t count) {
     const uint8_t first = digits[count - 1];
-    if (first < 2 || first > 6) return false;             // Issuers: 2 and 5 Mastercard, 3 Amex JCB Diners, 4 Visa, 6 others.
-    if (count == 13 && first != 4) return false;          // Milliseconds since 1970 have 13 digits.
+    if (first < 2 || first > 6) return false;     // Issuers: 2 and 5 Mastercard, 3 Amex JCB Diners, 4 Visa, 6 others.
+    if (count == 13 && first != 4) return false;  // Milliseconds since 1970 have 13 digits.
     unsigned sum = 0;
     bool same = true;
     for (std::size_t i = 0; i < count; ++i) {
@@ -72,16 +72,19 @@ class LuhnValidator final : public DataValidator {
 };
 
 // ISO 13616 registry: total length by country.
-struct IbanLength { char country[3]; uint8_t length; };
+struct IbanLength {
+  char country[3];
+  uint8_t length;
+};
 constexpr auto kIbanLengths = std::to_array<IbanLength>({
-    {"AD", 24}, {"AE", 23}, {"AL", 28}, {"AT", 20}, {"AZ", 28}, {"BA", 20}, {"BE", 16}, {"BG", 22}, {"BH", 22}, {"BR", 29}, {"BY", 28},
-    {"CH", 21}, {"CR", 22}, {"CY", 28}, {"CZ", 24}, {"DE", 22}, {"DK", 18}, {"DO", 28}, {"EE", 20}, {"EG", 29}, {"ES", 24}, {"FI", 18},
-    {"FO", 18}, {"FR", 27}, {"GB", 22}, {"GE", 22}, {"GI", 23}, {"GL", 18}, {"GR", 27}, {"GT", 28}, {"HR", 21}, {"HU", 28}, {"IE", 22},
-    {"IL", 23}, {"IQ", 23}, {"IS", 26}, {"IT", 27}, {"JO", 30}, {"KW", 30}, {"KZ", 20}, {"LB", 28}, {"LC", 32}, {"LI", 21}, {"LT", 20},
-    {"LU", 20}, {"LV", 21}, {"LY", 25}, {"MC", 27}, {"MD", 24}, {"ME", 22}, {"MK", 19}, {"MR", 27}, {"MT", 31}, {"MU", 30}, {"NL", 18},
-    {"NO", 15}, {"PK", 24}, {"PL", 28}, {"PS", 29}, {"PT", 25}, {"QA", 29}, {"RO", 24}, {"RS", 22}, {"SA", 24}, {"SC", 31}, {"SE", 24},
-    {"SI", 19}, {"SK", 24}, {"SM", 27}, {"ST", 25}, {"SV", 28}, {"TL", 23}, {"TN", 24}, {"TR", 26}, {"UA", 29}, {"VA", 22}, {"VG", 24},
-    {"XK", 20},
+    {"AD", 24}, {"AE", 23}, {"AL", 28}, {"AT", 20}, {"AZ", 28}, {"BA", 20}, {"BE", 16}, {"BG", 22}, {"BH", 22}, {"BR", 29},
+    {"BY", 28}, {"CH", 21}, {"CR", 22}, {"CY", 28}, {"CZ", 24}, {"DE", 22}, {"DK", 18}, {"DO", 28}, {"EE", 20}, {"EG", 29},
+    {"ES", 24}, {"FI", 18}, {"FO", 18}, {"FR", 27}, {"GB", 22}, {"GE", 22}, {"GI", 23}, {"GL", 18}, {"GR", 27}, {"GT", 28},
+    {"HR", 21}, {"HU", 28}, {"IE", 22}, {"IL", 23}, {"IQ", 23}, {"IS", 26}, {"IT", 27}, {"JO", 30}, {"KW", 30}, {"KZ", 20},
+    {"LB", 28}, {"LC", 32}, {"LI", 21}, {"LT", 20}, {"LU", 20}, {"LV", 21}, {"LY", 25}, {"MC", 27}, {"MD", 24}, {"ME", 22},
+    {"MK", 19}, {"MR", 27}, {"MT", 31}, {"MU", 30}, {"NL", 18}, {"NO", 15}, {"PK", 24}, {"PL", 28}, {"PS", 29}, {"PT", 25},
+    {"QA", 29}, {"RO", 24}, {"RS", 22}, {"SA", 24}, {"SC", 31}, {"SE", 24}, {"SI", 19}, {"SK", 24}, {"SM", 27}, {"ST", 25},
+    {"SV", 28}, {"TL", 23}, {"TN", 24}, {"TR", 26}, {"UA", 29}, {"VA", 22}, {"VG", 24}, {"XK", 20},
 });
 
 class IbanValidator final : public DataValidator {
@@ -97,8 +100,10 @@ class IbanValidator final : public DataValidator {
       std::size_t count = 0;
       std::size_t at = start;
       for (; at < text.size() && count < length; ++at) {
-        if (is_upper(text[at]) || is_digit(text[at])) compact[count++] = text[at];
-        else if (text[at] != ' ' || count % 4 != 0) break;
+        if (is_upper(text[at]) || is_digit(text[at]))
+          compact[count++] = text[at];
+        else if (text[at] != ' ' || count % 4 != 0)
+          break;
       }
       if (count != length || (at < text.size() && is_word(text[at]))) continue;
       if (!has_check(std::string_view(compact.data(), count))) continue;
@@ -156,7 +161,8 @@ class EmailValidator final : public DataValidator {
     const std::size_t dot = host.rfind('.');
     if (dot == std::string_view::npos || dot == 0 || host.find("..") != std::string_view::npos) return false;
     const std::string_view top = host.substr(dot + 1);
-    return top.size() >= 2 && std::all_of(top.begin(), top.end(), [](char c) { return is_letter(c) || static_cast<unsigned char>(c) >= 0x80; });
+    return top.size() >= 2 &&
+           std::all_of(top.begin(), top.end(), [](char c) { return is_letter(c) || static_cast<unsigned char>(c) >= 0x80; });
   }
 };
 
@@ -188,7 +194,8 @@ class SsnValidator final : public DataValidator {
     const std::string_view text = as_text(field);
     if (end < 11 || end > text.size()) return false;
     begin = end - 11;  // AAA-GG-SSSS
-    if (!is_bounded(text, begin, end) || (begin > 0 && text[begin - 1] == '-') || (end < text.size() && text[end] == '-')) return false;
+    if (!is_bounded(text, begin, end) || (begin > 0 && text[begin - 1] == '-') || (end < text.size() && text[end] == '-'))
+      return false;
     const std::string_view area = text.substr(begin, 3), group = text.substr(begin + 4, 2), serial = text.substr(begin + 7, 4);
     return area != "000" && area != "666" && area[0] != '9' && group != "00" && serial != "0000";
   }
@@ -254,8 +261,16 @@ const DataValidator* find_validator(std::string_view name) {
   static const PemValidator kPem;
   static const JwtValidator kJwt;
   static const std::array<std::pair<std::string_view, const DataValidator*>, 10> kAll = {{
-      {"none", &kNone}, {"boundary", &kBoundary}, {"luhn", &kLuhn}, {"iban", &kIban}, {"mod97", &kIban},
-      {"email", &kEmail}, {"entropy", &kEntropy}, {"ssn", &kSsn}, {"pem", &kPem}, {"jwt", &kJwt},
+      {"none", &kNone},
+      {"boundary", &kBoundary},
+      {"luhn", &kLuhn},
+      {"iban", &kIban},
+      {"mod97", &kIban},
+      {"email", &kEmail},
+      {"entropy", &kEntropy},
+      {"ssn", &kSsn},
+      {"pem", &kPem},
+      {"jwt", &kJwt},
   }};
   for (const auto& [known, validator] : kAll) {
     if (known == name) return validator;

@@ -52,7 +52,9 @@ void Session::step() {
 void Session::follow_runtime() {
   if (judged_by_ == services_.runtime || !streams_[0].units.empty() || !streams_[1].units.empty()) return;
   judged_by_ = services_.runtime;
-  policy_ = judged_by_->policy->open(facts_);
+  auto next = judged_by_->policy->open(facts_);
+  if (policy_) next->inherit(*policy_);
+  policy_ = std::move(next);
 }
 
 DecideContext Session::decide_context(Direction direction) {

@@ -174,7 +174,7 @@ LoginFacts PostgresCodec::login() const {
 }
 
 GrammarFacts PostgresCodec::grammar() const {
-  return {standard_conforming_strings_, encoding_is_safe_ && grammar_unsure_since_ == 0};
+  return {standard_conforming_strings_, encoding_is_safe_ && grammar_unsure_since_ == 0, startup_.search_path_is_default};
 }
 
 bool PostgresCodec::is_idle() const { return queue_.empty() && sent_.empty() && received_.empty() && status_ == 'I' && !segment_.is_contacted; }

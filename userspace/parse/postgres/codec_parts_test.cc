@@ -76,6 +76,28 @@ TEST(CodecStartup, ReadsSettingsFromOptionsAsTheServerSplitsThem) {
   EXPECT_NE(read_startup(as_bytes(startup_packet("database|shop")), startup).why, nullptr);
 }
 
+// Letters may be clustered, and a setting may be spelt with dashes and in any case.
+TEST(CodecStartup, NoSettingComesInByTheDoorThatASetWouldBeJudgedFor) {
+  for (const char* options : {"-c role=admin", "-crole=admin", "--role=admin", "--Session-Authorization=bob", "-Ec role=admin", "-Oecrole=admin",
+                              "-d 5 -c row_security=off", "-S1 -c\\ role=x -c role=x", "-eEF --session_replication_role=replica", "-Ec client_encoding=SJIS",
+                              "-c", "-z -c a=b", "alone", "--", "-c a=b --"}) {
+    Startup startup;
+    EXPECT_NE(read_startup(as_bytes(startup_packet(std::string("user|alice|options|") + options)), startup).why, nullptr) << options;
+  }
+  for (const char* pairs : {"user|alice|role|admin", "user|alice|Session_Authorization|bob"}) {
+    Startup startup;
+    EXPECT_NE(read_startup(as_bytes(startup_packet(pairs)), startup).why, nullptr) << pairs;
+  }
+  for (const char* pairs : {"user|alice|options|-ec search_path=evil", "user|alice|options|--search-path=evil", "user|alice|SEARCH_PATH|evil"}) {
+    Startup startup;
+    EXPECT_EQ(read_startup(as_bytes(startup_packet(pairs)), startup).why, nullptr) << pairs;
+    EXPECT_FALSE(startup.search_path_is_default) << pairs;
+  }
+  Startup startup;
+  EXPECT_EQ(read_startup(as_bytes(startup_packet("user|alice|options|-c geqo=off --work_mem=4MB -e")), startup).why, nullptr);
+  EXPECT_TRUE(startup.search_path_is_default);
+}
+
 TEST(CodecStartup, RewritesTheLoginAndKeepsTheDatabaseThatTheClientMeant) {
   Startup startup;
   ASSERT_EQ(read_startup(as_bytes(startup_packet("user|alice|_pq_.x|1|TimeZone|UTC")), startup).why, nullptr);

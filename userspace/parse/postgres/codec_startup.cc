@@ -18,6 +18,14 @@ StartupProblem judge_setting(std::string_view name, std::string_view value, Star
   // What is neither on nor off is the server's to refuse; until it did, we read both ways.
   if (is_setting(name, "standard_conforming_strings")) startup.standard_conforming_strings = !is_off(value);
   if (is_setting(name, "application_name")) startup.application_name = value;
+  if (is_setting(name, "search_path")) startup.search_path_is_default = false;
+  // What a SET of it would be judged for must not come in by the door: a login has no statement to be judged.
+  static constexpr std::array kJudged = {std::string_view("role"), std::string_view("session_authorization"), std::string_view("row_security"),
+                                         std::string_view("session_replication_role"), std::string_view("backslash_quote"),
+                                         std::string_view("local_preload_libraries"), std::string_view("session_preload_libraries")};
+  for (const std::string_view judged : kJudged) {
+    if (is_setting(name, judged)) return {"this setting is not passed with a login: SET it afterwards, where it is judged", sqlstate::kFeatureNotSupported};
+  }
   return {};
 }
 
@@ -34,23 +42,31 @@ Word next_word(std::string_view options, std::size_t& at) {
   return word;
 }
 
+// As the server's getopt() reads it (process_postgres_switches): letters without an argument may stand before one with.
 StartupProblem judge_options(std::string_view options, Startup& startup) {
+  static constexpr std::string_view kPlain = "bEeFijlnOPsT", kWithArgument = "BCcDdfhkNprStvW-";
+  constexpr StartupProblem kUnreadable{"the options of this login cannot be read: use -c name=value", sqlstate::kFeatureNotSupported};
   std::size_t at = 0;
   for (Word word = next_word(options, at); word.is_there; word = next_word(options, at)) {
-    std::string assignment;
-    if (word.text == "-c") {
-      assignment = next_word(options, at).text;
-    } else if (word.text.starts_with("-c")) {
-      assignment = word.text.substr(2);
-    } else if (word.text.starts_with("--")) {
-      assignment = word.text.substr(2);
-    } else {
-      continue;  // A switch without an effect on how text is read.
+    if (word.text.size() < 2 || word.text[0] != '-' || word.text == "--") return kUnreadable;
+    for (std::size_t i = 1; i < word.text.size(); ++i) {
+      const char letter = word.text[i];
+      if (kPlain.find(letter) != std::string_view::npos) continue;
+      if (kWithArgument.find(letter) == std::string_view::npos) return kUnreadable;
+      std::string argument = word.text.substr(i + 1);
+      if (argument.empty()) {
+        Word next = next_word(options, at);
+        if (!next.is_there) return kUnreadable;
+        argument = std::move(next.text);
+      }
+      if (letter == 'c' || letter == '-') {
+        const std::size_t equals = argument.find('=');
+        if (equals == std::string::npos) return kUnreadable;
+        const StartupProblem problem = judge_setting(argument.substr(0, equals), argument.substr(equals + 1), startup);
+        if (problem.why != nullptr) return problem;
+      }
+      break;
     }
-    const std::size_t equals = assignment.find('=');
-    if (equals == std::string::npos) continue;
-    const StartupProblem problem = judge_setting(assignment.substr(0, equals), assignment.substr(equals + 1), startup);
-    if (problem.why != nullptr) return problem;
   }
   return {};
 }

@@ -18,6 +18,7 @@ struct Startup {
   uint32_t protocol_option_count = 0;
   uint16_t minor = 0;
   bool standard_conforming_strings = true;
+  bool search_path_is_default = true;  // False: the login brings its own.
 };
 
 struct StartupProblem {
