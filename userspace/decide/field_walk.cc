@@ -9,7 +9,7 @@ namespace weir::decide {
 namespace {
 
 constexpr uint32_t kInt8 = 20, kNumeric = 1700;  // PostgreSQL type OIDs.
-constexpr MaskSpec kInFull{MaskSpec::As::kFull, 0, true};
+constexpr MaskSpec kInFull{MaskSpec::As::kFull, 0, true}, kOfDerived{MaskSpec::As::kFull, 0, false};
 
 // A whole number in decimal, as it is written in text.  Empty: not one that could be a card or an account.
 std::string_view render_number(Bytes value, uint32_t type_id, std::array<char, 64>& out) {
@@ -45,7 +45,7 @@ bool ReplyJudge::FieldWalk::visit(uint32_t index, const Field& field) {
   if (masks_columns_) {
     const ColumnMask mask = mask_of(field);
     if (mask.rule != 0) {
-      mask_whole(index, field, value, judge_.snapshot_.rule(mask.rule));
+      mask_whole(index, field, value, judge_.snapshot_.rule(mask.rule), mask.is_derived);
       return !is_refused_;
     }
     if (mask.observed_rule != 0) count_only(judge_.snapshot_.rule(mask.observed_rule));
@@ -83,9 +83,10 @@ void ReplyJudge::FieldWalk::count_only(const Rule& rule) {
   judge_.snapshot_.counters(rule.index).masked.fetch_add(1, std::memory_order_relaxed);
 }
 
-void ReplyJudge::FieldWalk::mask_whole(uint32_t index, const Field& field, Bytes value, const Rule& rule) {
+void ReplyJudge::FieldWalk::mask_whole(uint32_t index, const Field& field, Bytes value, const Rule& rule, bool is_derived) {
   if (rule.is_observed) return count_only(rule);
-  edit(index, field, judge_.snapshot_.masker().mask(rule.mask.spec, subject_of(field, value), judge_.context_.arena), rule);
+  const MaskSpec& spec = is_derived && rule.mask.spec.as != MaskSpec::As::kNull ? kOfDerived : rule.mask.spec;
+  edit(index, field, judge_.snapshot_.masker().mask(spec, subject_of(field, value), judge_.context_.arena), rule);
 }
 
 // What the run's rules want besides masking is added to the ruling.  Returns the mask to carry out, else one that observes.
@@ -205,8 +206,19 @@ void ReplyJudge::FieldWalk::find_in_number(uint32_t index, const Field& field, B
   }
 }
 
+// By its context, which only the server writes: that of a COPY without a trigger is one line and names the COPY.
+bool ReplyJudge::FieldWalk::comes_from_a_function() const {
+  constexpr std::string_view kContext("\0W", 2);  // No string holds a NUL: this is where the field begins.
+  std::string_view rest = as_text(wire_);
+  const std::size_t at = rest.find(kContext);
+  if (at == std::string_view::npos) return false;
+  rest.remove_prefix(at + kContext.size());
+  const std::string_view context = rest.substr(0, rest.find('\0'));
+  return !context.starts_with("COPY ") || context.find('\n') != std::string_view::npos;
+}
+
 // An error or notice of a command that touches masked columns: what is quoted or in parentheses may be a value; a notice's
-// text, and where an error happened, may be anything.
+// text, where an error happened, and the text of an error that came out of a function (it has a context), may be anything.
 void ReplyJudge::FieldWalk::hide_text(const Field& field, Bytes value) {
   // The column of an error's string is the letter that PostgreSQL puts before it (manual, 55.8); of a notification, its place.
   const char code = unit_.verb == "notification" && field.column == 1 ? 'W' : static_cast<char>(field.column & 0x7f);
@@ -214,7 +226,8 @@ void ReplyJudge::FieldWalk::hide_text(const Field& field, Bytes value) {
   const std::vector<const Rule*>& rules = judge_.state_.column_rules();
   const auto enforced = std::find_if(rules.begin(), rules.end(), [](const Rule* each) { return !each->is_observed; });
   const uint32_t rule = (enforced == rules.end() ? rules.front() : *enforced)->index;
-  const bool is_free_text = code == 'W' || code == 'q' || (code == 'M' && unit_.verb == "notice");
+  const bool is_anything = unit_.verb == "notice" || comes_from_a_function();
+  const bool is_free_text = code == 'W' || code == 'q' || is_anything;
   const std::string_view text = as_text(value);
   const auto hide = [&](std::size_t begin, std::size_t end) {
     if (begin < end) judge_.scratch_.runs.push_back({begin, end, rule, true});

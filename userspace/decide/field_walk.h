@@ -20,12 +20,13 @@ class ReplyJudge::FieldWalk final : public Codec::FieldVisitor {
   [[nodiscard]] ColumnMask mask_of(const Field& field) const;
   [[nodiscard]] MaskSubject subject_of(const Field& field, Bytes value) const;
   void count_only(const Rule& rule);
-  void mask_whole(uint32_t index, const Field& field, Bytes value, const Rule& rule);
+  void mask_whole(uint32_t index, const Field& field, Bytes value, const Rule& rule, bool is_derived = false);
   void find_hits(const Field& field, Bytes value);
   void mask_runs(uint32_t index, const Field& field, Bytes value);
   void find_in_meaning(uint32_t index, const Field& field, Bytes value);
   void find_in_number(uint32_t index, const Field& field, Bytes value);
   void close_cut(const Field& field, Bytes value);
+  [[nodiscard]] bool comes_from_a_function() const;
   void hide_text(const Field& field, Bytes value);
   const Rule* rules_of_run(const FoundRun& run);
   void mask_run(uint32_t index, const Field& field, Bytes value, const FoundRun& run, const Rule& rule);

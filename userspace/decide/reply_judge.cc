@@ -141,6 +141,7 @@ ColumnMask ReplyJudge::stricter(ColumnMask a, const ColumnMask& b) const {
   a.rule = choose(a.rule, b.rule);
   a.observed_rule = choose(a.observed_rule, b.observed_rule);
   a.is_unsure = a.is_unsure || b.is_unsure;
+  a.is_derived = a.is_derived || b.is_derived;
   return a;
 }
 

@@ -235,12 +235,16 @@ TEST_F(Columns, ErrorsOfACommandOnMaskedColumnsLoseTheirValues) {
                                    {'C', "23505"},
                                    {'M', "invalid input syntax for type integer: \"alice\""},
                                    {'D', "Key (email)=(alice) already exists."},
-                                   {'W', "PL/pgSQL alice"}});
+                                   {'W', "COPY people, line 1, column email: \"alice\""}});
   const std::string text = out(judge(*unit));
   EXPECT_EQ(text.find("alice"), std::string::npos) << text;
   EXPECT_NE(text.find("invalid input syntax"), std::string::npos);
   EXPECT_NE(text.find("(email)"), std::string::npos);
   EXPECT_NE(text.find("23505"), std::string::npos);
+  unit = &codec.error(command.id, {{'S', "ERROR"}, {'C', "P0001"}, {'M', "no mail to alice"}, {'H', "ask alice"}, {'W', "PL/pgSQL function tell()"}});
+  const std::string raised = out(judge(*unit));
+  EXPECT_EQ(raised.find("alice"), std::string::npos) << "a function raises what it likes: " << raised;
+  EXPECT_NE(raised.find("P0001"), std::string::npos);
   unit = &codec.error(command.id, {{'S', "NOTICE"}, {'M', "alice"}}, "notice");
   EXPECT_EQ(out(judge(*unit)).find("alice"), std::string::npos);
   EXPECT_EQ(redact(*unit), "") << "nor does the record show it";

@@ -135,7 +135,7 @@ class Planner {
     if (!rule.is_observed) plan_->touches_masked_strictly = true;
     uint32_t& place = rule.is_observed ? plan_->any_output.observed_rule : plan_->any_output.rule;
     if (place == 0 || is_stricter(rule.mask.spec, state_.snapshot().rule(place).mask.spec)) place = rule.index;
-    plan_->any_output.is_unsure = true;
+    plan_->any_output.is_unsure = plan_->any_output.is_derived = true;
   }
 
   void guess(const Rule& rule, Guess guess, std::string_view name, std::string_view reason) {
@@ -187,6 +187,7 @@ class Planner {
       for (const uint16_t origin : output.origins) {
         if (origin < facts()->columns.size()) add_origin(facts()->columns[origin], mask);
       }
+      mask.is_derived = !output.is_exact;
       plan_->outputs.push_back(mask);
     }
   }

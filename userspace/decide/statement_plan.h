@@ -20,6 +20,9 @@ struct ColumnMask {
   uint32_t rule = 0;           // Masks it.
   uint32_t observed_rule = 0;  // Would mask it, but only observes.
   bool is_unsure = false;      // Lineage cannot tell; `rule` is then the strict rule that closes it, if any is.
+  // Not the column's own value but one made from it: nothing of it is kept, not even its size.  A partial mask of
+  // substr(card, 1, 8), asked for at every place, would tell the card.
+  bool is_derived = false;
   friend bool operator==(const ColumnMask&, const ColumnMask&) = default;
 };
 

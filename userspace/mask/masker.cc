@@ -171,6 +171,7 @@ class ValueMasker final : public Masker {
         return rewrite_run(spec, subject.format, value, 0, !spec.keep_length && subject.is_resizable, arena);
       case TypeClass::kInteger:
       case TypeClass::kNumber: {
+        if (spec.as == MaskSpec::As::kFull && !spec.keep_length && subject.is_resizable) return replace(0, value.size(), as_bytes(std::string_view("0")));
         const MutableBytes out = same_size();
         if (out.empty()) return refuse();
         return rewrite_digits(spec, key(), value, digits_max(subject.type_id), out) ? replace(0, value.size(), out)

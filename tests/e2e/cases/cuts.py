@@ -83,6 +83,9 @@ def others_live(context):
         expect_equal(mine.query("select 1").values(), [("1",)], "mine")
         session = next(s for s in context.sessions() if not s["closed"] and s["facts"]["client"].endswith(f":{key}"))
         _cut_session(context, session)
-        other.send(query("select 1"))
-        expect_equal(other.read_reply().rows, [], "the session that was cut")
+        try:
+            other.send(query("select 1"))
+            expect_equal(other.read_reply().rows, [], "the session that was cut")
+        except ConnectionError:
+            pass  # The reset was here first.
         expect_equal(mine.query("select 2").values(), [("2",)], "mine goes on")

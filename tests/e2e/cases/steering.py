@@ -69,6 +69,7 @@ def up_twice(context):
 def doctor(context):
     done = context.lab.weir("doctor")
     expect_equal(done.returncode, 0, done.stdout[-800:] + done.stderr[-300:])
+    context.stop()
     clash = context.lab.socket("gateway", socket.AF_INET)
     with clash:
         clash.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
