@@ -92,7 +92,7 @@ int run_explain(VerbCall& call) {
     return problems.empty() ? call.fail(policy.error()) : static_cast<int>(kExitUsage);
   }
   const std::string login = call.text("login"), database = call.text("database");
-  const decide::ExplainQuery query{.session = {.id = 1, .identity = std::make_shared<const Identity>(*identity), .target = target->name, .protocol = target->protocol, .request_id = {}},
+  const decide::ExplainQuery query{.session = {.id = 1, .identity = std::make_shared<const Identity>(*identity), .target = target->name, .protocol = target->protocol, .request_id = {}, .client = {}},
                                    .login = login,
                                    .database = database,
                                    .statement = as_bytes(statement),

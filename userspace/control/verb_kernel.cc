@@ -19,13 +19,14 @@ int run_plan(VerbCall& call, const Config& config) {
   const auto plan = steer::plan(config);
   if (!plan) return call.fail(plan.error());
   if (call.json) {
-    call.print_json({{"steps", plan->steps}, {"clashes", plan->clashes}});
+    call.print_json({{"steps", plan->steps}, {"clashes", plan->clashes}, {"notes", plan->notes}});
   } else {
     std::size_t number = 0;
     for (const std::string& step : plan->steps) {
       ++number;
       call.terminal.out << (number < 10 ? " " : "") << number << "  " << step << "\n";
     }
+    for (const std::string& note : plan->notes) call.terminal.out << paint("note   " + note, Colour::kYellow, call.colour) << "\n";
     for (const std::string& clash : plan->clashes) call.terminal.out << paint("clash  " + clash, Colour::kRed, call.colour) << "\n";
     if (plan->clashes.empty()) call.terminal.out << "nothing stands in the way; `weir up` does this\n";
   }

@@ -135,12 +135,15 @@ struct FactsQuery {
   std::string_view search_path;                 // As the session has it; empty: the login's default.
   bool standard_conforming_strings = true;
   uint64_t session = 0;                         // Woken (Io::message) when a pending answer is in.
+  uint64_t catalogue_round = 0;                 // Pending until the catalogue was read so often: the session changed the schema.
 };
 // One per core.  A hit costs one lexing pass; a miss is parsed on a helper thread with a stack of its own.
 class FactsSource {
  public:
   virtual ~FactsSource() = default;
   virtual FactsAnswer facts(const FactsQuery&) = 0;
+  // A session has changed the schema: what FactsQuery::catalogue_round must say to see it.
+  virtual uint64_t catalogue_changed() { return 0; }
   // Takes in what helper threads finished; returns the sessions to step again.  Called once a turn.
   virtual std::span<const uint64_t> collect() = 0;
 };

@@ -85,6 +85,7 @@ struct GrammarFacts {
   bool standard_conforming_strings = true;
   bool encoding_is_safe = true;       // UTF8, LATINx, SQL_ASCII.
   bool search_path_is_default = true; // False: the login itself brought one (options, a startup parameter).
+  bool is_settled = true;             // No transaction is open and no answer outstanding: what was done, others can see.
 };
 struct ResultFacts {                  // Of a kResponseEnd or command tag.
   uint64_t rows = 0;

@@ -27,6 +27,7 @@ struct SessionFacts {
   std::string_view target;
   std::string_view protocol;
   std::string_view request_id;  // traceparent, sqlcommenter, application_name: the first found.
+  std::string client;           // Its address, for what it is told.
 };
 
 // One per core: memory of the pattern scanner and of what it found, so that a scan allocates nothing.

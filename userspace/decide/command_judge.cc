@@ -87,8 +87,10 @@ PlanPtr CommandJudge::plan_of_text(Bytes text) {
   if (!grammar.encoding_is_safe) return make_plan(state_, nullptr, "client_encoding must be UTF8, a LATIN one or SQL_ASCII");
   if (state_.identity() == nullptr || state_.target() == nullptr) return state_.unreadable_plan();
   if (!grammar.search_path_is_default) state_.note_search_path_change();
+  if (state_.schema_changed() && grammar.is_settled) state_.schema_is_settled(context_.facts.catalogue_changed());
   FactsQuery query;
   query.text = text;
+  query.catalogue_round = state_.catalogue_round();
   query.database = state_.database();
   query.search_path = state_.search_path_changed() ? kUnknownSearchPath : std::string_view();
   query.standard_conforming_strings = grammar.standard_conforming_strings;
@@ -138,8 +140,16 @@ Verdict CommandJudge::judge_text(const Unit& unit, Bytes wire) {
   if (!state_.column_rules().empty()) state_.note_command(unit.id, plan, nullptr);
   Verdict verdict = conclude(*plan, nullptr);
   if (!passes(verdict.action) && !verdict.observed) return verdict;
-  if (plan->facts && (plan->facts->shapes & bit(Shape::kSetSearchPath)) != 0) state_.note_search_path_change();
+  note_passed(*plan);
   return verdict;
+}
+
+// What it does to the meaning of the names that follow.
+void CommandJudge::note_passed(const StatementPlan& plan) {
+  if (!plan.facts) return;
+  constexpr ShapeSet kHiddenChanges = bit(Shape::kDo) | bit(Shape::kDropTable) | bit(Shape::kAlterTable);
+  if ((plan.facts->shapes & bit(Shape::kSetSearchPath)) != 0) state_.note_search_path_change();
+  if ((plan.facts->verbs & bit(Verb::kDdl)) != 0 || (plan.facts->shapes & kHiddenChanges) != 0) state_.note_schema_change();
 }
 
 Verdict CommandJudge::judge_by_id(const Unit& unit, Bytes wire) {
@@ -168,7 +178,7 @@ Verdict CommandJudge::judge_by_id(const Unit& unit, Bytes wire) {
   Verdict verdict = conclude(*plans[0], plans[1].get());
   if (!passes(verdict.action) && !verdict.observed) return verdict;
   for (const PlanPtr& plan : plans) {
-    if (plan && plan->facts && (plan->facts->shapes & bit(Shape::kSetSearchPath)) != 0) state_.note_search_path_change();
+    if (plan) note_passed(*plan);
   }
   return verdict;
 }

@@ -24,6 +24,7 @@ class CommandJudge {
   Verdict judge_login();
   Verdict judge_opaque(std::string_view why);
   Verdict judge_text(const Unit& unit, Bytes wire);
+  void note_passed(const StatementPlan& plan);
   Verdict judge_by_id(const Unit& unit, Bytes wire);
   Verdict judge_data(const Unit& unit, Bytes wire);
   // Adds what patterns say to what the plan says.

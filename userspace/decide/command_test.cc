@@ -385,6 +385,31 @@ TEST(SearchPath, AChangeOutlivesAReload) {
   EXPECT_FALSE(judge.source.last_search_path.empty());
 }
 
+TEST(Schema, AfterAChangeTheCatalogueIsReadAgainOnceTheSessionIsSettled) {
+  Judge judge;
+  judge.grant().verbs = Verb::kRead | Verb::kDdl;
+  judge.source.set("create view v as select 1").verbs = bit(Verb::kDdl);
+  judge.query("select 1");
+  EXPECT_EQ(judge.source.last_round, 0u);
+  judge.codec.grammar_facts.is_settled = false;
+  judge.query("create view v as select 1");
+  judge.query("select 1");
+  EXPECT_EQ(judge.source.last_round, 0u) << "nobody else can see it yet";
+  judge.codec.grammar_facts.is_settled = true;
+  judge.query("select 1");
+  EXPECT_EQ(judge.source.last_round, 1u);
+  judge.query("select 1");
+  EXPECT_EQ(judge.source.round, 1u) << "once a change";
+}
+
+TEST(Schema, ARefusedChangeChangesNothing) {
+  Judge judge;
+  judge.source.set("create view v as select 1").verbs = bit(Verb::kDdl);
+  EXPECT_EQ(judge.query("create view v as select 1").action, Action::kBlock);
+  judge.query("select 1");
+  EXPECT_EQ(judge.source.round, 0u);
+}
+
 TEST(Stream, AnAnswerCannotComeFromAClient) {
   Judge judge;
   EXPECT_EQ(judge.judge(judge.codec.other(Direction::kToTarget, UnitKind::kRows, "row")).action, Action::kBlock);

@@ -26,12 +26,14 @@ class FakeFacts final : public FactsSource {
   FactsAnswer facts(const FactsQuery& query) override {
     ++asked;
     last_search_path = std::string(query.search_path);
+    last_round = query.catalogue_round;
     if (is_pending) return {FactsAnswer::State::kPending, nullptr};
     if (refuses) return {FactsAnswer::State::kRefused, nullptr};
     const auto found = by_text.find(as_text(query.text));
     return {FactsAnswer::State::kReady, found == by_text.end() ? empty : found->second};
   }
   std::span<const uint64_t> collect() override { return {}; }
+  uint64_t catalogue_changed() override { return ++round; }
 
   static std::shared_ptr<StatementFacts> reading_nothing() {
     auto made = std::make_shared<StatementFacts>();
@@ -43,6 +45,7 @@ class FakeFacts final : public FactsSource {
   std::shared_ptr<StatementFacts> empty = reading_nothing();
   bool is_pending = false, refuses = false;
   int asked = 0;
+  uint64_t round = 0, last_round = 0;
   std::string last_search_path;
 };
 
@@ -185,7 +188,7 @@ class Judge {
     if (state) next->inherit(*state);
     state = std::move(next);
   }
-  SessionFacts session() const { return {7, identity, "orders-db", "postgres", request_id}; }
+  SessionFacts session() const { return {7, identity, "orders-db", "postgres", request_id, ""}; }
   DecideContext context() {
     return {session_facts = session(), *state, source, has_catalogue ? &catalogue : nullptr, arena, wall, scratch.get()};
   }

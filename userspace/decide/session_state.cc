@@ -27,6 +27,7 @@ SessionState::SessionState(const Snapshot& snapshot, const SessionFacts& facts)
       identity_(facts.identity),
       target_name_(facts.target),
       request_id_(facts.request_id),
+      no_identity_reason_("no identity is bound to " + (facts.client.empty() ? "this connection" : facts.client) + ": sign in first (weir bind)"),
       target_(snapshot.target(facts.target)),
       plans_(std::make_unique<std::array<PlanSlot, kPlans>>()) {
   const std::size_t rules = snapshot.contents().rules.size() + 1;
@@ -42,6 +43,8 @@ void SessionState::inherit(const PolicySession& before) {
   const auto* old = dynamic_cast<const SessionState*>(&before);
   if (old == nullptr) return;
   search_path_changed_ = old->search_path_changed_;
+  schema_changed_ = old->schema_changed_;
+  catalogue_round_ = old->catalogue_round_;
   data_tail = old->data_tail;
   data_tail_size = old->data_tail_size;
   next_fingerprint_ = old->next_fingerprint_;
@@ -108,8 +111,7 @@ void SessionState::refresh(const LoginFacts& login, const Catalogue* catalogue,
 void SessionState::judge_login() {
   login_ruling_ = Ruling();
   if (!identity_)
-    return login_ruling_.add(Verdict::Action::kBlock, 0, "no-identity",
-                             "no identity is bound to this connection: sign in first");
+    return login_ruling_.add(Verdict::Action::kBlock, 0, "no-identity", no_identity_reason_);
   if (target_ == nullptr)
     return login_ruling_.add(Verdict::Action::kBlock, 0, "no-target", "this gateway's rules do not know this target");
   GrantAnswer answer = ask_grants(nullptr);

@@ -93,6 +93,7 @@ class SessionState final : public PolicySession {
   [[nodiscard]] const Rule* write_back_rule() const { return write_back_rule_; }
   // A mask by data kind that applies and is carried out; null: none.
   [[nodiscard]] const Rule* data_mask_rule() const { return data_mask_rule_; }
+  [[nodiscard]] std::string_view no_identity_reason() const { return no_identity_reason_; }
   // What the login alone is told: allow, no-grant, no-identity.
   [[nodiscard]] const Ruling& login_ruling() const { return login_ruling_; }
   void add_fingerprint(Bytes value);
@@ -110,6 +111,20 @@ class SessionState final : public PolicySession {
     search_path_changed_ = true;
   }
   [[nodiscard]] bool search_path_changed() const { return search_path_changed_; }
+
+  // A statement passed that may change what a name means.  Until the session is settled nobody but the target knows what.
+  void note_schema_change() {
+    if (!schema_changed_) ++epoch_;
+    schema_changed_ = true;
+  }
+  [[nodiscard]] bool schema_changed() const { return schema_changed_; }
+  // The catalogue will have been read again by then.
+  void schema_is_settled(uint64_t catalogue_round) {
+    schema_changed_ = false;
+    catalogue_round_ = catalogue_round;
+    ++epoch_;
+  }
+  [[nodiscard]] uint64_t catalogue_round() const { return catalogue_round_; }
 
   RuleSet matched;  // Work space of one unit.
   std::unique_ptr<Scratch> own_scratch;
@@ -142,7 +157,7 @@ class SessionState final : public PolicySession {
 
   const Snapshot* snapshot_;
   IdentityPtr identity_;
-  std::string target_name_, request_id_;
+  std::string target_name_, request_id_, no_identity_reason_;
   const Target* target_ = nullptr;
   RuleSet applicable_;
   std::vector<const Rule*> statement_rules_;  // Judged by facts: to_target.
@@ -158,7 +173,8 @@ class SessionState final : public PolicySession {
   int64_t recheck_at_ = 0;  // Unix seconds: hours and ends are looked at again.
   uint64_t catalogue_generation_ = 0;
   uint64_t epoch_ = 0;
-  bool search_path_changed_ = false;
+  bool search_path_changed_ = false, schema_changed_ = false;
+  uint64_t catalogue_round_ = 0;
   PlanPtr unreadable_;
   std::unique_ptr<std::array<uint64_t, kFingerprints>> fingerprints_;
   std::size_t next_fingerprint_ = 0;

@@ -42,7 +42,7 @@ class Planner {
   }
 
   void judge_readable(std::string_view why) {
-    if (state_.identity() == nullptr) return refuse("no-identity", "no identity is bound to this connection: sign in first");
+    if (state_.identity() == nullptr) return refuse("no-identity", state_.no_identity_reason());
     if (state_.target() == nullptr) return refuse("no-target", "this gateway's rules do not know this target");
     if (facts() != nullptr && facts()->is_syntax_error) {
       plan_->is_grammar_error = true;
@@ -115,7 +115,7 @@ class Planner {
   }
 
   bool may_touch(const Rule& rule) const {
-    if (facts()->has_unknown_function || facts()->is_opaque) return true;
+    if (facts()->has_unknown_function || facts()->is_opaque || names_are_unsure()) return true;
     constexpr ShapeSet kHidden = bit(Shape::kDo) | bit(Shape::kCall) | bit(Shape::kDynamicSql);
     if ((facts()->shapes & kHidden) != 0) return true;
     // FETCH, EXECUTE: rows of a statement that is not this one.
@@ -177,8 +177,13 @@ class Planner {
     });
   }
 
+  // The session is changing the schema, or this text itself does: a name may mean something that no catalogue knows yet.
+  bool names_are_unsure() const {
+    return state_.schema_changed() || (facts()->statement_count > 1 && (facts()->verbs & bit(Verb::kDdl)) != 0);
+  }
+
   void plan_outputs() {
-    if (!facts()->outputs_are_known || facts()->statement_count != 1) return;
+    if (!facts()->outputs_are_known || facts()->statement_count != 1 || names_are_unsure()) return;
     plan_->outputs_are_known = true;
     for (const OutputColumn& output : facts()->outputs) {
       ColumnMask mask;

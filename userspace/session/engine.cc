@@ -242,8 +242,21 @@ Result<void> Engine::start_control() {
   return {};
 }
 
+// Once a change, not once a second.
+void Engine::tell_space() {
+  const bool is_full = segments_->counts().is_full;
+  if (is_full == is_record_full_) return;
+  is_record_full_ = is_full;
+  if (is_full) {
+    logging_->log().error("record: no room under {}: new sessions and commands are refused; free space, or lower record.journal.reserve", config().state);
+  } else {
+    logging_->log().info("record: there is room again under {}", config().state);
+  }
+}
+
 // Bindings that have ended take their sessions with them; TLS material is renewed before it expires.
 void Engine::on_tick() {
+  tell_space();
   watch_->handle();
   auto ended = bindings_->expire(wall_seconds());
   if (ended) {

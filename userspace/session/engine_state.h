@@ -58,9 +58,11 @@ class Engine final : public control::ControlHandler {
   [[nodiscard]] Result<RuntimePtr> build(const Config& wanted);
   void hand_over(RuntimePtr runtime);
   void on_tick();
+  void tell_space();
 
   EngineOptions options_;
   std::chrono::system_clock::time_point started_ = std::chrono::system_clock::now();
+  bool is_record_full_ = false;
   std::string on_disk_ = "in force";                // Of the configuration file, as the last reload found it.
   std::unique_ptr<steer::KernelSteering> steering_;
   std::optional<steer::KernelBindings> kernel_bindings_;

@@ -24,7 +24,6 @@ struct TargetRuntime {
   std::function<TransportPtr(const Address& dialled)> target_leg;  // A new TLS client leg; empty: plain.
   std::string capability;                          // "full", ... with its reason; sealed into every archive.
   CatalogueLookup catalogue;
-  std::function<void()> catalogue_stale;           // DDL was seen.
   // Which of a core's facts sources reads this target's statements: one number for a target and its catalogue, kept over
   // reloads, never given to another.
   uint32_t facts_index = 0;

@@ -110,6 +110,7 @@ void Session::open(int client_socket) {
   identify_flow();
   id_ = services_.directory.take_number();
   facts_.id = id_;
+  facts_.client = flow_.client.address.text();
   facts_.target = target_->config.name;
   facts_.protocol = target_->module->name;
   environment_ = std::make_unique<CodecEnvironment>(CodecEnvironment{arena_, target_->facts, *this, services_.io.random(), opened_with_->config.engine.limits});
@@ -127,7 +128,7 @@ void Session::open(int client_socket) {
   arm_receive(Side::kClient);
   if (!facts_.identity) {
     services_.counters.add(Metric::kRefusedUnbound);
-    return refuse(EndReason::kUnbound, "28000", "no identity is bound to " + flow_.client.address.text() + "; sign in first (weir bind)");
+    return refuse(EndReason::kUnbound, "28000", "no identity is bound to " + flow_.client.address.text() + ": sign in first (weir bind)");
   }
   if (admission != accept::Admission::Answer::kAdmitted) return refuse_admission(admission);
   if (!services_.steering.set_session(flow_, id_)) return close(EndReason::kCut, true);

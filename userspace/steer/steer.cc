@@ -166,6 +166,13 @@ Result<Plan> plan(const Config& config) {
   if (bpffs_state(*options) == BpffsState::kToMount) result.steps.push_back("mount a bpffs at " + bpffs_parent(*options));
   result.steps.push_back("save the host's settings in " + saved_state_file(config.state));
   result.steps.push_back(pin_text(*options));
+  for (const TargetConfig& target : config.targets) {
+    std::string text = "write target " + target.name + " into the map:";
+    for (const Prefix& prefix : target.addresses) text += ' ' + prefix.text();
+    text += target.ports.size() == 1 ? ", port" : ", ports";
+    for (const uint16_t port : target.ports) text += ' ' + std::to_string(port);
+    result.steps.push_back(std::move(text));
+  }
   auto steps = make_steps(*options, options->pin_folder, tc_kind(), *netlink);
   if (!steps) return tl::unexpected<Error>(steps.error());
   for (const Step& step : *steps) result.steps.push_back(step.text);

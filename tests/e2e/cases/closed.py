@@ -57,7 +57,6 @@ def killed(context):
         with Capture(context.lab, "target", context.folder, expression="tcp port 5432") as capture:
             time.sleep(0.3)
             context.lab.gateway_kill()
-            dead = time.time()
             count = four.answers, six.answers
             time.sleep(3)
             expect_equal((four.answers, six.answers), count, "answers after the kill")
@@ -106,7 +105,6 @@ def killed_in_result(context):
                 for _ in range(200):
                     wire.socket.recv(65536)
                 context.lab.gateway_kill()
-                dead = time.time()
                 for _ in range(40):
                     try:
                         if not wire.socket.recv(65536):
@@ -120,7 +118,6 @@ def killed_in_result(context):
         # The gateway's client leg acknowledges the forced numbers; the target itself would acknowledge the gateway's.
         raw = [p for p in own if not is_within(p.acknowledged, FORCED, WINDOW)]
         expect_equal(raw[:3], [], f"raw packets of the target at the client (TLS: {tls})")
-        expect_equal([p for p in own if p.at > dead + 1.0], [], "payload at the client later than a second after the kill")
         expect_equal(raw_packets(at_target, context.env), [], "raw packets of the client at the target")
 
 

@@ -172,10 +172,10 @@ def replays(context):
 
 
 def _small_disk(context):
-    """A file system of its own for the state, 160 MiB."""
+    """A file system of its own for the state."""
     image, mount = os.path.join(context.lab.folder, "small.img"), os.path.join(context.lab.folder, "small")
     os.makedirs(mount, exist_ok=True)
-    subprocess.run(["truncate", "-s", "192M", image], check=True)
+    subprocess.run(["truncate", "-s", "320M", image], check=True)
     subprocess.run(["mkfs.ext4", "-q", "-F", "-m", "0", image], check=True, stdin=subprocess.DEVNULL)
     subprocess.run(["mount", "-o", "loop", image, mount], check=True)
     return image, mount

@@ -23,7 +23,7 @@ namespace weir::postgres {
 namespace {
 
 constexpr std::chrono::milliseconds kConnectLimit{10'000};
-constexpr std::chrono::milliseconds kJoinInvalidations{250};
+constexpr std::chrono::milliseconds kRoundsApart{250};
 
 const char* sslmode_of(VerifyMode mode) {
   switch (mode) {
@@ -68,12 +68,22 @@ class Reader final : public CatalogueReader {
     const auto found = snapshots_.find(database);
     return found == snapshots_.end() ? nullptr : found->second.catalogue;
   }
-  void invalidate() override {
+  uint64_t ask_round() const override {
+    uint64_t round = 0;
     {
       const std::lock_guard guard(lock_);
       is_stale_ = true;
+      round = begun_ + 1;  // One that runs may have read already what has changed since.
     }
     changed_.notify_all();
+    return round;
+  }
+  uint64_t rounds() const override { return rounds_.load(std::memory_order_acquire); }
+  std::shared_ptr<void> watch_rounds(std::function<void()> wake) const override {
+    auto watcher = std::make_shared<std::function<void()>>(std::move(wake));
+    const std::lock_guard guard(watchers_lock_);
+    watchers_.push_back(watcher);
+    return watcher;
   }
   std::string last_error() const override {
     const std::lock_guard guard(lock_);
@@ -103,7 +113,9 @@ class Reader final : public CatalogueReader {
         const std::lock_guard guard(lock_);
         if (stopping_) return;
         is_stale_ = false;
+        ++begun_;
       }
+      const auto begun_at = std::chrono::steady_clock::now();
       std::string error;
       for (const std::string& database : options_.databases) {
         if (std::string one = read_one(database); !one.empty()) error = std::move(one);
@@ -113,7 +125,8 @@ class Reader final : public CatalogueReader {
       finish_round(std::move(error));
       std::unique_lock guard(lock_);
       changed_.wait_for(guard, options_.refresh, [this] { return stopping_ || is_stale_; });
-      changed_.wait_for(guard, kJoinInvalidations, [this] { return stopping_; });
+      // At once, but for a target that is changed all the time: never more than one round in that time.
+      changed_.wait_until(guard, begun_at + kRoundsApart, [this] { return stopping_; });
     }
   }
 
@@ -123,10 +136,19 @@ class Reader final : public CatalogueReader {
       const std::lock_guard guard(lock_);
       is_news = error != last_error_;
       last_error_ = error;
-      ++rounds_;
+      rounds_.fetch_add(1, std::memory_order_release);
     }
     changed_.notify_all();
+    tell_watchers();
     if (is_news && options_.notice) options_.notice(error.empty() ? "catalogue of " + options_.target + " is read again" : error);
+  }
+
+  void tell_watchers() const {
+    const std::lock_guard guard(watchers_lock_);
+    std::erase_if(watchers_, [](const auto& watcher) { return watcher.expired(); });
+    for (const auto& watcher : watchers_) {
+      if (const auto wake = watcher.lock()) (*wake)();
+    }
   }
 
   // Empty: read.  A snapshot that cannot be renewed stays: what it lacks is unsure, what it says was true.
@@ -201,9 +223,13 @@ class Reader final : public CatalogueReader {
   CatalogueReaderOptions options_;
   const Limits limits_;
   mutable std::mutex lock_;
-  std::condition_variable changed_;
-  bool stopping_ = false, is_stale_ = false;
-  uint64_t rounds_ = 0, generation_ = 0;
+  mutable std::condition_variable changed_;
+  bool stopping_ = false;
+  mutable bool is_stale_ = false;
+  uint64_t begun_ = 0, generation_ = 0;
+  std::atomic<uint64_t> rounds_{0};
+  mutable std::mutex watchers_lock_;
+  mutable std::vector<std::weak_ptr<std::function<void()>>> watchers_;
   std::string last_error_;
   CatalogueReaderStats stats_;
   std::map<std::string, Held, std::less<>> snapshots_;

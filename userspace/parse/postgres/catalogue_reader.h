@@ -37,8 +37,6 @@ struct CatalogueReaderStats {
 
 class CatalogueReader : public CatalogueProvider {
  public:
-  // DDL was seen or an OID is unknown: read again soon (calls within 250 ms are one).  Any thread, no lock held long.
-  virtual void invalidate() = 0;
   // Empty: the last read of every database succeeded.
   virtual std::string last_error() const = 0;
   virtual CatalogueReaderStats stats() const = 0;

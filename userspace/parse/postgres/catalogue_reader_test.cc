@@ -194,7 +194,7 @@ TEST(CatalogueReader, KeepsItsSnapshotUntilSomethingChanged) {
   EXPECT_EQ(reader->snapshot("postgres"), first);
   EXPECT_EQ(reader->version(), version);
   server->execute("create table public.fresh (a int)");
-  reader->invalidate();
+  reader->ask_round();
   while (reader->version() == version && reader->stats().failures == 0) std::this_thread::yield();
   EXPECT_NE(reader->snapshot("postgres")->relation("public", "fresh", ""), nullptr);
   EXPECT_EQ(first->relation("public", "fresh", ""), nullptr);

@@ -15,7 +15,8 @@ Traits lone(std::string_view text) { return scan_lone(as_bytes(text)); }
 
 TEST(CodecScan, FencesWhateverMayChangeTheMeaningOfWhatFollows) {
   for (const char* text : {"copy t from stdin", "  /* a /* nested */ comment */ SET x = 1", "-- line\nReset all", "discard all", "select set_config('a', 'b', false)",
-                           "select current_setting('Client_Encoding')", "\"quoted\"", "/* never closed", "(((set x = 1", "alter role a set search_path = x"}) {
+                           "select current_setting('Client_Encoding')", "\"quoted\"", "/* never closed", "(((set x = 1", "alter role a set search_path = x",
+                           "create view v as select 1", "Drop table t", "alter table t rename to u", "do $$begin end$$"}) {
     EXPECT_NE(lone(text) & kMayFence, 0) << text;
   }
   for (const char* text : {"select 1", "update t set a = 1", "insert into copy values (1)", "", "with x as (select 1) select * from x"}) {

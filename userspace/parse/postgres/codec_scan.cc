@@ -31,6 +31,11 @@ constexpr std::array kLeading = {
     WordTraits{"reset", kMayFence | kMaySetGrammar},
     WordTraits{"discard", kMayFence | kMaySetGrammar},
     WordTraits{"start_replication", kMayFence},
+    // They change what names mean; how, the catalogue says once they are done.
+    WordTraits{"create", kMayFence},
+    WordTraits{"alter", kMayFence},
+    WordTraits{"drop", kMayFence},
+    WordTraits{"do", kMayFence},
 };
 // As the first word of a lone statement, or anywhere in a text that may hold several.
 constexpr std::array kMoving = {

@@ -21,9 +21,10 @@ namespace weir::postgres {
 struct ParseRequest {
   std::string text;
   std::shared_ptr<const Catalogue> catalogue;
-  std::string search_path;
+  std::string database, search_path;
   bool standard_conforming_strings = true;
-  uint64_t ticket = 0;      // The source's own.
+  bool has_caught_up = false;  // The catalogue was read again for it.
+  uint64_t ticket = 0;         // The source's own.
   ParsedFacts answer;
 };
 using RequestPtr = std::unique_ptr<ParseRequest>;

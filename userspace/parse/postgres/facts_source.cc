@@ -16,7 +16,15 @@ namespace weir::postgres {
 namespace {
 
 constexpr std::size_t kCacheBytesMax = 64u << 20;   // Keys and facts of one source; hit: the least recently used leave.
+constexpr std::size_t kWaitingMax = 4096;           // Sessions that changed the schema and wait for the catalogue; hit: opaque.
 constexpr std::size_t kContextsMax = 256;           // Databases times search paths; hit: all contexts and entries are dropped.
+
+// A relation that the catalogue does not know, though it may have been made since it was read.
+bool names_the_unknown(const StatementFacts& facts) {
+  return std::ranges::any_of(facts.relations, [](const RelationRef& relation) {
+    return !relation.is_resolved && relation.name != "*" && relation.schema != "pg_temp";
+  });
+}
 
 struct Context {
   std::string database, search_path;
@@ -128,6 +136,7 @@ class CachedFacts : public PostgresFactsSource {
     auto request = std::make_unique<ParseRequest>();
     request->text = as_text(query.text);
     request->catalogue = context.catalogue;
+    request->database = context.database;
     request->search_path = context.search_path;
     request->standard_conforming_strings = context.standard_conforming_strings;
     return request;
@@ -148,7 +157,13 @@ class PooledFacts final : public CachedFacts {
  public:
   PooledFacts(SqlParserPool& pool, const Limits& limits, std::shared_ptr<const CatalogueProvider> catalogue, std::function<void()> wake)
       : CachedFacts(limits, std::move(catalogue), std::random_device{}() * 0x9e3779b97f4a7c15ULL + std::random_device{}()),
-        pool_(pool.impl()), port_(pool_.open_port(std::move(wake))) {}
+        pool_(pool.impl()), port_(pool_.open_port(std::move(wake))) {
+    if (provider_ == nullptr) return;
+    round_watch_ = provider_->watch_rounds([port = port_] {
+      const std::lock_guard guard(port->wake_lock);
+      if (port->wake) port->wake();
+    });
+  }
   ~PooledFacts() override { pool_.close_port(port_); }
   PooledFacts(const PooledFacts&) = delete;
   PooledFacts& operator=(const PooledFacts&) = delete;
@@ -157,6 +172,11 @@ class PooledFacts final : public CachedFacts {
     if (query.text.size() > limits_.statement_size_max) {
       ++stats_.refused_size;
       return {};
+    }
+    if (provider_ != nullptr && query.catalogue_round > provider_->rounds()) {
+      if (waiting_.size() >= kWaitingMax) return {};
+      waiting_.push_back({query.catalogue_round, query.session});
+      return {FactsAnswer::State::kPending, nullptr};
     }
     const Context& context = context_of(query);
     Place place;
@@ -189,13 +209,16 @@ class PooledFacts final : public CachedFacts {
     return {FactsAnswer::State::kPending, nullptr};
   }
 
+  uint64_t catalogue_changed() override { return provider_ != nullptr ? provider_->ask_round() : 0; }
+
   std::span<const uint64_t> collect() override {
     cache_.trim();
     follow_catalogue();
     ready_.clear();
     RequestPtr request;
-    while (port_->from_quick.pop(request)) take(*request);
-    while (port_->from_large.pop(request)) take(*request);
+    while (port_->from_quick.pop(request)) take(std::move(request));
+    while (port_->from_large.pop(request)) take(std::move(request));
+    if (!parked_.empty() || !waiting_.empty()) end_of_rounds(provider_->rounds());
     return ready_;
   }
 
@@ -218,10 +241,55 @@ class PooledFacts final : public CachedFacts {
     return nullptr;
   }
 
-  void take(const ParseRequest& request) {
+  struct Parked { uint64_t round = 0; RequestPtr request; };
+  struct Waiting { uint64_t round = 0, session = 0; };
+
+  void end_of_rounds(uint64_t rounds) {
+    std::erase_if(waiting_, [&](const Waiting& waiting) {
+      if (waiting.round > rounds) return false;
+      ready_.push_back(waiting.session);
+      return true;
+    });
+    std::erase_if(parked_, [&](Parked& parked) {
+      if (parked.round > rounds) return false;
+      again(std::move(parked.request));
+      return true;
+    });
+  }
+
+  // Read under the catalogue as it is now.  Post: parsed anew, or answered as it stands if that has not changed.
+  void again(RequestPtr request) {
+    request->has_caught_up = true;
+    std::shared_ptr<const Catalogue> now = provider_->snapshot(request->database);
+    if (now == request->catalogue) return take(std::move(request));
+    request->catalogue = std::move(now);
+    request->answer = {};
+    pool_.submit(*port_, std::move(request));
+  }
+
+  void take(RequestPtr owned) {
+    ParseRequest& request = *owned;
     const auto found = pending_.find(request.ticket);
     if (found == pending_.end()) return;
     Pending& pending = found->second;
+    if (request.catalogue != nullptr && request.answer.facts != nullptr && names_the_unknown(*request.answer.facts)) {
+      if (!request.has_caught_up) {
+        if (const uint64_t round = provider_->ask_round(); round != 0) {
+          ++stats_.caught_up;
+          parked_.push_back({round, std::move(owned)});
+          return;
+        }
+      } else if (request.catalogue != provider_->snapshot(request.database)) {
+        return again(std::move(owned));  // It changed while the parser was at it.
+      }
+    }
+    if (request.has_caught_up) {  // Under the context of the catalogue that it was read with: that is the newest now.
+      FactsQuery query;
+      query.database = request.database;
+      query.search_path = request.search_path;
+      query.standard_conforming_strings = request.standard_conforming_strings;
+      pending.place.context = context_of(query).id;
+    }
     pending.place.bytes = pending.bytes();
     keep(pending.place, request.text, request.answer);
     ready_.insert(ready_.end(), pending.sessions.begin(), pending.sessions.end());
@@ -240,6 +308,9 @@ class PooledFacts final : public CachedFacts {
   std::unordered_map<uint64_t, Pending> pending_;            // By ticket.
   std::unordered_multimap<uint64_t, uint64_t> by_hash_;      // Hash to ticket.
   std::vector<uint64_t> ready_;
+  std::vector<Parked> parked_;       // Until the catalogue was read again.
+  std::vector<Waiting> waiting_;
+  std::shared_ptr<void> round_watch_;
   std::size_t pending_bytes_ = 0;
   uint64_t last_ticket_ = 0;
 };

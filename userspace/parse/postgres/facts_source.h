@@ -20,6 +20,14 @@ class CatalogueProvider {
   virtual uint64_t version() const = 0;
   // Null: that database was not read (yet).  Any thread.
   virtual std::shared_ptr<const Catalogue> snapshot(std::string_view database) const = 0;
+
+  // Catching up.  A round reads every database once, or fails to.
+  // Asks for a round that sees what is committed now; returns the number that rounds() has reached when it is over.  Any thread.
+  virtual uint64_t ask_round() const { return 0; }
+  // Rounds that are over.  Any thread, no lock.
+  virtual uint64_t rounds() const { return 0; }
+  // `wake` is called after each round, by another thread, for as long as the handle lives.
+  virtual std::shared_ptr<void> watch_rounds(std::function<void()> /*wake*/) const { return nullptr; }
 };
 
 struct FactsStats {
@@ -28,6 +36,7 @@ struct FactsStats {
   uint64_t misses = 0;          // Sent to a parser.
   uint64_t joined = 0;          // Asked while the same key was already being parsed.
   uint64_t refused_full = 0;    // facts_pending_max reached or the parsers' queue full.
+  uint64_t caught_up = 0;       // Waited for the catalogue to be read again, since they named what it did not know.
   uint64_t refused_size = 0;    // Above statement_size_max.
   uint64_t evicted = 0;
   uint64_t entries = 0;

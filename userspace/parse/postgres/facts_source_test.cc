@@ -155,6 +155,74 @@ TEST(FactsSource, ANewCatalogueMakesOldFactsUnfindable) {
   EXPECT_EQ(bench.source->stats().misses, 3U);
 }
 
+// Reads again when it is told to.
+class AskedCatalogue final : public CatalogueProvider {
+ public:
+  uint64_t version() const override { return inner_.version(); }
+  std::shared_ptr<const Catalogue> snapshot(std::string_view database) const override { return inner_.snapshot(database); }
+  uint64_t ask_round() const override { return asked = rounds_ + 1; }
+  uint64_t rounds() const override { return rounds_; }
+  void end_round(bool has_changed) {
+    if (has_changed) inner_.change();
+    ++rounds_;
+  }
+  mutable uint64_t asked = 0;
+
+ private:
+  ChangingCatalogue inner_;
+  uint64_t rounds_ = 0;
+};
+
+// collect() until the parser is done with everything.
+void settle(Bench& bench, const AskedCatalogue& catalogue) {
+  while (catalogue.asked == 0) bench.source->collect();
+}
+
+TEST(FactsSource, ANameThatTheCatalogueDoesNotKnowWaitsForItToBeReadAgain) {
+  const auto catalogue = std::make_shared<AskedCatalogue>();
+  Bench bench({}, catalogue);
+  catalogue->end_round(true);
+  bench.source->collect();
+  EXPECT_EQ(testing::relations_of(*bench.get("select 1")), "");
+  EXPECT_EQ(catalogue->asked, 0U) << "no name, no reading";
+  EXPECT_EQ(bench.source->facts(query_of("select * from made_later")).state, FactsAnswer::State::kPending);
+  settle(bench, *catalogue);
+  EXPECT_TRUE(bench.source->collect().empty()) << "the round is not over";
+  catalogue->end_round(false);
+  EXPECT_EQ(bench.wait(), std::vector<uint64_t>{1});
+  EXPECT_EQ(testing::relations_of(*bench.source->facts(query_of("select * from made_later")).facts), "made_later:r?");
+  EXPECT_EQ(bench.source->stats().caught_up, 1U);
+}
+
+TEST(FactsSource, AfterTheCatalogueCaughtUpItIsReadUnderTheNewOne) {
+  const auto catalogue = std::make_shared<AskedCatalogue>();
+  Bench bench({}, catalogue);
+  catalogue->end_round(true);
+  bench.source->collect();
+  EXPECT_EQ(bench.source->facts(query_of("select * from t, u")).state, FactsAnswer::State::kPending);
+  settle(bench, *catalogue);
+  catalogue->end_round(true);
+  EXPECT_EQ(bench.wait(), std::vector<uint64_t>{1});
+  const FactsAnswer answer = bench.source->facts(query_of("select * from t, u"));
+  ASSERT_EQ(answer.state, FactsAnswer::State::kReady) << "it is found under the new catalogue's context";
+  EXPECT_EQ(testing::relations_of(*answer.facts), "public.t:r u:r?");
+}
+
+TEST(FactsSource, ASessionThatChangedTheSchemaWaitsForTheRoundThatSeesIt) {
+  const auto catalogue = std::make_shared<AskedCatalogue>();
+  Bench bench({}, catalogue);
+  catalogue->end_round(true);
+  bench.source->collect();
+  bench.get("select * from t");
+  FactsQuery query = query_of("select * from t", 5);
+  query.catalogue_round = bench.source->catalogue_changed();
+  EXPECT_EQ(bench.source->facts(query).state, FactsAnswer::State::kPending) << "what is cached may be wrong";
+  EXPECT_TRUE(bench.source->collect().empty());
+  catalogue->end_round(false);
+  EXPECT_EQ(bench.wait(), std::vector<uint64_t>{5});
+  EXPECT_EQ(bench.source->facts(query).state, FactsAnswer::State::kReady);
+}
+
 TEST(FactsSource, PendingIsBounded) {
   Limits limits;
   limits.facts_pending_max = 2;
