@@ -145,7 +145,8 @@ struct weir_flow {
 	__u64 created_ns;
 	struct weir_addr bound; /* The address whose binding it is. */
 	__u32 cut;
-	__u32 kind;
+	__u16 kind;
+	__u16 reopened; /* A SYN came for the tuple while this entry lived: the next connection may count on it. */
 };
 
 /* settings, one entry.  All zero (no engine yet): nothing is dispatched, nothing drains. */

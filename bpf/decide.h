@@ -23,6 +23,7 @@ enum weir_flow_change {
 	FLOW_CREATE,
 	FLOW_CREATE_DRAINING,
 	FLOW_DELETE,
+	FLOW_REOPEN,
 };
 
 struct decision {
@@ -157,6 +158,8 @@ WEIR_INLINE struct decision decide_unbound(__u32 target_flags, __u8 reason, __u8
 WEIR_INLINE struct decision decide_flow(const struct packet *packet, __u32 target_flags, enum binding_state binding,
 					enum flow_state flow, int is_drain_open, int is_engine_away)
 {
+	__u8 change;
+
 	if (packet_is_syn(packet)) {
 		if (flow == FLOW_CUT)
 			return DECIDE(DROP, DROP_CUT);
@@ -165,9 +168,10 @@ WEIR_INLINE struct decision decide_flow(const struct packet *packet, __u32 targe
 				return DECIDE(NEXT, FAIL_OPEN);
 			return target_flags & WEIR_TARGET_CLOSED_DROP ? DECIDE(DROP, DROP_ENGINE_AWAY) : DECIDE(RESET, DROP_ENGINE_AWAY);
 		}
+		change = flow == FLOW_DRAINS ? FLOW_DELETE : flow == FLOW_LIVE ? FLOW_REOPEN : FLOW_KEEP;
 		if (binding != BINDING_VALID)
-			return decide_unbound(target_flags, WEIR_SYN, flow == FLOW_DRAINS ? FLOW_DELETE : FLOW_KEEP);
-		return DECIDE_FLOW(STEER, SYN, flow == FLOW_DRAINS ? FLOW_DELETE : FLOW_KEEP);
+			return decide_unbound(target_flags, WEIR_SYN, change);
+		return DECIDE_FLOW(STEER, SYN, change);
 	}
 	switch (flow) {
 	case FLOW_LIVE:

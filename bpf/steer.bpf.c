@@ -95,11 +95,18 @@ static __attribute__((noinline)) int is_quote_ours(struct __sk_buff *skb, const 
 /* Returns 0, or the reason to drop the packet after all. */
 static __attribute__((noinline)) int change_flow(const struct weir_flow_key *key, __u32 change, __u64 binding)
 {
-	struct weir_flow flow = {};
+	struct weir_flow flow = {}, *entry;
 	long error;
 
 	if (!key)
 		return 0;
+	if (change == FLOW_REOPEN) {
+		/* The earlier connection's session may be about to forget the entry: this one needs it. */
+		entry = bpf_map_lookup_elem(&flows, key);
+		if (entry)
+			entry->reopened = 1;
+		return 0;
+	}
 	if (change == FLOW_DELETE) {
 		bpf_map_delete_elem(&flows, key);
 		return 0;

@@ -2,7 +2,7 @@
 # Runs every test there is, and says plainly what passed.  Release and ASan/UBSan builds, the fuzz corpora, and the lab's
 # end-to-end checks.  Non-zero exit if anything failed or could not run.
 # Usage: scripts/test.sh [--quick | --full]
-#   --quick   release build and its tests only: no sanitizers, no fuzzing, no lab
+#   --quick   release build and its tests only: no sanitizers, no fuzzing, no seeded bugs, no lab
 #   --full    adds the ThreadSanitizer and the clang build with their tests
 # Environment: WEIR_JOBS (parallel compile jobs, by default all cores), WEIR_FUZZ_SECONDS (for each fuzz target, by default 60)
 set -uo pipefail
@@ -91,6 +91,7 @@ if [ -n "$full" ]; then
   build clang && tests clang
 fi
 runner fuzz bash tests/fuzz/run
+runner "seeded bugs" python3 tests/bugs/run
 runner "end to end" python3 tests/e2e/run
 runner "demonstration" bash -c 'scripts/demo.sh && echo "1 passed, 0 failed" || echo "0 passed, 1 failed"'
 runner "broken products" bash tests/e2e/broken.sh

@@ -79,7 +79,7 @@ TEST(DecideFlow, TableOfSyns) {
   constexpr uint32_t kReset = WEIR_TARGET_UNBOUND_RESET, kDrop = WEIR_TARGET_UNBOUND_DROP, kWire = WEIR_TARGET_ADMIT_WIRE;
   const Row rows[] = {
       {0, BINDING_VALID, FLOW_ABSENT, false, ACTION_STEER, "syn", FLOW_KEEP},
-      {0, BINDING_VALID, FLOW_LIVE, false, ACTION_STEER, "syn", FLOW_KEEP},
+      {0, BINDING_VALID, FLOW_LIVE, false, ACTION_STEER, "syn", FLOW_REOPEN},
       {0, BINDING_VALID, FLOW_CUT, false, ACTION_DROP, "cut", FLOW_KEEP},
       {0, BINDING_VALID, FLOW_DRAINS, false, ACTION_STEER, "syn", FLOW_DELETE},
       {0, BINDING_NONE, FLOW_ABSENT, false, ACTION_STEER, "syn", FLOW_KEEP},  // unbound: explain

@@ -104,7 +104,7 @@ class Frames : public testing::Test {
   static weir_flow_key key_of(const char* client, uint16_t client_port, const char* target, uint16_t target_port) {
     return steer::to_abi({*Address::parse(client), client_port}, {*Address::parse(target), target_port});
   }
-  static void put_flow(const weir_flow_key& key, uint64_t binding, bool cut = false, uint32_t kind = WEIR_FLOW_STEERED) {
+  static void put_flow(const weir_flow_key& key, uint64_t binding, bool cut = false, uint16_t kind = WEIR_FLOW_STEERED) {
     weir_flow flow{};
     flow.binding = binding;
     flow.bound = key.client;
@@ -502,7 +502,7 @@ TEST_F(Frames, SteeringWritesAndReadsTheSameFlows) {
   ASSERT_TRUE((*steering)->flow(key));
   EXPECT_EQ((*steering)->flow(key)->binding, 7u);
   EXPECT_TRUE((*steering)->set_session(key, 3));
-  (*steering)->set_upstream(key, {*Address::parse("198.18.2.1"), 50000});
+  (*steering)->set_upstream(key, 3, {*Address::parse("198.18.2.1"), 50000});
   EXPECT_EQ((*steering)->cut_session(3), 1u);
   EXPECT_TRUE((*steering)->flow(key)->cut);
   EXPECT_FALSE((*steering)->set_session(key, 4));
@@ -510,10 +510,33 @@ TEST_F(Frames, SteeringWritesAndReadsTheSameFlows) {
   Ipv4 leg;
   leg.source = "198.18.2.1";
   expect(run("guard", ethernet(kIpv4Type, leg.with(tcp(50000, 5432, kAck, 5))), kUpstream), kDrop, kUpstream, "guard_cut", "the alias");
-  (*steering)->forget(key);
+  (*steering)->forget(key, 3);
   EXPECT_FALSE((*steering)->flow(key));
   char any[64];
   EXPECT_NE(bpf_map_get_next_key(map("flows"), nullptr, any), 0);
+}
+
+// A client that comes back from the same port needs the entry that the earlier session is about to forget.
+TEST_F(Frames, AnEntryThatTheNextConnectionCountsOnIsNotForgotten) {
+  auto steering = steer::KernelSteering::open(config_);
+  ASSERT_TRUE(steering) << steering.error().message;
+  const FlowKey key{{*Address::parse("198.18.1.2"), 40000}, {*Address::parse("198.18.2.2"), 5432}};
+  const weir_flow_key abi_key = key_of("198.18.1.2", 40000, "198.18.2.2", 5432);
+  put_flow(abi_key, 7);
+  ASSERT_TRUE((*steering)->set_session(key, 3));
+  ASSERT_TRUE((*steering)->set_session(key, 4));
+  (*steering)->forget(key, 3);
+  EXPECT_TRUE((*steering)->flow(key)) << "it is session 4's";
+  weir_flow flow{};
+  ASSERT_EQ(bpf_map_lookup_elem(map("flows"), &abi_key, &flow), 0);
+  flow.reopened = 1;  // As a SYN does.
+  ASSERT_EQ(bpf_map_update_elem(map("flows"), &abi_key, &flow, BPF_EXIST), 0);
+  (*steering)->forget(key, 4);
+  ASSERT_TRUE((*steering)->flow(key)) << "a handshake came upon it";
+  EXPECT_EQ((*steering)->flow(key)->session, 0u);
+  ASSERT_TRUE((*steering)->set_session(key, 5));
+  (*steering)->forget(key, 5);
+  EXPECT_FALSE((*steering)->flow(key));
 }
 
 TEST_F(Frames, ClsactFiltersServeWhereThereIsNoTcx) {

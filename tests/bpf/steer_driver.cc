@@ -197,16 +197,16 @@ class Relay {
       const std::string text = "no identity is bound to " + key.client.address.text() + "\n";
       static_cast<void>(::send(client_fd, text.data(), text.size(), MSG_NOSIGNAL));
       say({{"event", "explained"}, {"peer", key.client.text()}});
-      steering_->forget(key);
+      steering_->forget(key, 0);
       return;
     }
     const uint64_t session = ++sessions_;
     if (!steering_->set_session(key, session)) {
-      steering_->forget(key);
+      steering_->forget(key, session);
       return;
     }
     dial(client_fd, key, *target, session);
-    steering_->forget(key);
+    steering_->forget(key, session);
     say({{"event", "closed"}, {"session", session}});
   }
 
@@ -226,7 +226,7 @@ class Relay {
       return;
     }
     size = sizeof address;
-    if (::getsockname(fd.get(), reinterpret_cast<sockaddr*>(&address), &size) == 0) steering_->set_upstream(key, kernel::from_sockaddr(address));
+    if (::getsockname(fd.get(), reinterpret_cast<sockaddr*>(&address), &size) == 0) steering_->set_upstream(key, session, kernel::from_sockaddr(address));
     say({{"event", "opened"}, {"session", session}, {"peer", key.client.text()}, {"target", key.target.text()}, {"kept", upstream->port_kept}});
     std::thread back([&] { pump(fd.get(), client_fd); });
     pump(client_fd, fd.get());

@@ -33,7 +33,7 @@ class SimSteering final : public Steering {
  public:
   std::optional<FlowEntry> flow(const FlowKey&) override { return FlowEntry{1, 0, false}; }
   bool set_session(const FlowKey&, uint64_t) override { return true; }
-  void forget(const FlowKey&) override {}
+  void forget(const FlowKey&, uint64_t) override {}
   void cut(const FlowKey&) override {}
   uint32_t upstream_mark() const override { return 0x78; }
 };

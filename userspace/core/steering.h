@@ -17,12 +17,13 @@ class Steering {
   // The binding that the kernel saw when the flow's first packet came; nullopt: not steered by us (refuse the socket).
   virtual std::optional<FlowEntry> flow(const FlowKey&) = 0;
   virtual bool set_session(const FlowKey&, uint64_t session) = 0;  // False: the flow is gone or was cut.
-  virtual void forget(const FlowKey&) = 0;                          // The session ended: its entry may go.
+  // The session ended: its entry may go, unless the client has come back from the same port meanwhile.
+  virtual void forget(const FlowKey&, uint64_t session) = 0;
   virtual void cut(const FlowKey&) = 0;                             // Both directions, both sides, at once.
   virtual uint32_t upstream_mark() const = 0;                       // SO_MARK that the egress guard lets out.
   // The target leg does not have the client's address and port (source: gateway, or the port was in use): cuts and byte
   // counts then find that leg by its own source.
-  virtual void set_upstream(const FlowKey&, const Endpoint& source) { static_cast<void>(source); }
+  virtual void set_upstream(const FlowKey&, uint64_t session, const Endpoint& source) { static_cast<void>(session), static_cast<void>(source); }
 };
 
 }  // namespace weir

@@ -132,7 +132,6 @@ void Session::open(int client_socket) {
   }
   if (admission != accept::Admission::Answer::kAdmitted) return refuse_admission(admission);
   if (!services_.steering.set_session(flow_, id_)) return close(EndReason::kCut, true);
-  services_.steering.set_session(flow_, id_);
   dial();
 }
 
@@ -184,7 +183,7 @@ void Session::on_connected(int32_t result) {
     services_.counters.add(Metric::kPortsChanged);
     record_note("the client's port was taken at the gateway: dialled from " + ends.local.text());
   }
-  if (ends.local != flow_.client) services_.steering.set_upstream(flow_, ends.local);
+  if (ends.local != flow_.client) services_.steering.set_upstream(flow_, id_, ends.local);
   SessionOutbox outbox(*this, Direction::kToTarget, {});
   codec_->signal({Signal::Kind::kTargetConnected, Side::kTarget, 0, 0, {}, {}}, outbox);
   arm_receive(Side::kTarget);
@@ -366,7 +365,7 @@ bool Session::close_legs() {
     services_.counters.add(Metric::kSessionsClosed);
     services_.directory.leave(id_);
     admission_.give_back();
-    services_.steering.forget(flow_);
+    services_.steering.forget(flow_, id_);
   }
   return true;
 }

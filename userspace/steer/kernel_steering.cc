@@ -102,10 +102,11 @@ bool KernelSteering::set_session(const FlowKey& key, uint64_t session) {
   weir_flow flow{};
   if (bpf_map_lookup_elem(maps_.flows.get(), &abi_key, &flow) != 0 || flow.cut != 0 || flow.kind != WEIR_FLOW_STEERED) return false;
   flow.session = session;
+  flow.reopened = 0;
   return bpf_map_update_elem(maps_.flows.get(), &abi_key, &flow, BPF_EXIST) == 0;
 }
 
-void KernelSteering::set_upstream(const FlowKey& key, const Endpoint& source) {
+void KernelSteering::set_upstream(const FlowKey& key, uint64_t session, const Endpoint& source) {
   const weir_flow_key abi_key = key_of(key);
   const std::lock_guard<std::mutex> lock(writer_);
   weir_flow flow{};
@@ -113,18 +114,37 @@ void KernelSteering::set_upstream(const FlowKey& key, const Endpoint& source) {
   flow.kind = WEIR_FLOW_ALIAS;
   const weir_flow_key alias = to_abi(source, key.target);
   // Without its alias (a full map) the leg is still closed by the engine; the kernel alone could not cut it.
-  if (bpf_map_update_elem(maps_.flows.get(), &alias, &flow, BPF_ANY) == 0) aliases_[text_of(key)] = source;
+  if (bpf_map_update_elem(maps_.flows.get(), &alias, &flow, BPF_ANY) == 0) aliases_[session] = source;
 }
 
-void KernelSteering::forget(const FlowKey& key) {
+// The entry may be the next connection's by now, in any of its states: taken over (another session), or its handshake came
+// upon an entry that lived, which must then stay for its packets.  What nobody takes over, sweep() finds.
+void KernelSteering::forget(const FlowKey& key, uint64_t session) {
   const weir_flow_key abi_key = key_of(key);
   const std::lock_guard<std::mutex> lock(writer_);
-  bpf_map_delete_elem(maps_.flows.get(), &abi_key);
-  if (const auto alias = aliases_.find(text_of(key)); alias != aliases_.end()) {
-    const weir_flow_key alias_key = to_abi(alias->second, key.target);
-    bpf_map_delete_elem(maps_.flows.get(), &alias_key);
-    aliases_.erase(alias);
+  forget_alias(key, session);
+  weir_flow flow{};
+  if (bpf_map_lookup_elem(maps_.flows.get(), &abi_key, &flow) != 0) return;
+  if (flow.session != session && flow.session != 0) return;
+  if (flow.reopened == 0 || flow.cut != 0) {
+    bpf_map_delete_elem(maps_.flows.get(), &abi_key);
+    return;
   }
+  flow.session = 0;
+  flow.reopened = 0;
+  flow.created_ns = kernel::boot_time_ns();
+  bpf_map_update_elem(maps_.flows.get(), &abi_key, &flow, BPF_EXIST);
+}
+
+void KernelSteering::forget_alias(const FlowKey& key, uint64_t session) {
+  const auto alias = aliases_.find(session);
+  if (alias == aliases_.end()) return;
+  const weir_flow_key alias_key = to_abi(alias->second, key.target);
+  weir_flow flow{};
+  if (bpf_map_lookup_elem(maps_.flows.get(), &alias_key, &flow) == 0 && flow.kind == WEIR_FLOW_ALIAS && flow.session == session) {
+    bpf_map_delete_elem(maps_.flows.get(), &alias_key);
+  }
+  aliases_.erase(alias);
 }
 
 void KernelSteering::cut(const FlowKey& key) {
@@ -133,7 +153,9 @@ void KernelSteering::cut(const FlowKey& key) {
 }
 
 void KernelSteering::cut_locked(const FlowKey& key) {
-  const auto alias = aliases_.find(text_of(key));
+  weir_flow own{};
+  const weir_flow_key own_key = key_of(key);
+  const auto alias = bpf_map_lookup_elem(maps_.flows.get(), &own_key, &own) == 0 ? aliases_.find(own.session) : aliases_.end();
   const Endpoint upstream = alias == aliases_.end() ? key.client : alias->second;
   for (const weir_flow_key& abi_key : {key_of(key), to_abi(upstream, key.target)}) {
     weir_flow flow{};
@@ -214,7 +236,5 @@ KernelSteering::Counters KernelSteering::counters() const {
   }
   return sums;
 }
-
-std::string KernelSteering::text_of(const FlowKey& key) { return key.client.text() + " " + key.target.text(); }
 
 }  // namespace weir::steer

@@ -1,7 +1,7 @@
 // The engine's hand in the kernel's maps: listeners, flows, cuts.  Any thread; calls are one or two system calls each, but
 // cut*() and sweep(), which walk.
 // Must never: lose a cut that another thread makes while a session id is written (writers hold one lock; the kernel itself
-// never writes an entry that exists).
+// writes nothing of an entry that exists but `reopened`).
 #pragma once
 #include <cstdint>
 #include <memory>
@@ -44,9 +44,9 @@ class KernelSteering final : public Steering {
 
   std::optional<FlowEntry> flow(const FlowKey&) override;
   bool set_session(const FlowKey&, uint64_t session) override;
-  void forget(const FlowKey&) override;
+  void forget(const FlowKey&, uint64_t session) override;
   void cut(const FlowKey&) override;
-  void set_upstream(const FlowKey&, const Endpoint& source) override;
+  void set_upstream(const FlowKey&, uint64_t session, const Endpoint& source) override;
   [[nodiscard]] uint32_t upstream_mark() const override;
 
   [[nodiscard]] uint32_t client_leg_mark() const { return client_leg_mark_; }  // SO_MARK for the listeners.
@@ -68,12 +68,12 @@ class KernelSteering final : public Steering {
   void cut_locked(const FlowKey&);
   template <class Predicate>
   uint32_t cut_where(Predicate matches);
-  static std::string text_of(const FlowKey&);
+  void forget_alias(const FlowKey&, uint64_t session);
 
   Maps maps_;
   const uint32_t upstream_mark_, client_leg_mark_;
   std::mutex writer_;
-  std::unordered_map<std::string, Endpoint> aliases_;  // Flows whose target leg has another source: seldom.
+  std::unordered_map<uint64_t, Endpoint> aliases_;  // By session: flows whose target leg has another source.  Seldom.
 };
 
 }  // namespace weir::steer

@@ -59,6 +59,11 @@ def recorded(context, sessions):
     return found
 
 
+def _shape(text):
+    """A text with its constants taken out, as the record keeps it where they may be masked values."""
+    return re.sub(r"\$\d+|'(?:[^']|'')*'|\b\d+(?:\.\d+)?\b", "?", text)
+
+
 def compare(seen, record, after_kill=False):
     """Differences, as sentences.  A statement of the target stands in the record under its text, and not later than it ran."""
     problems = []
@@ -66,10 +71,13 @@ def compare(seen, record, after_kill=False):
         have = defaultdict(list)
         for at, text, event in record.get((host, port), []):
             have[text].append((at, event))
+            if "$" in text:
+                have[_shape(text)].append((at, event))
         for at, text in statements:
-            matching = [m for m in have.get(text, []) if m[0] // 1000 <= at // 1000]
+            candidates = have.get(text) or have.get(_shape(text), [])
+            matching = [m for m in candidates if m[0] // 1000 <= at // 1000]
             if not matching:
-                late = have.get(text)
+                late = candidates
                 problems.append(f"{host}:{port} backend {backend}: {'recorded too late' if late else 'not on the record'}: {text[:120]!r}")
     if not after_kill:
         problems += _extra(seen, record)
