@@ -1,4 +1,7 @@
 // A record from the journal to verify, over real files: sealing, parts, recovery, reading.
+#include <atomic>
+#include <thread>
+
 #include "record/archive.h"
 #include "record/manifest.h"
 #include "record/reader.h"
@@ -80,6 +83,38 @@ TEST(Record, AClosedSessionIsSealedListedReplayedAndVerifies) {
   EXPECT_EQ(report.exit_code(), 0) << findings_of(report);
   EXPECT_EQ(report.archives, 1U);
   EXPECT_TRUE(report.has_head);
+}
+
+// What is sealed while somebody reads moves from the journal to an archive: it is in both or in one, never in half.
+TEST(Record, ReadersBesideTheSealerSeeWholeSessions) {
+  constexpr uint64_t kSessions = 150, kCommands = 40;
+  Gateway gw;
+  gw.start();
+  std::atomic<bool> is_done = false;
+  std::thread writer([&] {
+    for (uint64_t session = 1; session <= kSessions; ++session) {
+      gw.open(session, "orders-db", "user:ann");
+      for (uint64_t unit = 1; unit <= kCommands; ++unit) gw.command(session, unit, "select " + std::string(500, '1'));
+      gw.close(session);
+      gw.seal();
+    }
+    is_done = true;
+  });
+  uint64_t closed = 0;
+  while (!is_done) {
+    for (const json& row : sessions_of(RecordPlace::of(gw.state()))) {
+      if (row["closed"].is_null()) continue;
+      ++closed;
+      EXPECT_EQ(row["commands"], kCommands) << row["id"];
+      if (row["commands"] != kCommands) break;
+    }
+    const std::vector<json> events = sessions_of(RecordPlace::of(gw.state()), {.count_max = 1});
+    if (events.empty()) continue;
+    uint64_t next = 1;
+    for (const json& event : replay_of(RecordPlace::of(gw.state()), events[0]["id"].get<uint64_t>())) EXPECT_EQ(event["seq"], next++);
+  }
+  writer.join();
+  EXPECT_GT(closed, 0u);
 }
 
 TEST(Record, ALiveSessionIsListedAndReplayedFromPendingMemory) {

@@ -16,16 +16,23 @@ class Replay {
   Replay(const RecordPlace& place, uint64_t session, const LineSink& sink) : place_(place), session_(session), lines_(sink) {}
 
   Result<void> run() {
-    if (Result<void> done = read_archives(); !done) return done;
-    if (!place_.journal.empty() && !has_ended_ && go_on_) {
+    constexpr int kTries = 8;
+    for (int left = kTries; left > 0 && !has_ended_ && go_on_; --left) {
+      if (Result<void> done = read_archives(); !done) return done;
+      if (place_.journal.empty() || has_ended_ || !go_on_) break;
+      // Sealed while the journal is read, events may be gone from it half-way: they stand in an archive by then.
+      bool is_torn = false;
       const Result<void> done = read_live(place_.journal, [&](const EventAssembler::Event& event) {
-        if (event.header.session == session_) take(event);
-        return go_on_;
+        if (event.header.session != session_) return true;
+        is_torn = left > 1 && event.header.sequence > last_sequence_ + 1;
+        if (!is_torn) take(event);
+        return go_on_ && !is_torn;
       });
-      if (!done) return done;
-      // Sealed while the journal was read: its segments may be gone.
-      if (!has_ended_ && go_on_) {
+      const bool is_gone = !done && done.error().kind == Error::Kind::kNotFound;  // A segment, recycled meanwhile.
+      if (!done && (!is_gone || left == 1)) return done;
+      if (!is_torn && !is_gone && !has_ended_ && go_on_) {
         if (Result<void> again = read_archives(); !again) return again;
+        break;
       }
     }
     if (!is_found_) return fail(Error::Kind::kNotFound, "session " + std::to_string(session_) + " is not in this record");

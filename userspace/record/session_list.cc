@@ -77,12 +77,9 @@ class Listing {
   Listing(const RecordPlace& place, const SessionFilter& filter, const LineSink& sink) : place_(place), filter_(filter), sink_(sink) {}
 
   Result<void> run() {
-    if (!place_.log.empty()) {
-      const Result<SealList> list = read_seals(place_.log, [&](const SealEntry& entry) { listed_.add(entry); });
-      if (!list) return tl::unexpected(list.error());
-    }
+    if (Result<void> done = read_list(listed_); !done) return done;
     if (!place_.journal.empty()) {
-      if (Result<void> done = read_journal(); !done) return done;
+      if (Result<void> done = read_live_sessions(); !done) return done;
     }
     for (auto row = live_.rbegin(); row != live_.rend() && !is_enough_; ++row) emit(row->first, row->second);
     if (is_enough_) return {};
@@ -90,9 +87,40 @@ class Listing {
   }
 
  private:
-  Result<void> read_journal() {
+  Result<void> read_list(ListedSessions& listed) const {
+    if (place_.log.empty()) return {};
+    const Result<SealList> list = read_seals(place_.log, [&](const SealEntry& entry) { listed.add(entry); });
+    if (!list) return tl::unexpected(list.error());
+    return {};
+  }
+
+  // What is sealed while the journal is read may be gone from it half-way: of an ended session the archive tells all, and
+  // where a part came, it is read again.
+  Result<void> read_live_sessions() {
+    constexpr int kTries = 8;
     std::map<uint64_t, SessionSummary> seen;
-    const Result<void> done = read_live(place_.journal, [&](const EventAssembler::Event& whole) {
+    for (int left = kTries; left > 0; --left) {
+      seen.clear();
+      const Result<void> read = read_journal(seen);
+      const bool is_gone = !read && read.error().kind == Error::Kind::kNotFound;  // A segment, recycled meanwhile.
+      if (!read && (!is_gone || left == 1)) return read;
+      ListedSessions after;
+      if (Result<void> done = read_list(after); !done) return done;
+      std::erase_if(seen, [&](const auto& entry) { return after.has_ended(entry.first); });
+      const auto last_part = [](const ListedSessions& listed, uint64_t session) {
+        const auto part = listed.open_parts.find(session);
+        return part == listed.open_parts.end() ? 0 : part->second.last_sequence;
+      };
+      const bool is_whole = std::all_of(seen.begin(), seen.end(), [&](const auto& entry) { return last_part(listed_, entry.first) == last_part(after, entry.first); });
+      listed_ = std::move(after);
+      if (is_whole && !is_gone) break;
+    }
+    add_live(seen);
+    return {};
+  }
+
+  Result<void> read_journal(std::map<uint64_t, SessionSummary>& seen) const {
+    return read_live(place_.journal, [&](const EventAssembler::Event& whole) {
       const uint64_t session = whole.header.session;
       if (listed_.has(session, whole.header.sequence) || (filter_.session && *filter_.session != session)) return true;
       SessionSummary& summary = seen[session];
@@ -105,7 +133,9 @@ class Listing {
       }
       return true;
     });
-    if (!done) return done;
+  }
+
+  void add_live(const std::map<uint64_t, SessionSummary>& seen) {
     // Sealed in part: also when nothing came since.
     for (const auto& [session, entry] : listed_.open_parts) {
       if (filter_.session && *filter_.session != session) continue;
@@ -116,7 +146,6 @@ class Listing {
       }
     }
     for (const auto& [session, summary] : seen) live_[session].add(summary);
-    return {};
   }
 
   bool add_day(const std::vector<ArchiveFile>& files) {
