@@ -376,6 +376,15 @@ TEST(SearchPath, OneThatTheLoginBringsCountsAsAChange) {
   EXPECT_FALSE(judge.source.last_search_path.empty());
 }
 
+TEST(Grammar, TextIsReadAsTheSessionHasItsStrings) {
+  Judge judge;
+  judge.query("select 1");
+  EXPECT_TRUE(judge.source.last_conforming);
+  judge.codec.grammar_facts.standard_conforming_strings = false;
+  judge.query("select 1");
+  EXPECT_FALSE(judge.source.last_conforming);
+}
+
 TEST(SearchPath, AChangeOutlivesAReload) {
   Judge judge;
   judge.source.set("set search_path = evil").shapes = bit(Shape::kSetSearchPath);

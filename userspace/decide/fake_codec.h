@@ -76,6 +76,12 @@ class FakeCodec final : public Codec {
     made.wire += '\n';
     return finish(made);
   }
+  // A line of COPY whose cells cannot be told apart.
+  Unit& copy_line(uint64_t in_reply_to, const std::string& line) {
+    Unit& made = copy_row(in_reply_to, {line});
+    made_[index_of(Direction::kToClient)].back().fields[0].column = kColumnUnknown;
+    return made;
+  }
   Unit& error(uint64_t in_reply_to, const std::vector<std::pair<char, std::string>>& strings, std::string_view verb = "error") {
     Made& made = begin(Direction::kToClient, UnitKind::kResponse, verb);
     made.unit.in_reply_to = in_reply_to;

@@ -27,6 +27,7 @@ class FakeFacts final : public FactsSource {
     ++asked;
     last_search_path = std::string(query.search_path);
     last_round = query.catalogue_round;
+    last_conforming = query.standard_conforming_strings;
     if (is_pending) return {FactsAnswer::State::kPending, nullptr};
     if (refuses) return {FactsAnswer::State::kRefused, nullptr};
     const auto found = by_text.find(as_text(query.text));
@@ -46,6 +47,7 @@ class FakeFacts final : public FactsSource {
   bool is_pending = false, refuses = false;
   int asked = 0;
   uint64_t round = 0, last_round = 0;
+  bool last_conforming = true;
   std::string last_search_path;
 };
 

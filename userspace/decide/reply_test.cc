@@ -133,6 +133,16 @@ TEST_F(Columns, CopyIsMaskedWithoutADescription) {
   EXPECT_EQ(out(verdict).substr(5), "7\t*****\n");
 }
 
+TEST_F(Columns, CopiedCellsThatCannotBeToldApartAreAllMasked) {
+  mask_people();
+  StatementFacts& facts = reads_people("copy people to stdout", {"id", "email"});
+  facts.shapes = bit(Shape::kCopyOut);
+  const Unit& command = codec.query("copy people to stdout");
+  EXPECT_EQ(judge(command).action, Action::kAllow);
+  unit = &codec.copy_line(command.id, "7|alice");
+  EXPECT_EQ(out(judge(*unit)).find("alice"), std::string::npos);
+}
+
 TEST_F(Columns, AnExemptedRuleDoesNotMask) {
   mask_people();
   RuleConfig& allow = rule("auditors-see", RuleAction::kAllow);
@@ -367,6 +377,18 @@ TEST_F(Values, LeaveTheRecordWithoutThem) {
   const Unit& hidden = codec.query("select 'VE9LLTEyMzQ1NiBoZXJl'");
   judge(hidden);
   EXPECT_EQ(redact(hidden), "select '****'") << "base64 of it";
+}
+
+TEST(Passwords, StandOnNoRecordWhateverTheRulesSay) {
+  Judge judge;
+  judge.grant().verbs = Verb::kRead | Verb::kAdmin;
+  StatementFacts& facts = judge.source.set("alter role bob password 'hunter2'");
+  facts.verbs = bit(Verb::kAdmin);
+  facts.shapes = bit(Shape::kAlterRole);
+  facts.normalized = "alter role bob password $1";
+  const Unit& command = judge.codec.query("alter role bob password 'hunter2'");
+  judge.judge(command);
+  EXPECT_EQ(judge.redact(command), facts.normalized);
 }
 
 TEST_F(Columns, RecordsOfCommandsOnMaskedColumnsShowNoLiteral) {

@@ -122,6 +122,28 @@ TEST(FactsSource, ContextsAreApart) {
   EXPECT_EQ(testing::relations_of(*second), "salaries:r?");
 }
 
+// A backslash ends the string, or hides its end.
+TEST(FactsSource, SettingsOfStringsAreApart) {
+  const std::string text = "select '\\' from people --'";
+  const auto ask = [&](PostgresFactsSource& source, bool conforming, const std::function<void()>& wait) {
+    FactsQuery query = query_of(text);
+    query.standard_conforming_strings = conforming;
+    FactsAnswer answer = source.facts(query);
+    while (answer.state == FactsAnswer::State::kPending) {
+      wait();
+      answer = source.facts(query);
+    }
+    return testing::relations_of(*answer.facts);
+  };
+  const auto lone = make_inline_facts(Limits{}, testing::small_catalogue());
+  Bench pooled({}, testing::small_catalogue());
+  for (const bool conforming : {true, false, true}) {
+    const std::string wanted = conforming ? "public.people:r" : "";
+    EXPECT_EQ(ask(*lone, conforming, [] {}), wanted);
+    EXPECT_EQ(ask(*pooled.source, conforming, [&] { pooled.wait(); }), wanted);
+  }
+}
+
 class ChangingCatalogue final : public CatalogueProvider {
  public:
   uint64_t version() const override { return version_; }
