@@ -97,6 +97,34 @@ TEST_F(Tampering, AnArchiveCutAtAnyPlaceOrMadeLonger) {
   EXPECT_TRUE(is_found());
 }
 
+// Somebody who knows the format makes everything below the manifest fit again.
+TEST_F(Tampering, ChunksWithAChainOfTheirOwnDoNotFitTheManifest) {
+  constexpr std::size_t kHeader = 32, kChunkHeader = 16;
+  std::string file = slurp(paths_[1]);
+  const MutableBytes all(reinterpret_cast<std::byte*>(file.data()), file.size());
+  const uint32_t size = load_le<uint32_t>(all, kHeader + 4);
+  const MutableBytes payload = all.subspan(kHeader + kChunkHeader, size);
+  bool has_changed = false;
+  for (std::size_t at = 0; at < size;) {
+    Bytes rest = payload.subspan(at);
+    ASSERT_TRUE(take_frame(rest, 0));
+    const MutableBytes frame = payload.subspan(at, size - at - rest.size());
+    const std::size_t place = as_text(frame).find("delete from t");
+    if (place != std::string_view::npos) {
+      frame[place + 12] = std::byte{'u'};
+      store_le(frame, 4, frame_crc(0, frame));
+      has_changed = true;
+    }
+    at += frame.size();
+  }
+  ASSERT_TRUE(has_changed);
+  const Digest start = sha256(Bytes(all).first(kHeader));
+  const Digest chain = sha256({Bytes(start), Bytes(all).subspan(kHeader, kChunkHeader), Bytes(payload)});
+  std::copy(chain.begin(), chain.end(), payload.end());
+  spew(paths_[1], file);
+  EXPECT_TRUE(is_found("chunk-changed"));
+}
+
 TEST_F(Tampering, ARemovedArchiveIsNamed) {
   for (const std::string& path : paths_) {
     fs::rename(path, path + ".away");
