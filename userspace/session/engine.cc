@@ -143,34 +143,40 @@ Result<void> Engine::open_record() {
   return {};
 }
 
-Result<RuntimePtr> Engine::build(const Config& wanted) {
+// Nothing is in force before hand_over().
+Result<Engine::Built> Engine::build(const Config& wanted) {
   auto tokens = identify::TokenVerifier::make(wanted.identity.issuers);
   if (!tokens) return tl::unexpected<Error>(tokens.error());
   auto runtime = builder_->build(wanted, wall_seconds());
-  if (!runtime) return runtime;
-  tokens_ = std::move(*tokens);
-  return runtime;
+  if (!runtime) return tl::unexpected<Error>(runtime.error());
+  return Built{std::move(*runtime), std::move(*tokens)};
 }
+
+namespace {
+identify::BindingTable::Options binding_options(const Config& config) {
+  return {config.identity.binding_ttl_max, config.identity.one_identity_per_address, config.steer.bindings_max};
+}
+}  // namespace
 
 Result<void> Engine::open_policy() {
   const Config& wanted = options_.config;
-  auto table = identify::BindingTable::open(wanted.state + "/bindings.json",
-                                            {wanted.identity.binding_ttl_max, wanted.identity.one_identity_per_address, wanted.steer.bindings_max}, wall_seconds());
+  auto table = identify::BindingTable::open(wanted.state + "/bindings.json", binding_options(wanted), wall_seconds());
   if (!table) return tl::unexpected<Error>(table.error());
   bindings_ = std::move(*table);
   if (auto set = bindings_->set_static(wanted.identity.static_bindings, wall_seconds()); !set) return tl::unexpected<Error>(set.error());
   parsers_ = std::make_unique<postgres::SqlParserPool>(wanted.engine.limits);
   builder_ = std::make_unique<RuntimeBuilder>(*parsers_, [mark = steering_->upstream_mark()](const Endpoint& target) { return dial_blocking(target, mark); },
                                               [this](std::string_view text) { logging_->log().warn("{}", text); });
-  auto runtime = build(wanted);
-  if (!runtime) return tl::unexpected<Error>(runtime.error());
-  runtime_ = *runtime;
+  auto built = build(wanted);
+  if (!built) return tl::unexpected<Error>(built.error());
+  hand_over(std::move(*built));
   return sync_kernel_bindings();
 }
 
+// The kernel goes by what find() goes by: an address binding hides a static one until it ends.
 Result<void> Engine::sync_kernel_bindings() {
   std::vector<steer::KernelBinding> all;
-  for (const identify::Binding& binding : bindings_->list(wall_seconds())) {
+  for (const identify::Binding& binding : bindings_->in_force(wall_seconds())) {
     steer::KernelBinding entry;
     entry.id = binding.identity->binding_id;
     entry.where = binding.where;
@@ -265,17 +271,17 @@ void Engine::on_tick() {
     logging_->log().error("bindings: {}", ended.error().message);
   }
   if (wall_seconds() >= builder_->refresh_at()) {
-    auto runtime = build(config());
-    if (runtime) {
-      hand_over(*runtime);
+    if (auto built = build(config()); built) {
+      hand_over(std::move(*built));
     } else {
-      logging_->log().error("renewing certificates: {}", runtime.error().message);
+      logging_->log().error("renewing certificates: {}", built.error().message);
     }
   }
 }
 
-void Engine::hand_over(RuntimePtr runtime) {
-  runtime_ = std::move(runtime);
+void Engine::hand_over(Built built) {
+  runtime_ = std::move(built.runtime);
+  tokens_ = std::move(built.tokens);
   for (const auto& core : cores_) core->hand_over(runtime_);
 }
 

@@ -1,6 +1,8 @@
 // What the control socket may ask of the engine.  All of it on the control thread, one request at a time.
 #include <unistd.h>
 
+#include <algorithm>
+
 #include "control/config_loader.h"
 #include "control/metrics_text.h"
 #include "session/engine_state.h"
@@ -111,15 +113,16 @@ Result<json> Engine::reload(const json& arguments, const control::ControlPeer& p
     for (const control::ConfigProblem& problem : problems) message += (message.empty() ? "" : "\n") + control::text_of(problem);
     return refuse(message);
   }
-  auto runtime = build(loaded.config);
-  if (!runtime) return refuse(runtime.error().message);
+  auto built = build(loaded.config);
+  if (!built) return refuse(built.error().message);
   auto ended = bindings_->set_static(loaded.config.identity.static_bindings, wall_seconds());
   if (!ended) return refuse(ended.error().message);
   if (auto written = steer::write_targets(loaded.config); !written) return refuse(written.error().message);
+  bindings_->set_options({loaded.config.identity.binding_ttl_max, loaded.config.identity.one_identity_per_address, loaded.config.steer.bindings_max});
   if (auto synced = sync_kernel_bindings(); !synced) return refuse(synced.error().message);
   end_bindings(*ended);
   admission_->set_limits(loaded.config.engine.limits);
-  hand_over(*runtime);
+  hand_over(std::move(*built));
   on_disk_ = "in force";
   counters.add(Metric::kReloads);
   counters.set(Metric::kConfigOnDiskRefused, 0);
@@ -138,16 +141,20 @@ Result<json> Engine::bind(const json& arguments) {
   logging_->log().info("bind {} to {}: {}", address->text(), control::escape_bytes(token->subject), outcome->text);
   if (!outcome->is_bound()) return fail(Error::Kind::kDenied, outcome->text);
   end_bindings(outcome->ended);
-  steer::KernelBinding entry;
-  entry.id = outcome->binding.identity->binding_id;
-  entry.where = outcome->binding.where;
-  entry.until = outcome->binding.identity->expires;
-  if (auto put = kernel_bindings_->put(entry); !put) return tl::unexpected<Error>(put.error());
+  if (auto put = put_kernel_binding(outcome->binding); !put) return tl::unexpected<Error>(put.error());
   json result = describe(outcome->binding);
   result["text"] = outcome->text;
   result["ended"] = json::array();
   for (const identify::Binding& binding : outcome->ended) result["ended"].push_back(binding.identity->binding_id);
   return result;
+}
+
+Result<void> Engine::put_kernel_binding(const identify::Binding& binding) {
+  steer::KernelBinding entry;
+  entry.id = binding.identity->binding_id;
+  entry.where = binding.where;
+  entry.until = binding.identity->expires;
+  return kernel_bindings_->put(entry);
 }
 
 // In the kernel first, then the sessions, with the statement that runs at the target.
@@ -158,6 +165,13 @@ uint32_t Engine::end_bindings(const std::vector<identify::Binding>& ended) {
     if (auto removed = kernel_bindings_->remove(id); !removed) logging_->log().error("binding {}: {}", id, removed.error().message);
     for (const auto& core : cores_) core->post(Request::kCutBinding, id);
     flows += steering_->cut_binding(id);
+  }
+  if (ended.empty()) return flows;
+  // What they hid is in force again.
+  for (const identify::Binding& binding : bindings_->in_force(wall_seconds())) {
+    const bool was_hidden = std::any_of(ended.begin(), ended.end(), [&](const identify::Binding& gone) { return gone.where == binding.where; });
+    if (!was_hidden) continue;
+    if (auto put = put_kernel_binding(binding); !put) logging_->log().error("binding {}: {}", binding.identity->binding_id, put.error().message);
   }
   return flows;
 }

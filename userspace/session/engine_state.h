@@ -55,8 +55,11 @@ class Engine final : public control::ControlHandler {
   [[nodiscard]] nlohmann::json profile() const;
   uint32_t end_bindings(const std::vector<identify::Binding>& ended);
   [[nodiscard]] Result<void> sync_kernel_bindings();
-  [[nodiscard]] Result<RuntimePtr> build(const Config& wanted);
-  void hand_over(RuntimePtr runtime);
+  // A configuration made ready, not in force yet.
+  struct Built { RuntimePtr runtime; std::unique_ptr<identify::TokenVerifier> tokens; };
+  [[nodiscard]] Result<Built> build(const Config& wanted);
+  void hand_over(Built);
+  [[nodiscard]] Result<void> put_kernel_binding(const identify::Binding&);
   void on_tick();
   void tell_space();
 
