@@ -23,7 +23,8 @@ struct TargetRuntime {
   std::function<TransportPtr()> client_leg;        // A new TLS server leg; empty: the target offers none to clients.
   std::function<TransportPtr(const Address& dialled)> target_leg;  // A new TLS client leg; empty: plain.
   std::string capability;                          // "full", ... with its reason; sealed into every archive.
-  CatalogueLookup catalogue;
+  CatalogueLookup catalogue;                       // Takes a lock: asked when the version differs.
+  std::function<uint64_t()> catalogue_version;     // Differs after any snapshot was replaced.  No lock.
   // Which of a core's facts sources reads this target's statements: one number for a target and its catalogue, kept over
   // reloads, never given to another.
   uint32_t facts_index = 0;

@@ -104,6 +104,7 @@ Result<void> RuntimeBuilder::add_target(Runtime& runtime, const TargetConfig& ta
   const std::shared_ptr<postgres::CatalogueReader> source = (*catalogue)->reader;
   if (source) {
     made.catalogue = [source](std::string_view database) { return source->snapshot(database); };
+    made.catalogue_version = [source] { return source->version(); };
   }
   made.facts_index = (*catalogue)->facts_index;
   made.make_facts = [&parsers = parsers_, limits = runtime.config.engine.limits, source](std::function<void()> wake) {

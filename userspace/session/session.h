@@ -145,6 +145,7 @@ class Session final : public SideFacts {
   bool write(RecordEvent& event);
   Bytes parameters(DecideContext& context, const Unit& unit, Bytes wire);
 
+  void follow_catalogue();
   DecideContext decide_context(Direction direction);
 
   Services& services_;
@@ -164,6 +165,7 @@ class Session final : public SideFacts {
   SessionFacts facts_;
   std::unique_ptr<PolicySession> policy_;
   std::shared_ptr<const Catalogue> catalogue_;
+  uint64_t catalogue_version_ = 0;
   Arena arena_;                        // Decoded text of unsettled units; attached to block_ while there are any.
   forward::Block arena_block_;
   std::unique_ptr<CodecEnvironment> environment_;

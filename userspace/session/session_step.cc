@@ -57,9 +57,17 @@ void Session::follow_runtime() {
   policy_ = std::move(next);
 }
 
-DecideContext Session::decide_context(Direction direction) {
+void Session::follow_catalogue() {
+  const uint64_t version = target_->catalogue_version();
+  if (catalogue_ && version == catalogue_version_) return;
   const LoginFacts login = codec_->login();
-  if (target_->catalogue && !login.database.empty()) catalogue_ = target_->catalogue(login.database);
+  if (login.database.empty()) return;
+  catalogue_version_ = version;
+  catalogue_ = target_->catalogue(login.database);
+}
+
+DecideContext Session::decide_context(Direction direction) {
+  if (target_->catalogue) follow_catalogue();
   // Verdicts on commands outlive the step (they wait for the disk), those on replies do not.
   Arena& arena = direction == Direction::kToTarget ? arena_ : services_.scratch;
   return {facts_, *policy_, *services_.facts[target_->facts_index], catalogue_.get(), arena, services_.io.wall(),
