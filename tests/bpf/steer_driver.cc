@@ -13,6 +13,7 @@
 #include <mutex>
 #include <nlohmann/json.hpp>
 #include <sstream>
+#include <latch>
 #include <thread>
 
 #include "accept/listeners.h"
@@ -106,6 +107,7 @@ class Relay {
       if (core.v6) std::thread([this, fd = core.v6.get()] { accept_loop(fd); }).detach();
     }
     std::thread([this] { watch_loop(); }).detach();
+    watches_.wait();
     say({{"event", "ready"}, {"pid", getpid()}});
     std::string line;
     while (std::getline(std::cin, line)) command(line);
@@ -160,6 +162,7 @@ class Relay {
       say({{"event", "loss"}, {"piece", loss.piece}, {"restored", loss.is_restored}, {"new", loss.is_new}, {"detail", loss.detail}});
     });
     if (!watch) stop(watch.error().message);
+    watches_.count_down();
     auto notices = steer::DropNotices::open(config_, [](const steer::DropNotice& notice) {
       say({{"event", "notice"}, {"reason", notice.reason}, {"source", notice.source.text()}, {"destination", notice.destination.text()}});
     });
@@ -247,6 +250,7 @@ class Relay {
   std::unique_ptr<steer::KernelSteering> steering_;
   std::optional<steer::KernelBindings> bindings_;
   std::atomic<uint64_t> sessions_{0};
+  std::latch watches_{1};
 };
 
 int show_status(const Config& config) {

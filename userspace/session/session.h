@@ -177,7 +177,8 @@ class Session final : public SideFacts {
   ResponseHead head_;                  // Of the reply that is being passed on.
   uint64_t reply_rows_ = 0, reply_bytes_ = 0, reply_masked_ = 0;
   Verdict::Action reply_action_ = Verdict::Action::kAllow;   // The strictest over its units.
-  std::string_view reply_rule_;                              // Snapshot memory: judged_by_ is not changed in mid-reply units.
+  std::string_view reply_rule_;                              // Memory of reply_by_'s policy: a reload may come before the reply's end.
+  RuntimePtr reply_by_;
   accept::AdmissionPass admission_;
   std::string request_id_;
   std::string parameters_;             // JSON of the command that is being recorded; keeps its room.

@@ -159,6 +159,7 @@ bool Session::record_unit(Direction direction, uint32_t index) {
   if (strictness(verdict.action) < strictness(reply_action_)) {
     reply_action_ = verdict.action;
     reply_rule_ = verdict.rule_name;
+    reply_by_ = judged_by_;
   }
   if (!verdict.observed) {
     reply_masked_ += verdict.edits.size();
@@ -203,6 +204,7 @@ bool Session::record_reply_end(const Unit& unit) {
   reply_rows_ = reply_bytes_ = reply_masked_ = 0;
   reply_action_ = Verdict::Action::kAllow;
   reply_rule_ = {};
+  reply_by_.reset();
   return is_written;
 }
 
