@@ -12,6 +12,8 @@ namespace {
 
 // Kept back for what ends sessions.
 constexpr std::size_t kReservedBuffers = 2;
+constexpr std::chrono::nanoseconds kCompanyTimeMax = std::chrono::microseconds(500);
+constexpr std::chrono::milliseconds kTimerSlack{1};
 
 bool is_new_work(RecordEvent::Kind kind) {
   switch (kind) {
@@ -89,11 +91,20 @@ Written JournalWriter::write(const RecordEvent& event, uint64_t& group) {
     flags = FrameHeader::kContinues;
   } while (left != 0);
   Buffer& buffer = buffers_[*open_];
-  buffer.is_awaited |= is_new && event.is_awaited;
+  if (is_new && event.is_awaited) note_waiting(buffer, event.session);
   group = buffer.group;
   counters_.add(Metric::kJournalEvents);
   return Written::kDurableLater;
 }
+
+void JournalWriter::note_waiting(Buffer& buffer, uint64_t session) {
+  if (buffer.waiting == 0) buffer.awaited_since = io_.now();
+  if (buffer.waiting == 0 || buffer.last_waiting != session) ++buffer.waiting;  // Events of one session come in a row.
+  buffer.last_waiting = session;
+}
+
+// Half a write: a command that comes later is not worth holding the first one back.
+std::chrono::nanoseconds JournalWriter::company_time() const { return std::min(write_time_ / 2, kCompanyTimeMax); }
 
 void JournalWriter::add_frame(EncodedEvent& message, const RecordEvent& event, uint32_t payload_size, uint8_t flags) {
   const auto size = static_cast<uint32_t>(FrameHeader::kSize + payload_size);
@@ -140,8 +151,13 @@ void JournalWriter::end_turn() {
     if (!has_open_frames()) return;
     const Buffer& buffer = buffers_[*open_];
     const auto age = io_.now() - buffer.opened;
-    if (!buffer.is_awaited && age < options_.commit_every) {
-      arm_timer(options_.commit_every - age);
+    if (buffer.waiting == 0 && age < options_.commit_every) {
+      arm_timer(commit_due_, options_.commit_every - age);
+      return;
+    }
+    const auto held = io_.now() - buffer.awaited_since;
+    if (buffer.waiting != 0 && buffer.waiting < company_ && held < company_time()) {
+      arm_timer(company_due_, company_time() - held);
       return;
     }
   }
@@ -152,9 +168,9 @@ void JournalWriter::flush() {
   if (!in_flight_ && !is_broken_ && (closed_count_ != 0 || has_open_frames())) submit();
 }
 
-void JournalWriter::arm_timer(std::chrono::nanoseconds after) {
-  if (is_timer_armed_) return;
-  is_timer_armed_ = true;
+void JournalWriter::arm_timer(std::optional<std::chrono::nanoseconds>& due, std::chrono::nanoseconds after) {
+  if (due) return;
+  due = io_.now() + after;
   io_.timer(after, options_.timer_token);
 }
 
@@ -174,6 +190,8 @@ void JournalWriter::submit() {
   closed_head_ = (closed_head_ + 1) % closed_.size();
   --closed_count_;
   in_flight_ = index;
+  write_begun_ = io_.now();
+  if (const uint32_t waiting = buffers_[index].waiting; waiting != 0) company_ = waiting >= company_ ? waiting : company_ - 1;
   if (is_first) {
     const MutableBytes slot = pending_.segment_slot(index);
     store(slot, SegmentHeader{.core = options_.core, .number = segment_number_, .first_group = buffers_[index].group, .run = run_,
@@ -191,7 +209,7 @@ bool JournalWriter::begin_segment() {
   segment_ = supply_.take();
   is_starved_ = !segment_;
   if (is_starved_) {
-    arm_timer(options_.commit_every);  // Ask again.
+    arm_timer(commit_due_, options_.commit_every);  // Ask again.
     return false;
   }
   WEIR_CHECK(segment_->size % kBlockSize == 0 && segment_->size >= std::size_t{options_.shape.buffer_size});
@@ -203,7 +221,10 @@ void JournalWriter::write_rest() { io_.write(segment_->file, writing_at_, writin
 
 void JournalWriter::on_completion(const Completion& completion) {
   if (completion.token.kind == OpKind::kTimer) {
-    is_timer_armed_ = false;
+    // Which of them it was, the time tells; to take one for fired that has a little left costs one more timer.
+    const auto now = io_.now() + kTimerSlack;
+    if (commit_due_ && now >= *commit_due_) commit_due_.reset();
+    if (company_due_ && now >= *company_due_) company_due_.reset();
     return;
   }
   WEIR_CHECK(in_flight_.has_value());
@@ -233,6 +254,7 @@ void JournalWriter::complete() {
   const uint32_t index = *in_flight_;
   in_flight_.reset();
   failures_ = 0;
+  write_time_ += (io_.now() - write_begun_ - write_time_) / 8;
   segment_offset_ = writing_at_ + writing_.size();
   durable_group_ = buffers_[index].group;
   pending_.publish({.durable_group = durable_group_, .segment_number = segment_number_, .durable_offset = segment_offset_});

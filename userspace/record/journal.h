@@ -4,7 +4,8 @@
 //           -> on_completion() moves durable_upto()
 //
 // Group commit: one write is in flight at most; what arrives meanwhile forms the next group.  A group that somebody waits
-// for goes out at the end of the turn; others wait for company, at most commit_every.  A group never shares a block with
+// for goes out at the end of the turn, or, where groups held several sessions lately, at most half a write later: the others'
+// commands come with it, and one write serves them all.  Groups that nobody waits for go at most commit_every later.  A group never shares a block with
 // another, so no write ever touches what was reported durable (the price is padding; README has figures).
 // Must never: allocate after construction, write to a file again whose write failed, report a group durable before its
 // write completed, or take part of an event.
@@ -65,8 +66,9 @@ class JournalWriter final : public Recorder {
     uint32_t frame_count = 0;
     uint32_t frames_crc = 0;
     uint32_t seed = 0;
-    bool is_awaited = false;
-    std::chrono::nanoseconds opened{};
+    uint32_t waiting = 0;          // Sessions whose bytes are held back for it.
+    uint64_t last_waiting = 0;
+    std::chrono::nanoseconds opened{}, awaited_since{};
   };
 
   [[nodiscard]] bool has_open_frames() const { return open_ && buffers_[*open_].used != 0; }
@@ -79,7 +81,9 @@ class JournalWriter final : public Recorder {
   void write_rest();
   void complete();
   void fail_over();
-  void arm_timer(std::chrono::nanoseconds after);
+  void arm_timer(std::optional<std::chrono::nanoseconds>& due, std::chrono::nanoseconds after);
+  void note_waiting(Buffer&, uint64_t session);
+  [[nodiscard]] std::chrono::nanoseconds company_time() const;
   void check() const;
 
   const JournalOptions options_;
@@ -106,7 +110,11 @@ class JournalWriter final : public Recorder {
 
   uint64_t next_group_;
   uint64_t durable_group_;
-  bool is_timer_armed_ = false;
+  std::optional<std::chrono::nanoseconds> commit_due_, company_due_;  // Timers that are armed.
+  // Group commit waits for company only where it came lately: how many sessions a group is likely to have, and how long a
+  // write takes (a moving average).
+  uint32_t company_ = 1;
+  std::chrono::nanoseconds write_begun_{}, write_time_{};
   bool is_broken_ = false;
   bool is_starved_ = false;             // A group waits and the supply had no segment.
 };

@@ -74,6 +74,39 @@ TEST(Journal, WhatArrivesDuringAWriteGoesOutTogether) {
   EXPECT_EQ(b.sequences_on_disk().size(), 9U);
 }
 
+TEST(Journal, WhereGroupsHeldSeveralSessionsOneWaitsForTheOthersAtMostHalfAWrite) {
+  Bench b;
+  const auto command = [&](uint64_t session, uint64_t sequence) {
+    EXPECT_EQ(b.journal->write(event_of(Kind::kCommand, session, sequence, "select 1"), b.group), Written::kDurableLater);
+    b.journal->end_turn();
+  };
+  const auto complete = [&] {
+    b.io.advance(std::chrono::microseconds(400));
+    ASSERT_TRUE(b.io.step(*b.journal));
+  };
+  command(1, 1);
+  EXPECT_EQ(b.io.writes_pending(), 1U) << "alone, it does not wait";
+  command(2, 1);
+  command(3, 1);
+  complete();
+  complete();
+  EXPECT_EQ(b.io.writes_pending(), 0U);
+  command(1, 2);
+  EXPECT_EQ(b.io.writes_pending(), 0U) << "the last group had two";
+  command(2, 2);
+  EXPECT_EQ(b.io.writes_pending(), 1U) << "and here is the second";
+  complete();
+  command(1, 3);
+  const auto begun = b.io.now();
+  EXPECT_EQ(b.io.writes_pending(), 0U);
+  while (b.io.writes_pending() == 0 && b.io.step(*b.journal)) continue;  // Nobody else comes.
+  EXPECT_EQ(b.io.writes_pending(), 1U);
+  EXPECT_LE(b.io.now() - begun, std::chrono::microseconds(200)) << "half a write";
+  complete();
+  command(1, 4);
+  EXPECT_EQ(b.io.writes_pending(), 1U) << "it is alone again";
+}
+
 TEST(Journal, AnswersWaitForCompanyAtMostCommitEvery) {
   Bench b;
   (void)b.put(Kind::kResponse, 1);
