@@ -54,6 +54,9 @@ def recorded(context, sessions):
     for session in sessions:
         host, _, port = session["facts"]["client"].rpartition(":")
         for event in context.replay(session):
+            dialled = re.search(r"dialled from (.*):(\d+)$", event.get("text", "")) if event["kind"] == "note" else None
+            if dialled:  # The target saw this session from there.
+                host, port = dialled[1], dialled[2]
             if event["kind"] in ("command", "stand-in") and event.get("text"):
                 found[(host.strip("[]"), int(port))].append((_at(event["at"]), event["text"], event))
     return found
