@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Up, down, plan, clashes and doctor, in network namespaces: all or nothing, and the host as it was.
 
-Usage: lifecycle_test.py --driver PATH [CASE...]      exit 77: not root, nothing was tried
+Usage: lifecycle_test.py --driver PATH [CASE...]      needs root
 """
 import json
 import signal

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Flows through the kernel side, in network namespaces: what passes, what is answered, what ends here (DESIGN 5).
 
-Usage: traffic_test.py --driver PATH [CASE...]      exit 77: not root, nothing was tried
+Usage: traffic_test.py --driver PATH [CASE...]      needs root
 """
 import contextlib
 import socket

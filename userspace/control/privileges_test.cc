@@ -28,7 +28,7 @@ int in_child(const std::function<int()>& body) {
 class Privileges : public testing::Test {
  protected:
   void SetUp() override {
-    if (geteuid() != 0) GTEST_SKIP() << "needs root";
+    ASSERT_EQ(geteuid(), 0u) << "run the tests as root";
   }
 };
 

@@ -207,14 +207,17 @@ void ReplyJudge::FieldWalk::find_in_number(uint32_t index, const Field& field, B
 }
 
 // By its context, which only the server writes: that of a COPY without a trigger is one line and names the COPY.
-bool ReplyJudge::FieldWalk::comes_from_a_function() const {
+bool ReplyJudge::FieldWalk::comes_from_a_function() {
+  if (comes_from_a_function_) return *comes_from_a_function_;
+  comes_from_a_function_ = false;
   constexpr std::string_view kContext("\0W", 2);  // No string holds a NUL: this is where the field begins.
   std::string_view rest = as_text(wire_);
   const std::size_t at = rest.find(kContext);
   if (at == std::string_view::npos) return false;
   rest.remove_prefix(at + kContext.size());
   const std::string_view context = rest.substr(0, rest.find('\0'));
-  return !context.starts_with("COPY ") || context.find('\n') != std::string_view::npos;
+  comes_from_a_function_ = !context.starts_with("COPY ") || context.find('\n') != std::string_view::npos;
+  return *comes_from_a_function_;
 }
 
 // An error or notice of a command that touches masked columns: what is quoted or in parentheses may be a value; a notice's

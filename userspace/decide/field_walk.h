@@ -26,7 +26,7 @@ class ReplyJudge::FieldWalk final : public Codec::FieldVisitor {
   void find_in_meaning(uint32_t index, const Field& field, Bytes value);
   void find_in_number(uint32_t index, const Field& field, Bytes value);
   void close_cut(const Field& field, Bytes value);
-  [[nodiscard]] bool comes_from_a_function() const;
+  [[nodiscard]] bool comes_from_a_function();
   void hide_text(const Field& field, Bytes value);
   const Rule* rules_of_run(const FoundRun& run);
   void mask_run(uint32_t index, const Field& field, Bytes value, const FoundRun& run, const Rule& rule);
@@ -39,6 +39,7 @@ class ReplyJudge::FieldWalk final : public Codec::FieldVisitor {
   bool masks_columns_;
   bool hides_text_;
   bool is_refused_ = false;
+  std::optional<bool> comes_from_a_function_;  // Of an error: found out at its first text.
   Ruling ruling_;
 };
 

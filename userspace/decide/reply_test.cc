@@ -20,6 +20,12 @@ class Columns : public ::testing::Test, public Judge {
     unit = &codec.row(command.id, cells, format);
     return judge(*unit);
   }
+  const Unit& copies_people() {
+    reads_people("copy people to stdout", {"id", "email"}).shapes = bit(Shape::kCopyOut);
+    const Unit& command = codec.query("copy people to stdout");
+    EXPECT_EQ(judge(command).action, Action::kAllow);
+    return command;
+  }
   std::string out(const Verdict& verdict) { return codec.edited(*unit, verdict); }
   Verdict command_verdict;
   const Unit* unit = nullptr;
@@ -123,10 +129,7 @@ TEST_F(Columns, AfterAReloadTheReplyIsReadFromItsStatement) {
 
 TEST_F(Columns, CopyIsMaskedWithoutADescription) {
   mask_people();
-  StatementFacts& facts = reads_people("copy people to stdout", {"id", "email"});
-  facts.shapes = bit(Shape::kCopyOut);
-  const Unit& command = codec.query("copy people to stdout");
-  EXPECT_EQ(judge(command).action, Action::kAllow);
+  const Unit& command = copies_people();
   unit = &codec.copy_row(command.id, {"7", "alice"});
   const Verdict verdict = judge(*unit);
   ASSERT_EQ(verdict.edits.size(), 1u);
@@ -135,10 +138,7 @@ TEST_F(Columns, CopyIsMaskedWithoutADescription) {
 
 TEST_F(Columns, CopiedCellsThatCannotBeToldApartAreAllMasked) {
   mask_people();
-  StatementFacts& facts = reads_people("copy people to stdout", {"id", "email"});
-  facts.shapes = bit(Shape::kCopyOut);
-  const Unit& command = codec.query("copy people to stdout");
-  EXPECT_EQ(judge(command).action, Action::kAllow);
+  const Unit& command = copies_people();
   unit = &codec.copy_line(command.id, "7|alice");
   EXPECT_EQ(out(judge(*unit)).find("alice"), std::string::npos);
 }

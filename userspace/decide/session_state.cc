@@ -27,12 +27,12 @@ SessionState::SessionState(const Snapshot& snapshot, const SessionFacts& facts)
       identity_(facts.identity),
       target_name_(facts.target),
       request_id_(facts.request_id),
-      no_identity_reason_("no identity is bound to " + (facts.client.empty() ? "this connection" : facts.client) + ": sign in first (weir bind)"),
       target_(snapshot.target(facts.target)),
       plans_(std::make_unique<std::array<PlanSlot, kPlans>>()) {
   const std::size_t rules = snapshot.contents().rules.size() + 1;
   applicable_ = RuleSet(rules);
   matched = RuleSet(rules);
+  if (!identity_) no_identity_reason_ = "no identity is bound to " + (facts.client.empty() ? "this connection" : facts.client) + ": sign in first (weir bind)";
   if (!identity_ || target_ == nullptr) return;
   resolve_rules(facts.protocol);
   resolve_scans(facts.protocol);

@@ -99,6 +99,26 @@ TEST(StreamBuffer, WhoWaitsHoldsNoProvidedBuffer) {
   EXPECT_EQ(as_text(buffer.contiguous(5)), "waiting bytes and more");
 }
 
+TEST(StreamBuffer, ABurstOfManyBuffersIsHeldAndItsMemoryGoes) {
+  constexpr std::string_view kDigits = "0123456789";
+  Pool pool;
+  BlockPool blocks(2);
+  StreamBuffer buffer(blocks);
+  for (int round = 0; round < 2; ++round) {
+    uint64_t at = buffer.received();
+    for (uint64_t i = 0; i < 1000; ++i) {
+      ASSERT_TRUE(buffer.has_room_for(16u << 10)) << i;
+      buffer.append(pool.lease(kDigits.substr(i % 10, 1)));
+    }
+    EXPECT_EQ(pool.out, 1000);
+    for (uint64_t i = 0; i < 1000; ++i, ++at) {
+      ASSERT_EQ(as_text(buffer.contiguous(at)), kDigits.substr(i % 10, 1)) << i;
+      buffer.release(at + 1);
+    }
+    EXPECT_EQ(pool.out, 0);
+  }
+}
+
 TEST(StreamBuffer, AnyCutsGiveTheSameBytes) {
   for (uint64_t seed = 1; seed <= 200; ++seed) {
     Prng random(seed);

@@ -7,6 +7,10 @@
 
 namespace weir::forward {
 
+namespace {
+constexpr uint32_t kCapacityKept = 64;
+}  // namespace
+
 void StreamBuffer::reserve_one() {
   if (count_ < capacity_) return;
   WEIR_CHECK(capacity_ < kSegmentsMax);
@@ -174,6 +178,10 @@ void StreamBuffer::release(uint64_t upto) {
     first = Segment{};
     head_ = (head_ + 1) & (capacity_ - 1);
     --count_;
+  }
+  if (count_ == 0 && capacity_ > kCapacityKept) {  // A burst is over: thousands of sessions may have had one.
+    segments_.reset();
+    capacity_ = head_ = 0;
   }
 }
 

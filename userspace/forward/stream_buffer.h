@@ -17,7 +17,8 @@ namespace weir::forward {
 
 class StreamBuffer {
  public:
-  static constexpr uint32_t kSegmentsMax = 256;   // A multishot receive may give dozens of buffers in one turn.
+  // A multishot receive may give all provided buffers of a core's side in one turn; hit: has_room_for() says no.
+  static constexpr uint32_t kSegmentsMax = 4096;
 
   explicit StreamBuffer(BlockPool& blocks) : blocks_(&blocks) {}
 
@@ -66,7 +67,7 @@ class StreamBuffer {
   void fill(uint32_t i, uint32_t size);
 
   BlockPool* blocks_;
-  std::unique_ptr<Segment[]> segments_;  // A ring of a power of two; grows when a stream first needs more, never shrinks.
+  std::unique_ptr<Segment[]> segments_;  // A ring of a power of two; grows on need, and goes when it is large and empty.
   uint32_t capacity_ = 0, head_ = 0, count_ = 0, leases_ = 0;
   uint64_t received_ = 0;
 };

@@ -152,11 +152,17 @@ Result<Engine::Built> Engine::build(const Config& wanted) {
   return Built{std::move(*runtime), std::move(*tokens)};
 }
 
-namespace {
-identify::BindingTable::Options binding_options(const Config& config) {
+identify::BindingTable::Options Engine::binding_options(const Config& config) {
   return {config.identity.binding_ttl_max, config.identity.one_identity_per_address, config.steer.bindings_max};
 }
-}  // namespace
+
+steer::KernelBinding Engine::kernel_binding(const identify::Binding& binding) {
+  steer::KernelBinding entry;
+  entry.id = binding.identity->binding_id;
+  entry.where = binding.where;
+  entry.until = binding.identity->expires;
+  return entry;
+}
 
 Result<void> Engine::open_policy() {
   const Config& wanted = options_.config;
@@ -176,13 +182,7 @@ Result<void> Engine::open_policy() {
 // The kernel goes by what find() goes by: an address binding hides a static one until it ends.
 Result<void> Engine::sync_kernel_bindings() {
   std::vector<steer::KernelBinding> all;
-  for (const identify::Binding& binding : bindings_->in_force(wall_seconds())) {
-    steer::KernelBinding entry;
-    entry.id = binding.identity->binding_id;
-    entry.where = binding.where;
-    entry.until = binding.identity->expires;
-    all.push_back(entry);
-  }
+  for (const identify::Binding& binding : bindings_->in_force(wall_seconds())) all.push_back(kernel_binding(binding));
   auto gone = kernel_bindings_->replace(all);
   if (!gone) return tl::unexpected<Error>(gone.error());
   for (const uint64_t id : *gone) steering_->cut_binding(id);

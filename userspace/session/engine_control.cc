@@ -115,10 +115,20 @@ Result<json> Engine::reload(const json& arguments, const control::ControlPeer& p
   }
   auto built = build(loaded.config);
   if (!built) return refuse(built.error().message);
+  // What a refusal leaves behind must be what was in force.
+  const auto put_targets_back = [&] {
+    if (auto back = steer::write_targets(config()); !back) logging_->log().error("reload refused, and the targets could not be put back: {}", back.error().message);
+  };
+  if (auto written = steer::write_targets(loaded.config); !written) {
+    put_targets_back();
+    return refuse(written.error().message);
+  }
   auto ended = bindings_->set_static(loaded.config.identity.static_bindings, wall_seconds());
-  if (!ended) return refuse(ended.error().message);
-  if (auto written = steer::write_targets(loaded.config); !written) return refuse(written.error().message);
-  bindings_->set_options({loaded.config.identity.binding_ttl_max, loaded.config.identity.one_identity_per_address, loaded.config.steer.bindings_max});
+  if (!ended) {
+    put_targets_back();
+    return refuse(ended.error().message);
+  }
+  bindings_->set_options(binding_options(loaded.config));
   if (auto synced = sync_kernel_bindings(); !synced) return refuse(synced.error().message);
   end_bindings(*ended);
   admission_->set_limits(loaded.config.engine.limits);
@@ -141,20 +151,12 @@ Result<json> Engine::bind(const json& arguments) {
   logging_->log().info("bind {} to {}: {}", address->text(), control::escape_bytes(token->subject), outcome->text);
   if (!outcome->is_bound()) return fail(Error::Kind::kDenied, outcome->text);
   end_bindings(outcome->ended);
-  if (auto put = put_kernel_binding(outcome->binding); !put) return tl::unexpected<Error>(put.error());
+  if (auto put = kernel_bindings_->put(kernel_binding(outcome->binding)); !put) return tl::unexpected<Error>(put.error());
   json result = describe(outcome->binding);
   result["text"] = outcome->text;
   result["ended"] = json::array();
   for (const identify::Binding& binding : outcome->ended) result["ended"].push_back(binding.identity->binding_id);
   return result;
-}
-
-Result<void> Engine::put_kernel_binding(const identify::Binding& binding) {
-  steer::KernelBinding entry;
-  entry.id = binding.identity->binding_id;
-  entry.where = binding.where;
-  entry.until = binding.identity->expires;
-  return kernel_bindings_->put(entry);
 }
 
 // In the kernel first, then the sessions, with the statement that runs at the target.
@@ -171,7 +173,7 @@ uint32_t Engine::end_bindings(const std::vector<identify::Binding>& ended) {
   for (const identify::Binding& binding : bindings_->in_force(wall_seconds())) {
     const bool was_hidden = std::any_of(ended.begin(), ended.end(), [&](const identify::Binding& gone) { return gone.where == binding.where; });
     if (!was_hidden) continue;
-    if (auto put = put_kernel_binding(binding); !put) logging_->log().error("binding {}: {}", binding.identity->binding_id, put.error().message);
+    if (auto put = kernel_bindings_->put(kernel_binding(binding)); !put) logging_->log().error("binding {}: {}", binding.identity->binding_id, put.error().message);
   }
   return flows;
 }

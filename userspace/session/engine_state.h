@@ -59,7 +59,8 @@ class Engine final : public control::ControlHandler {
   struct Built { RuntimePtr runtime; std::unique_ptr<identify::TokenVerifier> tokens; };
   [[nodiscard]] Result<Built> build(const Config& wanted);
   void hand_over(Built);
-  [[nodiscard]] Result<void> put_kernel_binding(const identify::Binding&);
+  static identify::BindingTable::Options binding_options(const Config&);
+  static steer::KernelBinding kernel_binding(const identify::Binding&);
   void on_tick();
   void tell_space();
 

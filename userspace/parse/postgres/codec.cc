@@ -175,7 +175,7 @@ LoginFacts PostgresCodec::login() const {
 
 GrammarFacts PostgresCodec::grammar() const {
   return {standard_conforming_strings_, encoding_is_safe_ && grammar_unsure_since_ == 0, startup_.search_path_is_default,
-          status_ == 'I' && sent_.empty() && !segment_.is_contacted};
+          status_ == 'I' && queue_.empty() && !segment_.is_contacted};
 }
 
 bool PostgresCodec::is_idle() const { return queue_.empty() && sent_.empty() && received_.empty() && status_ == 'I' && !segment_.is_contacted; }
