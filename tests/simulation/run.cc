@@ -133,11 +133,18 @@ void Simulation::check_sessions() {
   }
 }
 
+// What the record holds of one command.
+struct Written {
+  int verdicts = 0, fates = 0;
+  bool is_blocked = false;
+};
+
 void Simulation::check_record() {
   const std::vector<Recorded> events = read_record(disk, pending.bytes());
   report.events = events.size();
   std::map<uint64_t, uint64_t> last;
   std::map<uint64_t, bool> is_closed;
+  std::map<std::pair<uint64_t, uint64_t>, Written> commands;
   for (const Recorded& event : events) {
     report.trace = mix(report.trace, event.verb + event.text + event.rule + std::to_string(event.sequence));
     if (event.sequence != last[event.session] + 1) {
@@ -153,8 +160,20 @@ void Simulation::check_record() {
         }
       }
     }
-    if (event.kind == RecordEvent::Kind::kCommand && event.action == Verdict::Action::kBlock) ++report.blocked;
+    if (event.kind == RecordEvent::Kind::kCommand || event.kind == RecordEvent::Kind::kLogin) {
+      Written& written = commands[{event.session, event.unit}];
+      ++written.verdicts;
+      written.is_blocked = event.action == Verdict::Action::kBlock;
+      if (written.is_blocked) ++report.blocked;
+    }
+    if (event.kind == RecordEvent::Kind::kFate) ++commands[{event.session, event.unit}].fates;
     if (event.text.find("plainly-fake-password") != std::string::npos) broken("I4", "the record holds a password");
+  }
+  for (const auto& [command, written] : commands) {
+    const std::string which = "session " + std::to_string(command.first) + ": command " + std::to_string(command.second);
+    if (written.verdicts > 1 || written.fates > 1) broken("I5", which + " stands on the record twice");
+    if (written.verdicts == 0) broken("I5", which + " has a fate and no verdict");
+    if (written.is_blocked && written.fates == 0 && is_closed[command.first]) broken("I5", which + " was blocked, and what became of it is not on the record");
   }
   for (const auto& [session, sequence] : last) {
     if (!is_closed[session] && !chosen.disk_errors && gateway->counters().value(Metric::kJournalRefused) == 0) broken("I5", "session " + std::to_string(session) + " has no end on the record");

@@ -3,6 +3,8 @@
 namespace weir::session {
 namespace {
 std::string subject_of(const LiveSession& session) { return session.identity ? session.identity->subject : std::string(); }
+// Two targets may give the same key.
+std::string key_of(std::string_view target, Bytes key) { return std::string(target) + '\0' + std::string(as_text(key)); }
 }  // namespace
 
 void Directory::enter(LiveSession session) {
@@ -24,16 +26,16 @@ void Directory::publish_cancel_key(uint64_t id, Bytes key) {
   const auto found = sessions_.find(id);
   if (found == sessions_.end() || key.empty()) return;
   if (!found->second.cancel_key.empty()) by_key_.erase(found->second.cancel_key);
-  found->second.cancel_key = std::string(as_text(key));
+  found->second.cancel_key = key_of(found->second.session.target, key);
   by_key_[found->second.cancel_key] = id;
 }
 
 bool Directory::may_cancel(Bytes key, std::string_view target, std::string_view subject) const {
   const std::lock_guard lock(mutex_);
-  const auto id = by_key_.find(std::string(as_text(key)));
+  const auto id = by_key_.find(key_of(target, key));
   if (id == by_key_.end()) return false;
   const auto found = sessions_.find(id->second);
-  return found != sessions_.end() && found->second.session.target == target && subject_of(found->second.session) == subject;
+  return found != sessions_.end() && subject_of(found->second.session) == subject;
 }
 
 std::vector<LiveSession> Directory::list() const {

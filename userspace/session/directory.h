@@ -47,7 +47,7 @@ class Directory {
  private:
   struct Entry {
     LiveSession session;
-    std::string cancel_key;
+    std::string cancel_key;   // With the target, as in by_key_.
   };
   std::atomic<uint64_t> next_;
   mutable std::mutex mutex_;

@@ -1,0 +1,63 @@
+// Who may cancel whom: a key of a live session of the same target and subject, and no other.
+#include "session/directory.h"
+
+#include <gtest/gtest.h>
+
+namespace weir::session {
+namespace {
+
+LiveSession session(uint64_t id, std::string target, std::string subject) {
+  auto identity = std::make_shared<Identity>();
+  identity->subject = std::move(subject);
+  LiveSession made;
+  made.id = id;
+  made.target = std::move(target);
+  made.identity = std::move(identity);
+  return made;
+}
+
+TEST(Directory, AKeyCancelsForTheSameTargetAndSubjectOnly) {
+  Directory directory(1);
+  directory.enter(session(1, "orders-db", "user:ann"));
+  directory.publish_cancel_key(1, as_bytes("key-of-1"));
+  EXPECT_TRUE(directory.may_cancel(as_bytes("key-of-1"), "orders-db", "user:ann"));
+  EXPECT_FALSE(directory.may_cancel(as_bytes("key-of-1"), "orders-db", "user:bob"));
+  EXPECT_FALSE(directory.may_cancel(as_bytes("key-of-1"), "orders-db", ""));
+  EXPECT_FALSE(directory.may_cancel(as_bytes("key-of-1"), "other-db", "user:ann"));
+  EXPECT_FALSE(directory.may_cancel(as_bytes("key-of-2"), "orders-db", "user:ann"));
+  EXPECT_FALSE(directory.may_cancel({}, "orders-db", "user:ann"));
+}
+
+TEST(Directory, AKeyEndsWithItsSessionAndWithItsSuccessor) {
+  Directory directory(1);
+  directory.enter(session(1, "orders-db", "user:ann"));
+  directory.publish_cancel_key(1, as_bytes("first"));
+  directory.publish_cancel_key(1, as_bytes("second"));
+  EXPECT_FALSE(directory.may_cancel(as_bytes("first"), "orders-db", "user:ann"));
+  EXPECT_TRUE(directory.may_cancel(as_bytes("second"), "orders-db", "user:ann"));
+  directory.leave(1);
+  EXPECT_FALSE(directory.may_cancel(as_bytes("second"), "orders-db", "user:ann"));
+  directory.publish_cancel_key(1, as_bytes("late"));
+  EXPECT_FALSE(directory.may_cancel(as_bytes("late"), "orders-db", "user:ann"));
+  EXPECT_EQ(directory.count(), 0u);
+}
+
+// Two targets may give the same key.
+TEST(Directory, ASessionThatLeavesTakesNoOthersKeyWithIt) {
+  Directory directory(1);
+  directory.enter(session(1, "orders-db", "user:ann"));
+  directory.enter(session(2, "other-db", "user:bob"));
+  directory.publish_cancel_key(1, as_bytes("same"));
+  directory.publish_cancel_key(2, as_bytes("same"));
+  directory.leave(1);
+  EXPECT_TRUE(directory.may_cancel(as_bytes("same"), "other-db", "user:bob"));
+}
+
+TEST(Directory, NumbersHaveNoGaps) {
+  Directory directory(17);
+  EXPECT_EQ(directory.take_number(), 17u);
+  EXPECT_EQ(directory.take_number(), 18u);
+}
+
+}  // namespace
+}  // namespace weir::session
