@@ -5,9 +5,9 @@
 #include "base/check.h"
 #include "decide/policy_compiler.h"
 #include "mask/masker.h"
-#include "parse/postgres/facts_source.h"
 #include "parse/registry.h"
 #include "record/journal_reader.h"
+#include "tests/simulation/late_facts.h"
 
 namespace weir::simulation {
 namespace {
@@ -97,7 +97,7 @@ Limits simulation_limits() {
 
 record::PendingShape pending_shape() { return {.buffer_size = 128u << 10, .buffer_count = 8}; }
 
-session::RuntimePtr make_runtime(const Limits& limits, bool with_rules, uint64_t generation) {
+session::RuntimePtr make_runtime(World& world, const Faults& faults, const Limits& limits, bool with_rules, uint64_t generation) {
   auto runtime = std::make_shared<session::Runtime>();
   runtime->generation = generation;
   runtime->config = make_config(limits, with_rules);
@@ -111,7 +111,7 @@ session::RuntimePtr make_runtime(const Limits& limits, bool with_rules, uint64_t
   target.facts.name = "db";
   target.facts.tls_to_client = LegTls::kNone;
   target.capability = "full";
-  target.make_facts = [limits](std::function<void()>) { return std::unique_ptr<FactsSource>(postgres::make_inline_facts(limits)); };
+  target.make_facts = [&world, &faults, limits](std::function<void()> wake) { return make_late_facts(world, faults, limits, std::move(wake)); };
   runtime->targets.push_back(std::move(target));
   return runtime;
 }

@@ -40,7 +40,7 @@ class SimSteering final : public Steering {
 
 // The runtime of all simulations: one PostgreSQL target, grants for reading and COPY, `words: [forbidden]` blocks, cards are
 // masked.  `generation` only differs.
-session::RuntimePtr make_runtime(const Limits& limits, bool with_rules, uint64_t generation);
+session::RuntimePtr make_runtime(World& world, const Faults& faults, const Limits& limits, bool with_rules, uint64_t generation);
 Limits simulation_limits();
 
 class Gateway {

@@ -8,6 +8,7 @@ constexpr Named kFaults[] = {
     {"half-closes", &Faults::half_closes},   {"slow-target", &Faults::slow_target}, {"refused-dials", &Faults::refused_dials}, {"disk-errors", &Faults::disk_errors},
     {"slow-disk", &Faults::slow_disk},       {"short-writes", &Faults::short_writes}, {"no-segments", &Faults::no_segments}, {"cuts", &Faults::cuts},
     {"reloads", &Faults::reloads},           {"drain", &Faults::drain},
+    {"late-facts", &Faults::late_facts},     {"full-disk", &Faults::full_disk},
 };
 }  // namespace
 

@@ -61,9 +61,11 @@ struct Faults {
   bool slow_disk = false;
   bool short_writes = false;       // The disk takes a part.
   bool no_segments = false;        // The supply runs dry.
+  bool full_disk = false;          // For a while there is no room for new work.
   bool cuts = false;               // Somebody revokes.
   bool reloads = false;            // Another snapshot in mid-flight.
   bool drain = false;
+  bool late_facts = false;         // Statements are read elsewhere, and the answer takes its time.
   static Faults choose(Prng& random);
   [[nodiscard]] std::string text() const;
 };
