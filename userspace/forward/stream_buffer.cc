@@ -1,6 +1,7 @@
 #include "forward/stream_buffer.h"
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 
 #include "base/check.h"
@@ -144,7 +145,9 @@ void StreamBuffer::own_rest(uint64_t at) {
   while (first < count_ && !at_index(first).lease) ++first;
   if (first >= count_) return;
   const uint32_t moved_count = count_ - first - 1;
-  const auto moved = std::make_unique<Segment[]>(moved_count);
+  std::array<Segment, 8> few;  // As many as a direction may hold; a burst may bring more before its receive is stopped.
+  const auto many = moved_count > few.size() ? std::make_unique<Segment[]>(moved_count) : nullptr;
+  Segment* const moved = many ? many.get() : few.data();
   const uint32_t keep = at > at_index(first).offset ? static_cast<uint32_t>(at - at_index(first).offset) : 0;
   Bytes head = Bytes(at_index(first).data, at_index(first).size).subspan(keep);
   received_ = at_index(first).offset + keep;
