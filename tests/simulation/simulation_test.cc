@@ -48,7 +48,11 @@ TEST(Simulation, EveryPromiseHoldsInEverySeed) {
 }
 
 TEST(Simulation, SameSeedSameTrace) {  // I10
-  for (uint64_t seed = 1; seed <= 20; ++seed) EXPECT_EQ(run(seed).trace, run(seed).trace) << "seed " << seed;
+  for (uint64_t seed = 1; seed <= 20; ++seed) {
+    const auto trace = run(seed).trace;
+    EXPECT_EQ(trace, run(seed).trace) << "seed " << seed;
+    std::printf("trace of seed %llu: %llx\n", static_cast<unsigned long long>(seed), static_cast<unsigned long long>(trace));
+  }
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include "control/config_values.h"
 #include "control/policy_tools.h"
 #include "control/verbs.h"
+#include "core/core_count.h"
 #include "parse/registry.h"
 #include "transport/capability.h"
 
@@ -37,12 +38,8 @@ std::vector<TargetVerdict> verdicts_of(const Config& config) {
   return verdicts;
 }
 
-uint32_t core_count(const Config& config) {
-  return config.engine.cores.empty() ? std::max(1u, std::thread::hardware_concurrency()) : static_cast<uint32_t>(config.engine.cores.size());
-}
-
 int print_limits(VerbCall& call, const Config& config) {
-  const uint32_t cores = core_count(config);
+  const uint32_t cores = core_count(config.engine, std::thread::hardware_concurrency());
   const LimitTable limits = limit_table(config, cores);
   if (call.json) {
     ordered_json rows = ordered_json::array();

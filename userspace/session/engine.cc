@@ -12,6 +12,7 @@
 #include <cstring>
 
 #include "control/privileges.h"
+#include "core/core_count.h"
 #include "kernel/socket_address.h"
 #include "kernel/upstream_socket.h"
 #include "record/keys.h"
@@ -56,10 +57,7 @@ Result<record::SigningKey> signing_key(const std::string& path, spdlog::logger& 
 
 std::chrono::sys_seconds wall_seconds() { return std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now()); }
 
-uint32_t core_count(const Config& config) {
-  if (!config.engine.cores.empty()) return static_cast<uint32_t>(config.engine.cores.size());
-  return std::max(1u, std::thread::hardware_concurrency());
-}
+uint32_t core_count(const Config& config) { return weir::core_count(config.engine, std::thread::hardware_concurrency()); }
 
 Engine::~Engine() { drain(); }
 

@@ -257,6 +257,14 @@ class PooledFacts final : public CachedFacts {
     });
   }
 
+  // The round that a name which nobody knows is worth waiting for; 0: none.  Before the first one is over it is that one; after
+  // it a database without a catalogue is one that is not read.
+  [[nodiscard]] uint64_t round_for(const ParseRequest& request) const {
+    if (request.catalogue == nullptr && provider_->rounds() > 0) return 0;
+    const uint64_t round = provider_->ask_round();
+    return request.catalogue == nullptr ? std::min<uint64_t>(round, 1) : round;
+  }
+
   // Read under the catalogue as it is now.  Post: parsed anew, or answered as it stands if that has not changed.
   void again(RequestPtr request) {
     request->has_caught_up = true;
@@ -272,9 +280,10 @@ class PooledFacts final : public CachedFacts {
     const auto found = pending_.find(request.ticket);
     if (found == pending_.end()) return;
     Pending& pending = found->second;
-    if (request.catalogue != nullptr && request.answer.facts != nullptr && names_the_unknown(*request.answer.facts)) {
+    if (provider_ != nullptr && request.answer.facts != nullptr &&
+        (names_the_unknown(*request.answer.facts) || (request.catalogue == nullptr && request.answer.facts->has_unknown_function))) {
       if (!request.has_caught_up) {
-        if (const uint64_t round = provider_->ask_round(); round != 0) {
+        if (const uint64_t round = round_for(request); round != 0) {
           ++stats_.caught_up;
           parked_.push_back({round, std::move(owned)});
           return;

@@ -216,6 +216,27 @@ TEST(FactsSource, ANameThatTheCatalogueDoesNotKnowWaitsForItToBeReadAgain) {
   EXPECT_EQ(bench.source->stats().caught_up, 1U);
 }
 
+TEST(FactsSource, BeforeTheFirstReadingOfTheCatalogueANameWaitsForIt) {
+  const auto catalogue = std::make_shared<AskedCatalogue>();
+  Bench bench({}, catalogue);
+  EXPECT_EQ(bench.source->facts(query_of("select * from t")).state, FactsAnswer::State::kPending);
+  settle(bench, *catalogue);
+  EXPECT_TRUE(bench.source->collect().empty()) << "nobody knows yet what t is";
+  catalogue->end_round(true);
+  EXPECT_EQ(bench.wait(), std::vector<uint64_t>{1});
+  const FactsAnswer answer = bench.source->facts(query_of("select * from t"));
+  ASSERT_EQ(answer.state, FactsAnswer::State::kReady);
+  EXPECT_EQ(testing::relations_of(*answer.facts), "public.t:r");
+}
+
+TEST(FactsSource, ADatabaseThatIsNotReadIsNotWaitedFor) {
+  const auto catalogue = std::make_shared<AskedCatalogue>();
+  Bench bench({}, catalogue);
+  catalogue->end_round(false);  // The first reading failed, or this database is not in the list.
+  EXPECT_EQ(testing::relations_of(*bench.get("select * from t")), "t:r?");
+  EXPECT_EQ(catalogue->asked, 0U);
+}
+
 TEST(FactsSource, AfterTheCatalogueCaughtUpItIsReadUnderTheNewOne) {
   const auto catalogue = std::make_shared<AskedCatalogue>();
   Bench bench({}, catalogue);
