@@ -27,6 +27,7 @@ namespace weir {
   X(kRefusedNotSteered, "weir_sessions_refused_total", "reason=\"not-steered\"", kCounter, "")                                   \
   X(kRefusedProtocol, "weir_sessions_refused_total", "reason=\"protocol\"", kCounter, "")                                        \
   X(kRefusedShutdown, "weir_sessions_refused_total", "reason=\"shutdown\"", kCounter, "")                                        \
+  X(kRefusedCapability, "weir_sessions_refused_total", "reason=\"capability\"", kCounter, "")                                    \
   X(kRefusedTargetDown, "weir_sessions_refused_total", "reason=\"target-unreachable\"", kCounter, "")                            \
   X(kBytesFromClient, "weir_bytes_total", "side=\"client\",direction=\"received\"", kCounter, "Payload bytes at our sockets.")   \
   X(kBytesToClient, "weir_bytes_total", "side=\"client\",direction=\"sent\"", kCounter, "")                                      \

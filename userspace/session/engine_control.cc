@@ -34,6 +34,17 @@ std::string argument(const json& arguments, const char* name) {
   const auto found = arguments.find(name);
   return found != arguments.end() && found->is_string() ? found->get<std::string>() : std::string();
 }
+Result<std::vector<std::string>> texts(const json& arguments, const char* name) {
+  std::vector<std::string> all;
+  const auto found = arguments.find(name);
+  if (found == arguments.end()) return all;
+  if (!found->is_array()) return fail(Error::Kind::kInvalid, std::string(name) + " is not a list");
+  for (const json& each : *found) {
+    if (!each.is_string()) return fail(Error::Kind::kInvalid, std::string(name) + " is not a list of texts");
+    all.push_back(each.get<std::string>());
+  }
+  return all;
+}
 uint64_t number(const json& arguments, const char* name) {
   const auto found = arguments.find(name);
   return found != arguments.end() && found->is_number_unsigned() ? found->get<uint64_t>() : 0;
@@ -95,8 +106,11 @@ Result<json> Engine::reload(const json& arguments, const control::ControlPeer& p
   if (config().changes_require_reason && reason.empty()) {
     return fail(Error::Kind::kInvalid, "a reason is required: weir reload --reason TEXT (a ticket number)");
   }
+  auto more = texts(arguments, "set");
+  if (!more) return tl::unexpected<Error>(more.error());
   control::ConfigOptions how;
   how.overrides = options_.overrides;
+  how.overrides.insert(how.overrides.end(), more->begin(), more->end());
   control::LoadedConfig loaded = control::load_config(options_.config_file, how);
   std::vector<control::ConfigProblem> problems = loaded.problems;
   if (loaded.is_usable()) problems = control::restart_needed(config(), loaded.config);
@@ -133,6 +147,7 @@ Result<json> Engine::reload(const json& arguments, const control::ControlPeer& p
   end_bindings(*ended);
   admission_->set_limits(loaded.config.engine.limits);
   hand_over(std::move(*built));
+  options_.overrides = std::move(how.overrides);
   on_disk_ = "in force";
   counters.add(Metric::kReloads);
   counters.set(Metric::kConfigOnDiskRefused, 0);

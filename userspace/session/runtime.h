@@ -23,6 +23,7 @@ struct TargetRuntime {
   std::function<TransportPtr()> client_leg;        // A new TLS server leg; empty: the target offers none to clients.
   std::function<TransportPtr(const Address& dialled)> target_leg;  // A new TLS client leg; empty: plain.
   std::string capability;                          // "full", ... with its reason; sealed into every archive.
+  bool is_admitting = true;                        // False: its capability verdict is "refused"; clients are told it.
   CatalogueLookup catalogue;                       // Takes a lock: asked when the version differs.
   std::function<uint64_t()> catalogue_version;     // Differs after any snapshot was replaced.  No lock.
   // Which of a core's facts sources reads this target's statements: one number for a target and its catalogue, kept over

@@ -81,7 +81,8 @@ Result<void> RuntimeBuilder::add_target(Runtime& runtime, const TargetConfig& ta
   }
   const transport::CapabilityVerdict capability = transport::capability(target, runtime.config);
   made.capability = transport::text_of(capability, target.name);
-  if (!capability.admits()) notice_(made.capability);
+  made.is_admitting = capability.admits();
+  if (!made.is_admitting) notice_(made.capability);
   auto logins = read_logins(target);
   if (!logins) return tl::unexpected<Error>(logins.error());
   const transport::TargetTls* legs = tls->find(target.name);

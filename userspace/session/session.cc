@@ -130,6 +130,10 @@ void Session::open(int client_socket) {
     services_.counters.add(Metric::kRefusedUnbound);
     return refuse(EndReason::kUnbound, "28000", "no identity is bound to " + flow_.client.address.text() + ": sign in first (weir bind)");
   }
+  if (!target_->is_admitting) {
+    services_.counters.add(Metric::kRefusedCapability);
+    return refuse(EndReason::kRefused, "0A000", target_->capability);
+  }
   if (admission != accept::Admission::Answer::kAdmitted) return refuse_admission(admission);
   if (!services_.steering.set_session(flow_, id_)) return close(EndReason::kCut, true);
   dial();

@@ -1,5 +1,6 @@
 """Rules, grants and reload: what an operator changes takes effect at once, and never half."""
 import os
+import re
 
 from harness import case, expect, expect_equal, expect_in
 from pgwire import bind, execute, parse, run_prepared
@@ -128,3 +129,31 @@ def terminate(context):
     with context.target_never_sees(word), context.wire() as wire:
         reply = wire.query(f"select '{word}'")
         expect(reply.errors and reply.errors[0]["S"] == "FATAL" and reply.status is None, f"the end: {reply}")
+
+
+@case("weir reload --set overrides one key from then on, and a wrong one changes nothing", spoils=True)
+def reload_set(context):
+    word = _random_word()
+    context.extra_rules(WORD_RULE.format(word=word))
+    context.lab.gateway_reload()
+    done = context.lab.weir("reload", "--reason", "a test", "--set", "targets[orders-db].mode=sometimes")
+    expect_equal(done.returncode, 2, f"a wrong override: {done.stdout}{done.stderr}")
+    context.refused(f"select '{word}'")
+    context.lab.weir("reload", "--reason", "a test", "--set", "targets[orders-db].mode=observe", check=True)
+    expect_equal(context.rows(f"select '{word}'"), [word], "observed, not refused")
+    context.lab.gateway_reload()
+    expect_equal(context.rows(f"select '{word}'"), [word], "a later reload keeps it")
+    context.lab.weir("reload", "--reason", "a test", "--set", "targets[orders-db].mode=enforce", check=True)
+    context.refused(f"select '{word}'")
+
+
+def _relay_with_minted(lab):
+    return lab.config_variant("blind", lambda text: re.sub(r"(?m)^      (certificate|key)_file: keys/target.*\n", "", text), "relay")
+
+
+@case("a target whose capability verdict is refused tells each client why, and what would mend it", config=_relay_with_minted)
+def capability_refused(context):
+    done = context.psql("select 1")
+    expect(done.returncode != 0, "the login is refused")
+    expect_in("clients bind a SCRAM login to the certificate", done.stderr, "the reason")
+    expect_in("login: inject", done.stderr, "the fix")
