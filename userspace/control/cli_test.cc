@@ -12,6 +12,7 @@
 #include "control/control_server.h"
 #include "control/verbs.h"
 #include "control/version.h"
+#include "identify/base64url.h"
 
 namespace weir::control {
 namespace {
@@ -65,7 +66,8 @@ class Cli : public testing::Test {
     Terminal terminal{in, out, err, is_terminal_, is_terminal_, [this](const char* name) {
                         const auto found = environment_.find(name);
                         return found == environment_.end() ? nullptr : found->second.c_str();
-                      }};
+                      },
+                      [this](std::chrono::milliseconds time) { waited_ += time; }, [this](const identify::HttpsRequest& request) { return provider_(request); }};
     const int code = run_cli(verbs_, arguments, terminal);
     return {code, out.str(), err.str()};
   }
@@ -73,6 +75,8 @@ class Cli : public testing::Test {
   std::string folder_;
   std::map<std::string, std::string> environment_;
   bool is_terminal_ = false;
+  std::chrono::milliseconds waited_{0};
+  identify::Https provider_ = [](const identify::HttpsRequest&) -> Result<identify::HttpsAnswer> { return fail(Error::Kind::kUnavailable, "cannot connect: Connection refused"); };
   std::vector<Verb> verbs_ = all_verbs({});
 };
 
@@ -236,6 +240,7 @@ class FakeEngine final : public ControlHandler {
     asked.emplace_back(std::string(verb), arguments);
     if (verb == "status") return json{{"engine", {{"pid", 4711}, {"sessions", 2}, {"config", {{"generation", 3}, {"on_disk", "configuration on disk refused"}}}}}, {"record", {{"accepting", true}}}};
     if (verb == "reload") return fail(Error::Kind::kInvalid, "weir.yaml:1:1: error: no");
+    if (verb == "bind" && late-- > 0) return fail(Error::Kind::kUnavailable, "the set is being fetched again: try again in a few seconds");
     if (verb == "bind") return json{{"id", 9}, {"subject", "user:ann"}, {"address", arguments.at("address")}, {"until", "2037-01-01T00:00:00Z"}, {"text", ""}};
     if (verb == "bindings") return json::array({{{"id", 9}, {"subject", "user:ann\x1b[31m"}, {"address", "198.18.1.7"}, {"groups", {"dba"}}, {"assurance", "network"}, {"refused", 1}}});
     if (verb == "cut") return json{{"cut", 1}};
@@ -243,6 +248,7 @@ class FakeEngine final : public ControlHandler {
   }
   std::string metrics() override { return ""; }
   std::vector<std::pair<std::string, json>> asked;
+  int late = 0;   // How often a bind finds no keys.
 };
 
 TEST_F(Cli, TheVerbsAskTheEngineAndShowItsAnswers) {
@@ -264,6 +270,123 @@ TEST_F(Cli, TheVerbsAskTheEngineAndShowItsAnswers) {
   EXPECT_EQ(engine.asked.back().second["session"], 17);
   EXPECT_EQ(weir({"revoke", "user:x", "--reason", "x"}).code, kExitFinding);
   (*server)->stop();
+}
+
+TEST_F(Cli, BindWaitsForKeysThatAreOnTheirWayButNotForEver) {
+  FakeEngine engine;
+  ControlServer::Options options;
+  options.socket = folder_ + "/state/control.sock";
+  auto server = ControlServer::open(options, engine);
+  ASSERT_TRUE(server) << server.error().message;
+  (*server)->start();
+  engine.late = 2;
+  EXPECT_EQ(weir({"bind", "--address", "198.18.1.7"}, "the-token\n").code, kExitDone);
+  EXPECT_EQ(waited_, std::chrono::seconds(2));
+  engine.late = 100;
+  const Outcome late = weir({"bind", "--address", "198.18.1.7"}, "the-token\n");
+  EXPECT_EQ(late.code, kExitNoEngine);
+  EXPECT_THAT(late.err, HasSubstr("being fetched again"));
+  EXPECT_EQ(waited_, std::chrono::seconds(7));
+  (*server)->stop();
+}
+
+// A provider whose person is done at the second look.
+class Login : public Cli {
+ protected:
+  Login() {
+    std::string text = kConfig;
+    text.replace(text.find("identity: {"), 11, "identity: {issuers: [{name: lab-idp, url: \"https://idp.example\", audience: weir-lab, algorithms: [ES256], login: {client_id: weir-cli, flows: [device]}}], ");
+    write(text);
+    provider_ = [this](const identify::HttpsRequest& request) { return answer(request); };
+    environment_["SSH_CONNECTION"] = "198.18.1.7 50000 198.18.1.1 22";
+    ControlServer::Options options;
+    options.socket = folder_ + "/state/control.sock";
+    auto server = ControlServer::open(options, engine_);
+    EXPECT_TRUE(server);
+    server_ = std::move(*server);
+    server_->start();
+  }
+  ~Login() override { server_->stop(); }
+  identify::HttpsAnswer answer(const identify::HttpsRequest& request) {
+    asked_.push_back(request);
+    if (request.url.ends_with("/openid-configuration")) {
+      return {200, "", json{{"issuer", "https://idp.example"}, {"jwks_uri", "https://idp.example/keys"}, {"token_endpoint", "https://idp.example/token"},
+                            {"device_authorization_endpoint", "https://idp.example/device"}}.dump()};
+    }
+    if (request.url.ends_with("/device")) {
+      return {200, "", json{{"device_code", "device-secret"}, {"user_code", "ABCD-EFGH"}, {"verification_uri", "https://idp.example/d"}, {"expires_in", 60}, {"interval", 1}}.dump()};
+    }
+    if (error_.empty() && looks_++ == 0) return {400, "", R"({"error":"authorization_pending"})"};
+    if (!error_.empty()) return {400, "", json{{"error", error_}}.dump()};
+    return {200, "", json{{"access_token", token_}}.dump()};
+  }
+  FakeEngine engine_;
+  std::unique_ptr<ControlServer> server_;
+  std::vector<identify::HttpsRequest> asked_;
+  const std::string token_ = "e30." + identify::encode_base64url(as_bytes(std::string_view(R"({"aud":"weir-lab"})"))) + ".AA";
+  std::string error_;
+  int looks_ = 0;
+};
+
+TEST_F(Login, ShowsTheCodeAndTheAddressThenBinds) {
+  const Outcome outcome = weir({"login", "--issuer", "lab-idp"});
+  EXPECT_EQ(outcome.code, kExitDone) << outcome.err;
+  for (const char* part : {"Open    https://idp.example/d\nand enter  ABCD-EFGH\n", "lab-idp is bound to the address 198.18.1.7, where this terminal comes from", "198.18.1.7 is user:ann, binding 9"})
+    EXPECT_THAT(outcome.out, HasSubstr(part));
+  EXPECT_EQ(engine_.asked.back().second["token"], token_);
+  EXPECT_EQ(waited_, std::chrono::seconds(2));
+  for (const std::string& secret : {token_, std::string("device-secret")}) EXPECT_THAT(outcome.out + outcome.err, Not(HasSubstr(secret)));
+}
+
+TEST_F(Login, AnAddressThatIsNotTheTerminalsIsTold) {
+  const Outcome outcome = weir({"login", "--address", "198.18.1.9"});
+  EXPECT_EQ(outcome.code, kExitDone) << outcome.err;
+  EXPECT_THAT(outcome.out, HasSubstr("the address 198.18.1.9.\nThis terminal comes from another one, 198.18.1.7."));
+  EXPECT_EQ(engine_.asked.back().second["address"], "198.18.1.9");
+}
+
+TEST_F(Login, InJsonItIsTwoLines) {
+  std::istringstream lines(weir({"login", "--json"}).out);
+  std::string first, second;
+  std::getline(lines, first);
+  std::getline(lines, second);
+  EXPECT_EQ(json::parse(first)["user_code"], "ABCD-EFGH");
+  EXPECT_EQ(json::parse(first)["address"], "198.18.1.7");
+  EXPECT_EQ(json::parse(second)["subject"], "user:ann");
+}
+
+TEST_F(Login, WhatCannotBeginIsSaidWithTheFix) {
+  EXPECT_THAT(weir({"login", "--issuer", "other"}).err, HasSubstr("say which of lab-idp; there is no \"other\""));
+  EXPECT_EQ(weir({"login", "--address", "x"}).code, kExitUsage);
+  EXPECT_EQ(weir({"login", "more"}).code, kExitUsage);
+  environment_.erase("SSH_CONNECTION");
+  EXPECT_THAT(weir({"login"}).err, HasSubstr("say which address is to be bound"));
+  EXPECT_TRUE(asked_.empty());
+}
+
+TEST_F(Login, AProviderThatRefusesOrIsDownHasAnExitCodeOfItsOwn) {
+  error_ = "access_denied";
+  EXPECT_EQ(weir({"login"}).code, kExitDenied);
+  provider_ = [](const identify::HttpsRequest&) -> Result<identify::HttpsAnswer> { return fail(Error::Kind::kUnavailable, "cannot connect: Connection refused"); };
+  const Outcome down = weir({"login"});
+  EXPECT_EQ(down.code, kExitSystem);
+  EXPECT_THAT(down.err, HasSubstr("https://idp.example/.well-known/openid-configuration: cannot connect: Connection refused"));
+  EXPECT_TRUE(engine_.asked.empty());
+}
+
+TEST_F(Login, AClientsSecretIsReadFromItsFileAlone) {
+  std::ofstream(folder_ + "/keys/client.secret") << "the secret\n";
+  chmod((folder_ + "/keys/client.secret").c_str(), 0644);
+  std::string text = kConfig;
+  text.replace(text.find("identity: {"), 11, "identity: {issuers: [{name: lab-idp, url: \"https://idp.example\", audience: weir-lab, algorithms: [ES256], login: {client_id: weir-cli, client_secret_file: keys/client.secret}}], ");
+  write(text);
+  EXPECT_EQ(weir({"login"}).code, kExitDenied);
+  EXPECT_TRUE(asked_.empty());
+  chmod((folder_ + "/keys/client.secret").c_str(), 0600);
+  const Outcome outcome = weir({"login"});
+  EXPECT_EQ(outcome.code, kExitDone) << outcome.err;
+  EXPECT_EQ(asked_.back().password, "the%20secret");
+  EXPECT_THAT(outcome.out + outcome.err, Not(HasSubstr("the secret")));
 }
 
 TEST_F(Cli, CaInitMakesWhatIsMissingAndNeverOverwrites) {

@@ -3,29 +3,74 @@
 
 #include "control/config_sections.h"
 #include "identify/jwks.h"
+#include "identify/provider.h"
 
 namespace weir::control {
 namespace {
 
 using namespace std::chrono_literals;
 
+// Where the keys are from: a file, or the provider, which is then asked over https alone.
+void read_keys(MapReader& issuer, IssuerConfig& out) {
+  LoadContext& context = issuer.context();
+  issuer.text("url", out.url, Need::kRequired);
+  if (!out.url.empty()) {
+    if (const auto url = identify::parse_https_url(out.url); !url) {
+      context.error(issuer.place_of("url"), issuer.path_of("url") + ": " + in_quotes(out.url) + " " + url.error().message);
+    }
+  }
+  issuer.file("ca_file", out.ca_file, FileKind::kPublic);
+  for (auto& [host, place] : issuer.placed_strings("hosts")) {
+    if (const auto url = identify::parse_https_url("https://" + host); !url || host.find_first_of("/?") != std::string::npos) {
+      context.error(place, issuer.path_of("hosts") + ": " + in_quotes(host) + " is not a host, or host:port");
+    } else {
+      out.hosts.push_back(std::move(host));
+    }
+  }
+  issuer.duration("jwks_refresh", out.jwks_refresh, 1s, 24h);
+  issuer.duration("jwks_expire", out.jwks_expire, 1s, 30 * 24h);
+  if (out.jwks_expire < out.jwks_refresh) {
+    context.error(issuer.has("jwks_expire") ? issuer.place_of("jwks_expire") : issuer.place_of("jwks_refresh"),
+                  issuer.path_of("jwks_expire") + " must not be below jwks_refresh: keys would be too old before they are fetched again");
+  }
+  issuer.file("jwks_file", out.jwks_file, FileKind::kPublic);
+  if (issuer.has("jwks_file") && context.check_files && (context.files.facts(out.jwks_file).mode & 022) != 0) {
+    context.error(issuer.place_of("jwks_file"), issuer.path_of("jwks_file") + ": others than its owner can write " + out.jwks_file, "chmod go-w " + out.jwks_file);
+  }
+}
+
+void read_login(MapReader login, IssuerConfig& out) {
+  LoadContext& context = login.context();
+  login.text("client_id", out.client_id);
+  login.file("client_secret_file", out.client_secret_file, FileKind::kSecret);
+  for (auto& [flow, place] : login.placed_strings("flows")) {
+    if (flow != "device" && flow != "code") {
+      context.error(place, login.path_of("flows") + ": " + in_quotes(flow) + " is not one of device or code");
+      continue;
+    }
+    if (flow == "code") context.warn(place, login.path_of("flows") + ": code has no effect in this version", "`weir login` runs the device flow");
+    out.flows.push_back(std::move(flow));
+  }
+  login.strings("scopes", out.scopes);
+  login.finish();
+}
+
+void read_workload(MapReader workload, IssuerConfig& out) {
+  workload.text("claim", out.workload_claim);
+  workload.strings("values", out.workload_values);
+  if (workload.has("claim") != workload.has("values")) {
+    workload.context().error(workload.place(), workload.path_of("claim") + " and values belong together");
+  }
+  workload.finish();
+}
+
+constexpr std::pair<std::string_view, Assurance> kTokenAssurances[] = {{"network", Assurance::kNetwork}, {"workload", Assurance::kWorkload}};
+
 void read_issuer(MapReader issuer, IssuerConfig& out) {
   LoadContext& context = issuer.context();
   issuer.name("name", out.name);
-  issuer.text("url", out.url, Need::kRequired);
-  if (!out.url.empty() && !out.url.starts_with("https://") && !out.url.starts_with("http://")) {
-    context.error(issuer.place_of("url"), issuer.path_of("url") + ": " + in_quotes(out.url) + " is not an https:// address");
-  }
-  issuer.file("ca_file", out.ca_file, FileKind::kPublic);
-  issuer.has_no_effect("ca_file", "no provider is asked; keys come from jwks_file");
+  read_keys(issuer, out);
   issuer.text("audience", out.audience, Need::kRequired);
-  issuer.file("jwks_file", out.jwks_file, FileKind::kPublic);
-  if (!issuer.has("jwks_file")) {
-    context.warn(issuer.place(), issuer.path_of("jwks_file") + " is missing: this version asks no provider for its keys, so no token of this issuer is accepted",
-                 "save the provider's key set to a file");
-  } else if (context.check_files && (context.files.facts(out.jwks_file).mode & 022) != 0) {
-    context.error(issuer.place_of("jwks_file"), issuer.path_of("jwks_file") + ": others than its owner can write " + out.jwks_file, "chmod go-w " + out.jwks_file);
-  }
   std::vector<std::string_view> names;
 #define X(enumerator, text) names.push_back(text);
   WEIR_TOKEN_ALGORITHMS(X)
@@ -45,18 +90,9 @@ void read_issuer(MapReader issuer, IssuerConfig& out) {
   claims.text("email", out.claim_email);
   claims.text("acting_for", out.claim_acting_for);
   claims.finish();
-  MapReader login = issuer.map("login");
-  login.text("client_id", out.client_id);
-  for (auto& [flow, place] : login.placed_strings("flows")) {
-    if (flow != "device" && flow != "code") {
-      context.error(place, login.path_of("flows") + ": " + in_quotes(flow) + " is not one of device or code");
-    } else {
-      out.flows.push_back(std::move(flow));
-    }
-  }
-  login.strings("scopes", out.scopes);
-  login.finish();
-  issuer.has_no_effect("login", "tokens are bound with `weir bind`");
+  issuer.choice("assurance", out.assurance, kTokenAssurances);
+  read_workload(issuer.map("workload"), out);
+  read_login(issuer.map("login"), out);
   issuer.finish();
 }
 

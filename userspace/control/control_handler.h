@@ -21,8 +21,10 @@ struct ControlPeer {
 // status     {}                                          {engine: {pid, version, started, config: {...}}, SECTION: {...}, ...}
 //              config: {file, digest, generation, on_disk}: on_disk is "in force", or "refused: configuration on disk refused: why"
 //              any other section is an object of plain values, printed as a line: sessions {open, ...}, record {...}
+//              or a list of such: issuers [{name, url, from, keys, fetched, tried, fetches, failures, error}], targets [...]
 // reload     {reason, set?: [KEY=VALUE..]}               {generation, digest}; kInvalid: every problem in the message, a line each
 // bind       {address, token}                            {kind, id, subject, address, until, ended: [id..], text}
+//              kUnavailable: the issuer's keys are being fetched, or cannot be: ask again in a second
 // revoke     {which, reason}                             {revoked: [{id, subject, address}..], cut}
 // cut        {session} or {binding}, {reason}            {cut}
 // bindings   {}                                          [{id, subject, address, static, assurance, issuer, until, reason, refused}]

@@ -2,6 +2,7 @@
 #include <boost/program_options/value_semantic.hpp>
 #include <iterator>
 
+#include "control/bind_token.h"
 #include "control/cli_text.h"
 #include "control/config_values.h"
 #include "control/verbs.h"
@@ -43,21 +44,7 @@ int run_bind(VerbCall& call) {
   if (!config) return kExitUsage;
   auto token = read_token(call);
   if (!token) return call.fail(token.error());
-  int code = kExitDone;
-  json arguments{{"address", address->text()}, {"token", *token}};
-  const auto answer = call.ask(*config, "bind", arguments, code);
-  transport::wipe(*token);
-  transport::wipe(arguments["token"].get_ref<std::string&>());
-  if (!answer) return code;
-  if (call.json) {
-    call.print_json(*answer);
-    return kExitDone;
-  }
-  const std::string until = answer->value("until", std::string());
-  call.terminal.out << answer->value("address", address->text()) << " is " << paint(answer->value("subject", std::string("?")), Colour::kBold, call.colour) << ", binding "
-                    << answer->value("id", uint64_t{0}) << (until.empty() ? "" : ", until " + until) << "\n";
-  if (const std::string text = answer->value("text", std::string()); !text.empty()) call.terminal.out << text << "\n";
-  return kExitDone;
+  return bind_token(call, *config, *address, *token);
 }
 
 // The reason of a revoke or cut: needed where changes are.
@@ -137,7 +124,7 @@ Verb bind_verb() {
           .synopsis = "--address ADDRESS [--token-file FILE | -]",
           .description = "Shows an OIDC token to the engine, which checks it against identity.issuers and binds the address to who it names, until the token ends or identity.address_bindings.ttl_max is over. "
                          "The token is read from a file that its owner alone can read, or from standard input, never from the command line. One token binds one address; a bound address stays who it is.",
-          .exits = "0 bound\n2 the token or the address cannot be read\n3 the engine is not running\n4 the token does not hold, the address is somebody else's, or the caller may not ask",
+          .exits = "0 bound\n2 the token or the address cannot be read\n3 the engine is not running, or has no keys of that issuer\n4 the token does not hold, the address is somebody else's, or the caller may not ask",
           .example = "get-token | weir bind --address 198.18.1.7\nweir bind --address 198.18.1.7 --token-file token",
           .add_options = [](po::options_description& options) {
             options.add_options()("address", po::value<std::string>()->value_name("ADDRESS"), "the client's address")

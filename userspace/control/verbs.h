@@ -2,6 +2,7 @@
 #pragma once
 #include <boost/program_options/options_description.hpp>
 #include <boost/program_options/variables_map.hpp>
+#include <chrono>
 #include <functional>
 #include <istream>
 #include <nlohmann/json.hpp>
@@ -9,10 +10,12 @@
 #include <ostream>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <vector>
 
 #include "base/result.h"
 #include "control/config_loader.h"
+#include "identify/https.h"
 
 namespace weir::control {
 
@@ -34,6 +37,8 @@ struct Terminal {
   std::ostream& err;
   bool out_is_terminal = false, err_is_terminal = false;
   std::function<const char*(const char*)> environment;   // As getenv().
+  std::function<void(std::chrono::milliseconds)> wait = [](std::chrono::milliseconds time) { std::this_thread::sleep_for(time); };
+  identify::Https https = [](const identify::HttpsRequest& request) { return identify::https_request(request); };
 };
 
 struct Verb;
@@ -113,6 +118,7 @@ Verb rules_verb();
 Verb explain_verb();
 Verb grants_verb();
 Verb bind_verb();
+Verb login_verb();
 Verb revoke_verb();
 Verb cut_verb();
 Verb bindings_verb();

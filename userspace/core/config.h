@@ -58,7 +58,12 @@ struct IssuerConfig {
   std::vector<std::string> algorithms;   // Of RS256 RS384 RS512 PS256 ES256 ES384 EdDSA; never none, never HMAC.
   std::chrono::seconds clock_skew{30};
   std::string claim_subject = "sub", claim_groups = "groups", claim_email = "email", claim_acting_for = "act";
-  std::string client_id;
+  std::vector<std::string> hosts;        // Beside the url's own: where its keys and endpoints may be, "host" or "host:port".
+  std::chrono::seconds jwks_refresh{600}, jwks_expire{3600};   // Without jwks_file: fetched again, and used no more.
+  Assurance assurance = Assurance::kNetwork;                   // Of a binding by its token; kWorkload: it names no people.
+  std::string workload_claim;            // Empty: none.  A token whose claim has one of the values is a workload's.
+  std::vector<std::string> workload_values;
+  std::string client_id, client_secret_file;
   std::vector<std::string> flows, scopes;
 };
 struct StaticBindingConfig { Prefix address; std::string subject; std::vector<std::string> groups; std::string reason; std::chrono::sys_seconds until{}; SourcePlace place; };

@@ -72,6 +72,9 @@ namespace weir {
   X(kAccountMismatch, "weir_account_mismatches_total", "", kCounter, "Sessions whose byte account did not balance (I11).")       \
   X(kSystemErrors, "weir_system_errors_total", "", kCounter, "System calls that failed in a way nobody named.")                  \
   X(kAllocations, "weir_hot_path_allocations_total", "", kCounter, "Allocations on the data path that limits name.")             \
+  X(kTokensVerified, "weir_tokens_total", "result=\"verified\"", kCounter, "Tokens shown to be bound by.")                        \
+  X(kTokensRefused, "weir_tokens_total", "result=\"refused\"", kCounter, "")                                                     \
+  X(kTokensUnchecked, "weir_tokens_total", "result=\"no-keys\"", kCounter, "")                                                   \
   X(kReloads, "weir_reloads_total", "result=\"applied\"", kCounter, "Reloads of the configuration.")                             \
   X(kReloadsRefused, "weir_reloads_total", "result=\"refused\"", kCounter, "")                                                   \
   X(kConfigOnDiskRefused, "weir_config_on_disk_refused", "", kGauge, "1: the file on disk is wrong and the old one is in force.") \

@@ -35,7 +35,8 @@ json json_of(const Binding& binding) {
           {"email", identity.email},
           {"acting_for", identity.acting_for},
           {"expires", number_of(identity.expires)},
-          {"reason", identity.reason}};
+          {"reason", identity.reason},
+          {"workload", identity.assurance == Assurance::kWorkload}};
 }
 json json_of(const SpentToken& token) {
   return {{"key", token.key}, {"where", token.where.text()}, {"revoked", token.is_revoked}, {"until", number_of(token.until)}};
@@ -103,7 +104,9 @@ bool read_binding(const json& object, Binding& binding) {
   identity.reason = members.text("reason");
   binding.is_static = members.truth("static");
   binding.bound_at = members.time("bound_at");
-  identity.assurance = binding.is_static ? Assurance::kStatic : Assurance::kNetwork;
+  // A file of before there were workloads does not have it.
+  const bool is_workload = object.is_object() && object.contains("workload") && members.truth("workload");
+  identity.assurance = binding.is_static ? Assurance::kStatic : is_workload ? Assurance::kWorkload : Assurance::kNetwork;
   const auto where = Prefix::parse(members.text("where"));
   if (!members.is_good() || !where || (!binding.is_static && where->bits != 128)) return false;
   binding.where = *where;

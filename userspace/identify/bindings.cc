@@ -48,7 +48,7 @@ IdentityPtr identity_of(const VerifiedToken& token, uint64_t id, sys_seconds exp
   identity.token_id = token.token_id;
   identity.email = token.email;
   identity.acting_for = token.acting_for;
-  identity.assurance = Assurance::kNetwork;
+  identity.assurance = token.assurance;
   identity.expires = expires;
   return std::make_shared<const Identity>(std::move(identity));
 }
@@ -256,8 +256,8 @@ BindOutcome BindingTable::admit(BindingRecords& next, const VerifiedToken& token
   }
 
   const sys_seconds expires = std::min(token.expires, now + options_.ttl_max);
-  const bool is_renewal =
-      !is_new && is_same && holder->identity->groups == token.groups && holder->identity->acting_for == token.acting_for;
+  const bool is_renewal = !is_new && is_same && holder->identity->groups == token.groups &&
+                          holder->identity->acting_for == token.acting_for && holder->identity->assurance == token.assurance;
   uint64_t id = 0;
   if (is_renewal) {
     id = holder->identity->binding_id;

@@ -26,7 +26,7 @@ struct BindOutcome {
   enum class Kind : uint8_t {
     kBound,           // New.
     kRenewed,         // The same person with a newer (or the same) token: same id, later end.
-    kReplaced,        // Other groups or another chain (or, unless one_identity_per_address, another person): new id; `ended`
+    kReplaced,        // Other groups, chain or assurance (or, unless one_identity_per_address, another person): new id; `ended`
                       // lists the old one, to be cut.
     kAddressTaken,    // Refused: the address is somebody else's.  `text` is for who asked, `text_for_holder` for the other.
     kTokenElsewhere,  // Refused: this token is bound to another address, or was.

@@ -71,6 +71,31 @@ TEST_F(Bindings, ATokenBindsItsAddressUntilTheEarlierEnd) {
   EXPECT_EQ(bind(endless, "198.18.1.3").binding.identity->expires, kNow + options.ttl_max);
 }
 
+TEST_F(Bindings, AWorkloadsAssuranceIsKeptAndAnotherOneIsAnotherBinding) {
+  VerifiedToken token = token_of("svc:agent", "1");
+  const BindOutcome first = bind(token, "198.18.1.2");
+  token.assurance = Assurance::kWorkload;
+  const BindOutcome second = bind(token, "198.18.1.2");
+  EXPECT_EQ(second.kind, Kind::kReplaced);
+  EXPECT_NE(second.binding.identity->binding_id, first.binding.identity->binding_id);
+  restart();
+  EXPECT_EQ(table->find(at("198.18.1.2"), kNow)->assurance, Assurance::kWorkload);
+  EXPECT_EQ(bind(token, "198.18.1.2").kind, Kind::kRenewed);
+}
+
+TEST_F(Bindings, AFileOfBeforeThereWereWorkloadsIsRead) {
+  bind(token_of("alice", "1"), "198.18.1.2");
+  std::ifstream in(folder / "bindings.json");
+  json file = json::parse(in);
+  file["bindings"][0].erase("workload");
+  folder.write("bindings.json", file.dump(), 0600);
+  restart();
+  EXPECT_EQ(table->find(at("198.18.1.2"), kNow)->assurance, Assurance::kNetwork);
+  file["bindings"][0]["workload"] = "yes";
+  folder.write("bindings.json", file.dump(), 0600);
+  EXPECT_FALSE(BindingTable::open(folder / "bindings.json", options, kNow));
+}
+
 TEST_F(Bindings, ABindingEndsByItself) {
   bind(token_of("alice", "1"), "fd57:1::2");
   EXPECT_EQ(subject_at("fd57:1::2", kNow + hours(1) - seconds(1)), "alice");

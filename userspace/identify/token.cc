@@ -118,10 +118,26 @@ bool is_for(const json& claims, const std::string& audience) {
                      [&](const json& each) { return each.is_string() && each.get_ref<const std::string&>() == audience; });
 }
 
+// A claim by the name that the configuration has for it: of exactly that name ("https://idp.example/roles"), else a path of
+// names joined by dots ("realm_access.roles").  nullptr: not there.
+const json* find_claim(const json& claims, std::string_view path) {
+  if (const auto exact = claims.find(path); exact != claims.end()) return &*exact;
+  const json* at = &claims;
+  while (!path.empty()) {
+    const std::size_t dot = path.find('.');
+    if (!at->is_object()) return nullptr;
+    const auto found = at->find(path.substr(0, dot));
+    if (found == at->end()) return nullptr;
+    at = &*found;
+    path.remove_prefix(dot == std::string_view::npos ? path.size() : dot + 1);
+  }
+  return at;
+}
+
 Result<std::vector<std::string>> read_groups(const json& claims, const std::string& name) {
   std::vector<std::string> groups;
-  const auto claim = claims.find(name);
-  if (claim == claims.end() || claim->is_null()) return groups;
+  const json* claim = find_claim(claims, name);
+  if (claim == nullptr || claim->is_null()) return groups;
   const auto add = [&groups](const json& each) {
     if (!each.is_string() || !is_plain(each.get_ref<const std::string&>())) return false;
     groups.push_back(each.get<std::string>());
@@ -139,9 +155,8 @@ Result<std::vector<std::string>> read_groups(const json& claims, const std::stri
 // RFC 8693 section 4.1: the outermost actor is the one who acts now, those nested in it acted before.
 Result<std::vector<std::string>> read_actors(const json& claims, const std::string& name) {
   std::vector<std::string> actors;
-  const json* at = &claims;
-  std::string member = name;
-  for (auto found = at->find(member); found != at->end(); found = at->find(member)) {
+  const json* found = find_claim(claims, name);
+  while (found != nullptr) {
     if (actors.size() == kActorsMax)
       return refuse("its delegation chain has more than " + std::to_string(kActorsMax) + " members");
     if (!found->is_object()) return refuse("its delegation chain is malformed");
@@ -149,10 +164,21 @@ Result<std::vector<std::string>> read_actors(const json& claims, const std::stri
     if (subject == found->end() || !subject->is_string() || !is_plain(subject->get_ref<const std::string&>()))
       return refuse("its delegation chain is malformed");
     actors.push_back(subject->get<std::string>());
-    at = &*found;
-    member = "act";
+    const auto before = found->find("act");
+    found = before == found->end() ? nullptr : &*before;
   }
   return actors;
+}
+
+// Whether the claim that tells workloads apart has, or holds, one of the values that mean one.
+bool is_workload(const json& claims, const IssuerConfig& issuer) {
+  if (issuer.workload_claim.empty()) return false;
+  const json* claim = find_claim(claims, issuer.workload_claim);
+  const auto& wanted = issuer.workload_values;
+  const auto fits = [&wanted](const json& each) {
+    return each.is_string() && std::find(wanted.begin(), wanted.end(), each.get_ref<const std::string&>()) != wanted.end();
+  };
+  return claim != nullptr && (claim->is_array() ? std::any_of(claim->begin(), claim->end(), fits) : fits(*claim));
 }
 
 std::string digest_text(std::string_view token) {
@@ -170,8 +196,9 @@ Result<VerifiedToken> read_claims(const json& claims, const IssuerConfig& issuer
   VerifiedToken token;
   token.issuer = issuer.name;
   token.expires = *expires;
-  const auto subject = claims.find(issuer.claim_subject);
-  if (subject == claims.end() || !subject->is_string() || !is_plain(subject->get_ref<const std::string&>())) {
+  token.assurance = is_workload(claims, issuer) ? Assurance::kWorkload : issuer.assurance;
+  const json* subject = find_claim(claims, issuer.claim_subject);
+  if (subject == nullptr || !subject->is_string() || !is_plain(subject->get_ref<const std::string&>())) {
     return refuse("its claim " + issuer.claim_subject + " names nobody");
   }
   token.subject = subject->get<std::string>();
@@ -181,9 +208,9 @@ Result<VerifiedToken> read_claims(const json& claims, const IssuerConfig& issuer
   auto actors = read_actors(claims, issuer.claim_acting_for);
   if (!actors) return tl::unexpected<Error>(actors.error());
   token.acting_for = std::move(*actors);
-  const auto email = claims.find(issuer.claim_email);
+  const json* email = find_claim(claims, issuer.claim_email);
   const auto is_verified = claims.find("email_verified");
-  if (email != claims.end() && email->is_string() && is_plain(email->get_ref<const std::string&>()) &&
+  if (email != nullptr && email->is_string() && is_plain(email->get_ref<const std::string&>()) &&
       (is_verified == claims.end() || *is_verified == true)) {
     token.email = email->get<std::string>();
   }
@@ -207,7 +234,20 @@ Result<std::string> claimed_issuer(std::string_view token) {
   return issuer->get<std::string>();
 }
 
+// Pre: it was refused; true: for its key alone, which may have been made since the set was fetched.
+bool names_unknown_key(std::string_view token, const IssuerConfig& issuer, const KeySet& keys) {
+  const auto parts = split(token);
+  const auto header = parts ? read_header(parts->header, issuer) : refuse("");
+  return header && !header->key_id.empty() && keys.find(header->key_id, header->algorithm) == nullptr;
+}
+
 }  // namespace
+
+bool claims_audience(std::string_view token, const std::string& audience) {
+  const auto parts = token.size() > kTokenSizeMax ? std::nullopt : split(token);
+  const auto claims = parts ? decode_json(parts->payload, "payload") : refuse("");
+  return claims && is_for(*claims, audience);
+}
 
 Result<VerifiedToken> verify_token(std::string_view token, const IssuerConfig& issuer, const KeySet& keys, sys_seconds now) {
   const auto claimed = claimed_issuer(token);
@@ -236,14 +276,14 @@ Result<VerifiedToken> verify_token(std::string_view token, const IssuerConfig& i
   return verified;
 }
 
-Result<std::unique_ptr<TokenVerifier>> TokenVerifier::make(const std::vector<IssuerConfig>& issuers) {
+Result<std::unique_ptr<TokenVerifier>> TokenVerifier::make(const std::vector<IssuerConfig>& issuers, const KeysOf& keys_of) {
   auto verifier = std::unique_ptr<TokenVerifier>(new TokenVerifier);
   for (const IssuerConfig& config : issuers) {
     const std::string who = "issuer " + config.name + ": ";
     if (config.url.empty()) return fail(Error::Kind::kInvalid, who + "url is missing");
     if (config.audience.empty())
       return fail(Error::Kind::kInvalid, who + "audience is missing: without it a token for any other service would do");
-    if (config.jwks_file.empty()) return fail(Error::Kind::kInvalid, who + "jwks_file is missing");
+    if (config.jwks_file.empty() && !keys_of) return fail(Error::Kind::kInvalid, who + "jwks_file is missing");
     if (config.algorithms.empty()) return fail(Error::Kind::kInvalid, who + "algorithms is empty");
     if (config.clock_skew < seconds(0) || config.clock_skew > seconds(600))
       return fail(Error::Kind::kInvalid, who + "clock_skew must be between 0 and 10m");
@@ -254,11 +294,17 @@ Result<std::unique_ptr<TokenVerifier>> TokenVerifier::make(const std::vector<Iss
                         "\" is not one of RS256 RS384 RS512 PS256 ES256 ES384 EdDSA; none and HMAC are never allowed");
       }
     }
+    if (config.jwks_file.empty()) {
+      if (const auto url = parse_https_url(config.url); !url)
+        return fail(Error::Kind::kInvalid, who + "url " + url.error().message);
+      verifier->issuers_.push_back({config, keys_of(config), {}, {}, {}, false});
+      continue;
+    }
     const auto file = read_key_file(config.jwks_file);
     if (!file) return fail(file.error().kind, who + file.error().message, file.error().code);
     auto keys = KeySet::parse(file->text);
     if (!keys) return fail(Error::Kind::kInvalid, who + config.jwks_file + ": " + keys.error().message);
-    verifier->issuers_.push_back({config, std::make_shared<const KeySet>(std::move(*keys)), file->stamp, {}, false});
+    verifier->issuers_.push_back({config, nullptr, std::make_shared<const KeySet>(std::move(*keys)), file->stamp, {}, false});
   }
   return verifier;
 }
@@ -293,17 +339,48 @@ Result<VerifiedToken> TokenVerifier::verify(std::string_view token, sys_seconds 
   const auto claimed = claimed_issuer(token);
   if (!claimed) return tl::unexpected<Error>(claimed.error());
   std::shared_ptr<const KeySet> keys;
-  const IssuerConfig* config = nullptr;  // Never changes after make().
+  ProviderKeys* provider = nullptr;  // Neither changes after make().
+  const IssuerConfig* config = nullptr;
   {
     const std::lock_guard lock(mutex_);
     const auto issuer =
         std::find_if(issuers_.begin(), issuers_.end(), [&](const Issuer& each) { return each.config.url == *claimed; });
     if (issuer == issuers_.end()) return refuse("its issuer is not one of identity.issuers");
-    refresh(*issuer);
-    keys = issuer->keys;
     config = &issuer->config;
+    provider = issuer->provider.get();
+    if (provider == nullptr) {
+      refresh(*issuer);
+      keys = issuer->keys;
+    }
   }
-  return verify_token(token, *config, *keys, now);
+  if (provider != nullptr) {
+    auto current = provider->current(now);
+    if (!current) return tl::unexpected<Error>(current.error());
+    keys = std::move(*current);
+  }
+  auto verified = verify_token(token, *config, *keys, now);
+  if (!verified && provider != nullptr && names_unknown_key(token, *config, *keys) && provider->ask_again(now)) {
+    return fail(Error::Kind::kUnavailable,
+                "its key (kid) is not in the key set of " + config->name +
+                    " as it was last fetched; the set is being fetched again: try again in a few seconds");
+  }
+  return verified;
+}
+
+std::vector<TokenVerifier::IssuerStatus> TokenVerifier::status() const {
+  const std::lock_guard lock(mutex_);
+  std::vector<IssuerStatus> all;
+  for (const Issuer& issuer : issuers_) {
+    IssuerStatus& status =
+        all.emplace_back(IssuerStatus{issuer.config.name, issuer.config.url, issuer.provider ? "provider" : "file", {}});
+    if (issuer.provider) {
+      status.keys = issuer.provider->status();
+    } else {
+      status.keys.keys = issuer.keys->size();
+      status.keys.error = issuer.warning;
+    }
+  }
+  return all;
 }
 
 std::vector<std::string> TokenVerifier::warnings() const {

@@ -85,6 +85,52 @@ TEST_F(Token, ClaimNamesAreConfigurable) {
   EXPECT_EQ(verified->groups, std::vector<std::string>{"one-group"});
 }
 
+TEST_F(Token, ANestedClaimIsNamedByItsPath) {
+  config.claim_groups = "realm_access.roles";
+  config.claim_subject = "user.name";
+  config.claim_acting_for = "ext.act";
+  json claims = with("realm_access", {{"roles", {"dba"}}});
+  claims["user"] = {{"name", "bob"}};
+  claims["ext"] = {{"act", {{"sub", "svc:agent"}, {"act", {{"sub", "svc:scheduler"}}}}}};
+  const auto verified = verify(issuer.token(claims));
+  ASSERT_TRUE(verified) << verified.error().message;
+  EXPECT_EQ(verified->groups, std::vector<std::string>{"dba"});
+  EXPECT_EQ(verified->subject, "bob");
+  EXPECT_EQ(verified->acting_for, (std::vector<std::string>{"svc:agent", "svc:scheduler"}));
+  // A claim of exactly that name comes first; what is no object on the way has nothing in it.
+  claims["realm_access.roles"] = {"exact"};
+  EXPECT_EQ(verify(issuer.token(claims))->groups, std::vector<std::string>{"exact"});
+  claims.erase("realm_access.roles");
+  for (const json& way : {json("roles"), json(7), json::array({"roles"}), json(nullptr), json::object()}) {
+    claims["realm_access"] = way;
+    EXPECT_TRUE(verify(issuer.token(claims))->groups.empty()) << way;
+  }
+  claims["user"] = {{"name", {{"x", 1}}}};
+  EXPECT_THAT(refusal(claims), HasSubstr("names nobody"));
+}
+
+TEST_F(Token, AWorkloadIsToldByItsClaimOrItsIssuer) {
+  EXPECT_EQ(verify(issuer.token())->assurance, Assurance::kNetwork);
+  config.workload_claim = "gty";
+  config.workload_values = {"client-credentials", "workload"};
+  EXPECT_EQ(verify(issuer.token())->assurance, Assurance::kNetwork);
+  EXPECT_EQ(verify(issuer.token(with("gty", "client-credentials")))->assurance, Assurance::kWorkload);
+  EXPECT_EQ(verify(issuer.token(with("gty", {"x", "workload"})))->assurance, Assurance::kWorkload);
+  for (const json& value : {json("Workload"), json("workload2"), json(""), json(true), json(1), json(nullptr),
+                            json({{"workload", 1}}), json::array({json::array({"workload"})})}) {
+    EXPECT_EQ(verify(issuer.token(with("gty", value)))->assurance, Assurance::kNetwork) << value;
+  }
+  config.assurance = Assurance::kWorkload;
+  EXPECT_EQ(verify(issuer.token())->assurance, Assurance::kWorkload);
+}
+
+TEST_F(Token, WhoItClaimsToBeForIsReadableWithoutItsKey) {
+  EXPECT_TRUE(claims_audience(issuer.token(), "weir-lab"));
+  EXPECT_FALSE(claims_audience(issuer.token(), "other"));
+  for (const char* text : {"", "opaque", "a.b.c", "e30.e30.AA"}) EXPECT_FALSE(claims_audience(text, "weir-lab")) << text;
+  EXPECT_FALSE(claims_audience(issuer.token(with("x", std::string(kTokenSizeMax, 'x'))), "weir-lab"));
+}
+
 TEST_F(Token, AnEmailThatIsNotVerifiedIsLeftOut) {
   json claims = with("email", "alice@example.com");
   EXPECT_EQ(verify(issuer.token(claims))->email, "alice@example.com");

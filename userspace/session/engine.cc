@@ -143,7 +143,7 @@ Result<void> Engine::open_record() {
 
 // Nothing is in force before hand_over().
 Result<Engine::Built> Engine::build(const Config& wanted) {
-  auto tokens = identify::TokenVerifier::make(wanted.identity.issuers);
+  auto tokens = identify::TokenVerifier::make(wanted.identity.issuers, [this](const IssuerConfig& issuer) { return key_fetchers_.keys_of(issuer); });
   if (!tokens) return tl::unexpected<Error>(tokens.error());
   auto runtime = builder_->build(wanted, wall_seconds());
   if (!runtime) return tl::unexpected<Error>(runtime.error());

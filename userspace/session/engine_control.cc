@@ -82,6 +82,11 @@ json Engine::status() const {
     }
     targets.push_back(std::move(entry));
   }
+  json issuers = json::array();
+  for (const identify::TokenVerifier::IssuerStatus& issuer : tokens_->status()) {
+    issuers.push_back({{"name", issuer.name}, {"url", issuer.url}, {"from", issuer.source}, {"keys", issuer.keys.keys}, {"fetched", text_of(issuer.keys.fetched)},
+                       {"tried", text_of(issuer.keys.tried)}, {"fetches", issuer.keys.fetches}, {"failures", issuer.keys.failures}, {"error", issuer.keys.error}});
+  }
   return {
       {"engine",
        {{"pid", getpid()},
@@ -97,6 +102,7 @@ json Engine::status() const {
         {"open_sessions", seals.open_sessions},
         {"errors", seals.errors},
         {"recovered", {{"interrupted", recovered_.interrupted}, {"unknown_commands", recovered_.unknown_commands}, {"torn_bytes", recovered_.torn_bytes}}}}},
+      {"issuers", std::move(issuers)},
       {"targets", std::move(targets)},
   };
 }
@@ -160,7 +166,12 @@ Result<json> Engine::bind(const json& arguments) {
   auto address = Address::parse(argument(arguments, "address"));
   if (!address) return tl::unexpected<Error>(address.error());
   auto token = tokens_->verify(argument(arguments, "token"), wall_seconds());
-  if (!token) return tl::unexpected<Error>(token.error());
+  const bool is_late = !token && token.error().kind == Error::Kind::kUnavailable;
+  metrics_->control().add(token ? Metric::kTokensVerified : is_late ? Metric::kTokensUnchecked : Metric::kTokensRefused);
+  if (!token) {
+    logging_->log().warn("bind {}: {}", address->text(), control::escape_bytes(token.error().message));
+    return tl::unexpected<Error>(token.error());
+  }
   auto outcome = bindings_->bind(*token, *address, wall_seconds());
   if (!outcome) return tl::unexpected<Error>(outcome.error());
   logging_->log().info("bind {} to {}: {}", address->text(), control::escape_bytes(token->subject), outcome->text);
@@ -248,12 +259,21 @@ json Engine::profile() const {
 
 std::string Engine::metrics() {
   const steer::KernelSteering::Counters kernel = steering_->counters();
-  const std::vector<control::MetricSample> more = {
+  std::vector<control::MetricSample> more = {
       {"weir_kernel_packets_total", "action=\"steered\"", "Packets as the kernel side decided.", MetricType::kCounter, static_cast<double>(kernel.steered)},
       {"weir_kernel_packets_total", "action=\"sent\"", "", MetricType::kCounter, static_cast<double>(kernel.sent)},
       {"weir_kernel_packets_total", "action=\"passed\"", "", MetricType::kCounter, static_cast<double>(kernel.passed)},
       {"weir_kernel_packets_total", "action=\"dropped\"", "", MetricType::kCounter, static_cast<double>(kernel.dropped)},
   };
+  const std::vector<identify::TokenVerifier::IssuerStatus> issuers = tokens_->status();
+  const auto add = [&](const char* name, const char* help, MetricType type, auto value) {
+    for (const identify::TokenVerifier::IssuerStatus& issuer : issuers)
+      more.push_back({name, "issuer=\"" + issuer.name + "\"", &issuer == issuers.data() ? help : "", type, static_cast<double>(value(issuer.keys))});
+  };
+  using Keys = identify::ProviderKeys::Status;
+  add("weir_issuer_keys", "Keys of an issuer that signatures are checked with.", MetricType::kGauge, [](const Keys& keys) { return keys.keys; });
+  add("weir_issuer_fetches_total", "Fetches of an issuer's keys that went well.", MetricType::kCounter, [](const Keys& keys) { return keys.fetches; });
+  add("weir_issuer_failures_total", "Fetches of an issuer's keys that failed.", MetricType::kCounter, [](const Keys& keys) { return keys.failures; });
   return control::render_metrics(*metrics_, more);
 }
 

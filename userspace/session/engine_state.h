@@ -80,6 +80,7 @@ class Engine final : public control::ControlHandler {
   record::PosixFiles files_;
   std::unique_ptr<record::SealerThread> sealer_;
   std::unique_ptr<identify::BindingTable> bindings_;
+  identify::KeyFetchers key_fetchers_{[this](std::string_view text) { logging_->log().warn("{}", text); }};  // Made after logging_, and ends before it.
   std::unique_ptr<identify::TokenVerifier> tokens_;
   std::unique_ptr<postgres::SqlParserPool> parsers_;
   std::unique_ptr<RuntimeBuilder> builder_;

@@ -7,8 +7,9 @@ import subprocess
 import time
 
 from harness import case, expect, expect_equal, expect_in
+from npm import node_modules
 from pgwire import bind, describe, execute, message, parse, query
-from weirlab import REPOSITORY, wait_until
+from weirlab import wait_until
 
 HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 LEGS = {"": "TLS with a minted leaf, inject", "relay": "TLS with the target's pair, relay", "plain": "no TLS, relay"}
@@ -125,26 +126,11 @@ _pgbench_case("relay", "prepared", "require")
 _pgbench_case("plain", "extended", "prefer")
 
 
-def _node_modules():
-    """npm's own client, once for all runs; kept in the build folder."""
-    folder = os.path.join(REPOSITORY, "build", "e2e-node")
-    if not os.path.isdir(os.path.join(folder, "node_modules", "pg")):
-        os.makedirs(folder, exist_ok=True)
-        for attempt in range(3):
-            done = subprocess.run(["npm", "install", "--no-audit", "--no-fund", "--prefix", folder, "pg@8"], capture_output=True,
-                                  text=True, timeout=120, stdin=subprocess.DEVNULL)
-            if done.returncode == 0:
-                break
-            time.sleep(3 * attempt)
-        expect_equal(done.returncode, 0, f"npm install pg: {done.stderr[-500:]}")
-    return os.path.join(folder, "node_modules")
-
-
 def _node_case(config, tls):
     @case(f"node pg: parameters, named statements, transactions, errors ({'TLS' if tls else 'plain'}; {LEGS[config]})", config=config,
           seconds=240)
     def check(context):
-        env = {**context.lab.client_env(), "NODE_PATH": _node_modules(), "WEIR_TEST_TLS": "1" if tls else "",
+        env = {**context.lab.client_env(), "NODE_PATH": node_modules("pg@8"), "WEIR_TEST_TLS": "1" if tls else "",
                "PGPASSWORD": context.passwords[context.env["PGUSER"]]}
         done = context.lab.run("client", ["node", os.path.join(HERE, "node_client.cjs")], env=env)
         expect_equal(done.returncode, 0, done.stderr[-800:])

@@ -1,0 +1,117 @@
+#include "identify/https.h"
+
+#include <curl/curl.h>
+
+#include <cstring>
+#include <memory>
+
+namespace weir::identify {
+namespace {
+
+struct Transfer {
+  HttpsAnswer answer;
+  std::size_t size_max = 0;
+  bool is_too_large = false;
+  const std::atomic<bool>* stop = nullptr;
+};
+
+std::size_t take_body(char* data, std::size_t, std::size_t size, void* user) {
+  Transfer& transfer = *static_cast<Transfer*>(user);
+  if (size > transfer.size_max - transfer.answer.body.size()) {
+    transfer.is_too_large = true;
+    return 0;  // Ends the transfer.
+  }
+  transfer.answer.body.append(data, size);
+  return size;
+}
+
+int look_at_stop(void* user, curl_off_t, curl_off_t, curl_off_t, curl_off_t) {
+  const Transfer& transfer = *static_cast<const Transfer*>(user);
+  return transfer.stop != nullptr && transfer.stop->load(std::memory_order_relaxed) ? 1 : 0;
+}
+
+struct Cleanup {
+  void operator()(CURL* curl) const noexcept { curl_easy_cleanup(curl); }
+};
+
+// libcurl's own words, and a fix where one is known.  Its error buffer is not used: it may quote the peer.
+std::string reason(CURLcode code, CURL* curl, const HttpsRequest& request) {
+  long number = 0;
+  curl_easy_getinfo(curl, CURLINFO_OS_ERRNO, &number);
+  switch (code) {
+    case CURLE_OPERATION_TIMEDOUT:
+      return "no whole answer within " + std::to_string(kHttpsTimeout.count()) + " s";
+    case CURLE_COULDNT_CONNECT:
+      return std::string("cannot connect") + (number == 0 ? "" : std::string(": ") + std::strerror(static_cast<int>(number)));
+    case CURLE_PEER_FAILED_VERIFICATION:
+      return "its certificate does not hold, or is of another host; ca_file must be the CA that signed it (now: " +
+             (request.ca_file.empty() ? std::string("the system's CAs") : request.ca_file) + ")";
+    case CURLE_SSL_CACERT_BADFILE:
+      return "the CA file " + request.ca_file + " cannot be read, or holds no certificate";
+    default:
+      return curl_easy_strerror(code);
+  }
+}
+
+}  // namespace
+
+Result<HttpsAnswer> https_request(const HttpsRequest& request, const std::atomic<bool>* stop) {
+  static const CURLcode is_ready = curl_global_init(CURL_GLOBAL_DEFAULT);
+  const std::unique_ptr<CURL, Cleanup> handle(is_ready == CURLE_OK ? curl_easy_init() : nullptr);
+  if (!handle) return fail(Error::Kind::kUnavailable, "libcurl cannot be used");
+  CURL* curl = handle.get();
+  Transfer transfer;
+  transfer.size_max = request.size_max;
+  transfer.stop = stop;
+  bool is_set = true;
+  const auto set = [&](CURLoption option, auto value) { is_set = curl_easy_setopt(curl, option, value) == CURLE_OK && is_set; };
+  set(CURLOPT_URL, request.url.c_str());
+  set(CURLOPT_PROTOCOLS_STR, "https");
+  set(CURLOPT_FOLLOWLOCATION, 0L);
+  set(CURLOPT_DISALLOW_USERNAME_IN_URL, 1L);
+  set(CURLOPT_PROXY, "");  // What a shell exported does not decide whom we ask.
+  set(CURLOPT_NETRC, static_cast<long>(CURL_NETRC_IGNORED));
+  set(CURLOPT_NOSIGNAL, 1L);
+  set(CURLOPT_QUICK_EXIT, 1L);  // Who ends a request does not wait for a name server.
+  set(CURLOPT_SSLVERSION, static_cast<long>(CURL_SSLVERSION_TLSv1_2));
+  set(CURLOPT_SSL_VERIFYPEER, 1L);
+  set(CURLOPT_SSL_VERIFYHOST, 2L);
+  if (!request.ca_file.empty()) {
+    set(CURLOPT_CAINFO, request.ca_file.c_str());
+    set(CURLOPT_CAPATH, static_cast<const char*>(nullptr));  // That one alone.
+  }
+  set(CURLOPT_TIMEOUT_MS, static_cast<long>(std::chrono::milliseconds(kHttpsTimeout).count()));
+  set(CURLOPT_CONNECTTIMEOUT_MS, static_cast<long>(std::chrono::milliseconds(kHttpsTimeout).count() / 2));
+  set(CURLOPT_USERAGENT, "weir");
+  set(CURLOPT_WRITEFUNCTION, take_body);
+  set(CURLOPT_WRITEDATA, &transfer);
+  set(CURLOPT_NOPROGRESS, 0L);
+  set(CURLOPT_XFERINFOFUNCTION, look_at_stop);
+  set(CURLOPT_XFERINFODATA, &transfer);
+  if (!request.form.empty()) {
+    set(CURLOPT_POSTFIELDSIZE, static_cast<long>(request.form.size()));
+    set(CURLOPT_POSTFIELDS, request.form.c_str());
+  }
+  if (!request.user.empty()) {
+    set(CURLOPT_HTTPAUTH, static_cast<long>(CURLAUTH_BASIC));
+    set(CURLOPT_USERNAME, request.user.c_str());
+    set(CURLOPT_PASSWORD, request.password.c_str());
+  }
+  const std::unique_ptr<curl_slist, decltype(&curl_slist_free_all)> headers(
+      curl_slist_append(nullptr, "Accept: application/json"), curl_slist_free_all);
+  set(CURLOPT_HTTPHEADER, headers.get());
+  if (!is_set || !headers) return fail(Error::Kind::kUnavailable, "this libcurl lacks an option that a request needs");
+  const CURLcode code = curl_easy_perform(curl);
+  if (transfer.is_too_large)
+    return fail(Error::Kind::kUnavailable, "its answer is larger than " + std::to_string(request.size_max) + " bytes");
+  if (code != CURLE_OK) return fail(Error::Kind::kUnavailable, reason(code, curl, request));
+  long status = 0;
+  curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
+  transfer.answer.status = static_cast<int>(status);
+  curl_header* header = nullptr;
+  if (curl_easy_header(curl, "Cache-Control", 0, CURLH_HEADER, -1, &header) == CURLHE_OK)
+    transfer.answer.cache_control = header->value;
+  return std::move(transfer.answer);
+}
+
+}  // namespace weir::identify
