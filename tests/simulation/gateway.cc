@@ -29,6 +29,7 @@ Config make_config(const Limits& limits, bool with_rules) {
   config.targets = {target};
   GrantConfig grant;
   grant.name = "all";
+  grant.who.subjects = {"svc:simulated"};
   grant.targets = {"db"};
   grant.verbs = Verb::kRead | Verb::kWrite;
   config.grants = {grant};
@@ -116,13 +117,19 @@ session::RuntimePtr make_runtime(World& world, const Faults& faults, const Limit
   return runtime;
 }
 
-Gateway::Gateway(World& world, Net& net, Disk& disk, const Faults& faults, session::RuntimePtr runtime, MutableBytes pending)
-    : world_(world), net_(net), disk_(disk), faults_(faults), limits_(runtime->config.engine.limits), admission_(limits_) {
+Address address_of(Person person) { return address("198.18.1." + std::to_string(2 + static_cast<int>(person))); }
+
+IdentityPtr identity_of(const Address& from) {
+  if (from == address_of(Person::kStranger)) return nullptr;
   auto identity = std::make_shared<Identity>();
   identity->binding_id = 1;
-  identity->subject = "svc:simulated";
+  identity->subject = from == address_of(Person::kGranted) ? "svc:simulated" : "svc:without-grant";
   identity->assurance = Assurance::kStatic;
-  identity_ = identity;
+  return identity;
+}
+
+Gateway::Gateway(World& world, Net& net, Disk& disk, const Faults& faults, session::RuntimePtr runtime, MutableBytes pending)
+    : world_(world), net_(net), disk_(disk), faults_(faults), limits_(runtime->config.engine.limits), admission_(limits_) {
   io_ = std::make_unique<SimIo>(world, net, disk, faults, limits_, [this](const DialPlan& plan) { return dial(plan); });
   record::JournalOptions options;
   options.gateway = "gw-simulation";
@@ -131,7 +138,7 @@ Gateway::Gateway(World& world, Net& net, Disk& disk, const Faults& faults, sessi
   options.timer_token = session::owner_token(session::Owner::kJournal, OpKind::kTimer);
   journal_ = std::make_unique<record::JournalWriter>(options, *io_, disk, pending, counters_);
   loop_ = std::make_unique<session::CoreLoop>(session::CoreLoop::Parts{*io_, *journal_, steering_, counters_, directory_, admission_, std::move(runtime), 0,
-                                                                      [this](const Address&, std::chrono::sys_seconds) { return identity_; }});
+                                                                      [](const Address& from, std::chrono::sys_seconds) { return identity_of(from); }});
   const int listener = 3;
   loop_->listen({&listener, 1});
 }
@@ -147,7 +154,11 @@ SocketPtr Gateway::connect(const Endpoint& client) {
 SocketPtr Gateway::dial(const DialPlan& plan) {
   auto [engine_end, target_end] = net_.pair(plan.source, plan.target);
   if (plan.is_transparent && plan.source.port == 0) violations_.push_back({"I3", "dialled without the client's address and port"});
-  auto target = std::make_shared<PostgresTarget>(world_, net_, faults_, target_end, [this](const std::string& statement) { on_statement(statement); });
+  if (plan.source.address == address_of(Person::kStranger)) violations_.push_back({"I1", "dialled for who has no identity"});
+  auto target = std::make_shared<PostgresTarget>(world_, net_, faults_, target_end, [this, from = plan.source.address](const std::string& statement) {
+    if (from != address_of(Person::kGranted)) violations_.push_back({"I1", "the target received, from " + from.text() + ": " + statement});
+    on_statement(statement);
+  });
   target->start();
   targets_.push_back(target);
   return engine_end;

@@ -43,6 +43,11 @@ class SimSteering final : public Steering {
 session::RuntimePtr make_runtime(World& world, const Faults& faults, const Limits& limits, bool with_rules, uint64_t generation);
 Limits simulation_limits();
 
+// Who is behind a client: its address says.
+enum class Person : uint8_t { kGranted, kStranger /* no identity */, kWithoutGrant };
+Address address_of(Person person);
+IdentityPtr identity_of(const Address& from);
+
 class Gateway {
  public:
   Gateway(World& world, Net& net, Disk& disk, const Faults& faults, session::RuntimePtr runtime, MutableBytes pending);
@@ -70,7 +75,6 @@ class Gateway {
   session::Directory directory_{1};
   Limits limits_;
   accept::Admission admission_;
-  IdentityPtr identity_;
   std::unique_ptr<SimIo> io_;
   std::unique_ptr<record::JournalWriter> journal_;
   std::unique_ptr<session::CoreLoop> loop_;

@@ -50,6 +50,7 @@ struct Simulation {
   record::AlignedBuffer pending{pending_shape().bytes()};
   bool with_rules = true;
   std::vector<std::vector<Step>> scripts;
+  std::vector<Person> people;   // Behind each client.
   std::vector<std::shared_ptr<PostgresClient>> clients;
   std::unique_ptr<Gateway> gateway;
   Report report;
@@ -65,8 +66,9 @@ void Simulation::start() {
   for (uint64_t i = 0; i < count; ++i) {
     const auto steps = static_cast<uint32_t>(1 + world.random().below(12));
     scripts.push_back(make_script(world.random(), steps, with_rules, next_name));
+    people.push_back(world.random().one_in(8) ? Person::kStranger : world.random().one_in(8) ? Person::kWithoutGrant : Person::kGranted);
     world.after(world.delay(std::chrono::milliseconds(50)), [this, i] {
-      const SocketPtr socket = gateway->connect({*Address::parse("198.18.1.2"), static_cast<uint16_t>(40'000 + i)});
+      const SocketPtr socket = gateway->connect({address_of(people[i]), static_cast<uint16_t>(40'000 + i)});
       clients[i] = std::make_shared<PostgresClient>(world, net, faults, socket, scripts[i]);
       clients[i]->start();
     });
@@ -121,6 +123,12 @@ void Simulation::check_sessions() {
       for (uint64_t row = 0; row < 30; ++row) {
         if (client->received().find(PostgresTarget::card(row)) != std::string::npos) broken("I4", "the client received a card number");
       }
+    }
+    if (people[i] != Person::kGranted) {
+      const auto& told = client->told();
+      const bool has_rows = std::any_of(told.begin(), told.end(), [](const std::string& message) { return message.starts_with('D'); });
+      if (has_rows) broken("I1", "a client that may do nothing was answered");
+      continue;
     }
     if (!client->is_done()) continue;
     ++report.finished;

@@ -108,6 +108,10 @@ Result<void> Engine::open_record() {
   if (auto made = disk.make_folder(wanted.state + "/log"); !made) return made;
   if (auto put = record::replace_file(disk, recovery.public_key_file, as_bytes(key->public_pem())); !put) return put;
   recovery.now = std::chrono::system_clock::now();
+  recovery.kernel_bytes = [left = steering_->bytes_left_behind()](uint64_t session) {
+    const auto found = left.find(session);
+    return found == left.end() ? std::nullopt : std::optional(found->second);
+  };
   auto recovered = record::recover(recovery);
   if (!recovered) return tl::unexpected<Error>(recovered.error());
   recovered_ = std::move(*recovered);

@@ -10,6 +10,14 @@ namespace {
 
 constexpr std::size_t kParametersSizeMax = 64u << 10;
 
+// A parser's message quotes the place of the error, which may be a value (with quotes of its own): the record keeps what was
+// wrong, not what stood there.
+std::string without_quote(std::string_view message) {
+  const std::size_t first = message.find('"'), last = message.rfind('"');
+  if (first == std::string_view::npos) return std::string(message);
+  return std::string(message.substr(0, first)).append("\"...\"").append(message.substr(last + 1));
+}
+
 std::string_view name_of_mode(const TargetConfig& target) { return target.observe ? "observe" : "enforce"; }
 
 }  // namespace
@@ -106,7 +114,11 @@ bool Session::record_command(const Unit& unit, const Verdict& verdict, Bytes wir
   event.bytes = unit.wire.size;
   event.is_awaited = target_->config.record.durability == Durability::kBeforeForward;
   DecideContext context = decide_context(Direction::kToTarget);
-  std::string login_text;
+  std::string login_text, plain_reason;
+  if (verdict.grammar_error) {
+    plain_reason = without_quote(verdict.reason);
+    event.reason = plain_reason;
+  }
   if (unit.kind == UnitKind::kLogin) {
     const LoginFacts login = codec_->login();
     event.kind = RecordEvent::Kind::kLogin;

@@ -221,6 +221,18 @@ std::optional<LegBytes> KernelSteering::leg_bytes(const FlowKey& key, Side side)
   return LegBytes{leg.received, leg.acknowledged, leg.ended_ns};
 }
 
+std::unordered_map<uint64_t, std::array<uint64_t, 2>> KernelSteering::bytes_left_behind() const {
+  std::unordered_map<uint64_t, std::array<uint64_t, 2>> bytes;
+  for (const weir_flow_key& key : map_keys<weir_flow_key>(maps_.flows.get())) {
+    weir_flow flow{};
+    if (bpf_map_lookup_elem(maps_.flows.get(), &key, &flow) != 0 || flow.kind != WEIR_FLOW_STEERED || flow.session == 0) continue;
+    const FlowKey ends{client_of(key), target_of(key)};
+    const auto client = leg_bytes(ends, Side::kClient), target = leg_bytes(ends, Side::kTarget);
+    if (client && target) bytes[flow.session] = {client->received, target->received};
+  }
+  return bytes;
+}
+
 KernelSteering::Counters KernelSteering::counters() const {
   Counters sums;
   const auto counts = read_counts(maps_.counts.get());

@@ -3,6 +3,7 @@
 // Must never: lose a cut that another thread makes while a session id is written (writers hold one lock; the kernel itself
 // writes nothing of an entry that exists but `reopened`).
 #pragma once
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <mutex>
@@ -57,6 +58,9 @@ class KernelSteering final : public Steering {
   uint32_t sweep();
   // nullopt: the kernel has no count (sock_ops needs a cgroup v2; status() shows whether it is attached).
   [[nodiscard]] std::optional<LegBytes> leg_bytes(const FlowKey&, Side) const;
+  // Of the sessions that the engine before this one left: bytes that its sockets received, to_target and to_client, where the
+  // kernel counted both.  Pre: before set_listeners(), which forgets those flows.
+  [[nodiscard]] std::unordered_map<uint64_t, std::array<uint64_t, 2>> bytes_left_behind() const;
 
   struct Counters { uint64_t steered = 0, sent = 0, passed = 0, dropped = 0; };
   [[nodiscard]] Counters counters() const;

@@ -236,3 +236,29 @@ def no_secrets(context):
     with open(context.env["WEIR_LOG"], "rb") as file:
         data = file.read()
     expect(not any(secret in data for secret in secrets), "a password stands in the log")
+
+
+@case("what a syntax error quotes is told to the client and not kept")
+def syntax_error_is_not_kept(context):
+    before = context.session_ids()
+    value = "v" + os.urandom(6).hex()
+    expect_in(value, context.refused(f"select 'x' '{value}", code="42601"), "the client reads its own words")
+    expect_in(value, context.refused(f'select "a" "{value}', code="42601"), "the same for a name")
+    for session in context.sealed_since(before, 2):
+        text = str(context.replay(session))
+        expect(value not in text, f"the value stands on the record: {text}")
+        expect_in("unterminated quoted", text, "what was wrong")
+
+
+@case("after a kill the kernel's own counts say how many bytes a session had received", spoils=True)
+def kernel_counts(context):
+    before = context.session_ids()
+    with context.wire() as wire:
+        wire.query("select name from people")
+        context.lab.gateway_kill()
+        time.sleep(0.5)
+    context.running = None
+    context.use("")
+    session = context.sealed_since(before)[0]
+    expect_equal((session["reason"], session["account"]), ("interrupted", "unknown"), "the session")
+    expect(session["bytes"]["to_target"]["kernel"] > 100 and session["bytes"]["to_client"]["kernel"] > 100, f"what the kernel counted: {session['bytes']}")
