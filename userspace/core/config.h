@@ -182,6 +182,19 @@ struct RecordConfig {
   std::string origin;
 };
 struct ControlConfig { std::string socket; std::string metrics; };
+// Who holds a role: who is named, and who is in one of the groups.  By name, no patterns; both empty: nobody.
+struct ApiRoleConfig { std::vector<std::string> subjects, groups; };
+struct ApiConfig {
+  std::vector<Endpoint> listen;              // Empty: there is no API.
+  std::string certificate_file, key_file, minimum = "1.3";
+  std::vector<std::string> issuers;          // Whose tokens may hold a role; empty: of all.
+  ApiRoleConfig admin, reviewer, auditor;
+  uint32_t source_per_second = 10, identity_per_second = 10, burst = 40;
+  uint32_t connections_max = 64, connections_per_source_max = 16;
+  uint32_t body_size_max = 64u << 10;
+  std::chrono::milliseconds request_timeout{10'000};
+  std::chrono::seconds answer_timeout{300};
+};
 struct LogConfig { std::string level = "info"; bool json = false; };
 
 struct Config {
@@ -201,6 +214,7 @@ struct Config {
   bool masks_keep_length = true;
   RecordConfig record;
   ControlConfig control;
+  ApiConfig api;
   LogConfig log;
   bool changes_require_reason = true;
 };
