@@ -264,6 +264,7 @@ TEST_F(ApiServerTest, AReplayThatCannotBeRecordedShowsNothing) {
   record::test::Gateway gateway;
   gateway.start();
   gateway.open(1, "orders-db", "user:ann");
+  for (uint64_t unit = 1; unit <= 500; ++unit) gateway.command(1, unit, "select " + std::to_string(unit) + " as a_number_that_takes_some_room");
   gateway.close(1);
   gateway.seal();
   record_ = gateway.state();

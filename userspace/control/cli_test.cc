@@ -229,6 +229,13 @@ TEST_F(Cli, RevokeAndCutNeedAReasonAndOneThing) {
   EXPECT_EQ(weir({"cut", "1", "--binding", "2", "--reason", "x"}).code, kExitUsage);
 }
 
+TEST_F(Cli, CheckReadsThePairOfTheApi) {
+  const std::string issuer = "identity={issuers: [{name: i, url: https://i, audience: a, jwks_file: keys/ca.crt, algorithms: [RS256]}]}";
+  const Outcome outcome = weir({"check", "--set", issuer, "--set", "api={listen: [\"127.0.0.1:8443\"], certificate_file: keys/ca.crt, key_file: keys/ca.key}"});
+  EXPECT_EQ(outcome.code, kExitUsage);
+  EXPECT_THAT(outcome.err, HasSubstr("error: api: " + folder_ + "/keys/ca.crt"));
+}
+
 // An engine that answers what the verbs ask.
 class FakeEngine final : public ControlHandler {
  public:
