@@ -233,6 +233,13 @@ TEST_F(Cli, RevokeAndCutNeedAReasonAndOneThing) {
   EXPECT_EQ(weir({"cut", "1", "--binding", "2", "--reason", "x"}).code, kExitUsage);
 }
 
+TEST_F(Cli, CheckReadsThePairOfTheApi) {
+  const std::string issuer = "identity={issuers: [{name: i, url: https://i, audience: a, jwks_file: keys/ca.crt, algorithms: [RS256]}]}";
+  const Outcome outcome = weir({"check", "--set", issuer, "--set", "api={listen: [\"127.0.0.1:8443\"], certificate_file: keys/ca.crt, key_file: keys/ca.key}"});
+  EXPECT_EQ(outcome.code, kExitUsage);
+  EXPECT_THAT(outcome.err, HasSubstr("error: api: " + folder_ + "/keys/ca.crt"));
+}
+
 // An engine that answers what the verbs ask.
 class FakeEngine final : public ControlHandler {
  public:
@@ -244,11 +251,13 @@ class FakeEngine final : public ControlHandler {
     if (verb == "bind") return json{{"id", 9}, {"subject", "user:ann"}, {"address", arguments.at("address")}, {"until", "2037-01-01T00:00:00Z"}, {"text", ""}};
     if (verb == "bindings") return json::array({{{"id", 9}, {"subject", "user:ann\x1b[31m"}, {"address", "198.18.1.7"}, {"groups", {"dba"}}, {"assurance", "network"}, {"refused", 1}}});
     if (verb == "cut") return json{{"cut", 1}};
+    if (verb == "view") return can_record ? Result<json>(json::object()) : fail(Error::Kind::kUnavailable, "the record is full");
     return fail(Error::Kind::kNotFound, "nothing fits");
   }
   std::string metrics() override { return ""; }
   std::vector<std::pair<std::string, json>> asked;
   int late = 0;   // How often a bind finds no keys.
+  bool can_record = true;
 };
 
 TEST_F(Cli, TheVerbsAskTheEngineAndShowItsAnswers) {
@@ -269,6 +278,13 @@ TEST_F(Cli, TheVerbsAskTheEngineAndShowItsAnswers) {
   EXPECT_THAT(weir({"cut", "17", "--reason", "x"}).out, HasSubstr("1 flow cut"));
   EXPECT_EQ(engine.asked.back().second["session"], 17);
   EXPECT_EQ(weir({"revoke", "user:x", "--reason", "x"}).code, kExitFinding);
+  EXPECT_EQ(weir({"replay", "17"}).code, kExitFinding) << "there is none, and that somebody looked stands on the record";
+  EXPECT_EQ(engine.asked.back(), std::pair(std::string("view"), json{{"act", "replay"}, {"object", "session 17"}}));
+  const std::size_t asked = engine.asked.size();
+  weir({"replay", "17", "--state", folder_ + "/state"});
+  EXPECT_EQ(engine.asked.size(), asked) << "a copy is nobody's to ask about";
+  engine.can_record = false;
+  EXPECT_THAT(weir({"replay", "17"}).err, HasSubstr("this look is not on the record: the record is full"));
   (*server)->stop();
 }
 
@@ -404,6 +420,8 @@ TEST_F(Cli, CaInitMakesWhatIsMissingAndNeverOverwrites) {
 
 TEST_F(Cli, AnEmptyRecordListsNothing) {
   EXPECT_EQ(json::parse(weir({"sessions", "--json"}).out), json::array());
+  EXPECT_EQ(json::parse(weir({"events", "--json"}).out), json::array());
+  EXPECT_EQ(weir({"events", "--since", "yesterday"}).code, kExitUsage);
   EXPECT_EQ(weir({"replay", "1"}).code, kExitFinding);
   EXPECT_EQ(weir({"replay"}).code, kExitUsage);
   EXPECT_EQ(weir({"sessions", "--since", "yesterday"}).code, kExitUsage);

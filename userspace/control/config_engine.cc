@@ -197,22 +197,6 @@ void read_control(MapReader control, ControlConfig& out) {
       context.error(control.place_of("metrics"), control.path_of("metrics") + ": " + endpoint.error().message);
     }
   }
-  for (const auto& [text, place] : control.placed_strings("listen")) {
-    if (const auto endpoint = parse_endpoint(text); !endpoint) context.error(place, control.path_of("listen") + ": " + endpoint.error().message);
-  }
-  control.has_no_effect("listen", "the Unix socket in `state` is served");
-  std::string unused;
-  control.file("certificate_file", unused, FileKind::kPublic);
-  control.has_no_effect("certificate_file");
-  control.file("key_file", unused, FileKind::kSecret);
-  control.has_no_effect("key_file");
-  MapReader roles = control.map("roles");
-  for (const char* role : {"admin", "reviewer", "auditor"}) {
-    WhoConfig who;
-    read_who(roles.map(role), who);
-  }
-  roles.finish();
-  control.has_no_effect("roles", "root and the engine's user, on this host, may use the socket");
   control.finish();
 }
 

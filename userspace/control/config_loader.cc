@@ -125,6 +125,8 @@ void read_root(MapReader& root, Digest& digest, Config& config) {
   read_changes(root.map("changes"), config);
   read_store(root);
   read_control(root.map("control"), config.control);
+  if (root.has("api")) read_api(root.map("api"), config.api);
+  else root.take("api");
   read_log(root.map("log"), config.log);
 }
 

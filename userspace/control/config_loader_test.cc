@@ -186,6 +186,17 @@ TEST(RestartNeeded, NamesTheKeysThatAReloadMayNotChange) {
                           HasSubstr("weir.yaml:7:5: error: targets[orders-db].ports takes effect at a start only"), HasSubstr("control.socket")));
 }
 
+TEST(RestartNeeded, RolesOfTheApiAreReloadedAndItsPortsAreNot) {
+  const Config running = load_text(kSmallConfig).config;
+  Config wanted = running;
+  wanted.api.issuers = {"idp"};
+  wanted.api.admin.groups = {"platform"};
+  EXPECT_THAT(restart_needed(running, wanted), IsEmpty());
+  wanted.api.listen = {{*Address::parse("198.18.1.1"), 8443}};
+  wanted.api.body_size_max = 1;
+  EXPECT_THAT(lines_of(restart_needed(running, wanted)), ElementsAre(HasSubstr("api.listen takes effect at a start only"), HasSubstr("api.limits.body_size_max")));
+}
+
 TEST(RestartNeeded, ATargetThatComesOrGoesNeedsOne) {
   const Config running = load_text(kSmallConfig).config;
   const Config wanted = load_text(changed("name: orders-db", "name: people-db")).config;

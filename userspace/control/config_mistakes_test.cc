@@ -25,6 +25,9 @@ std::string with(const std::string& more) { return kSmallConfig + more; }
 // Grants and rules need things to point to.
 const std::string kGrant = "grants: [{name: g, who: {groups: [a]}, targets: [orders-db], verbs: [read]";
 
+const std::string kIssuer = "identity: {issuers: [{name: lab-idp, url: https://i, audience: a, jwks_file: keys/j, algorithms: [RS256]}]}\n";
+const std::string kApi = "api: {listen: [\"198.18.1.1:8443\"], certificate_file: keys/api.crt, key_file: keys/api.key";
+
 std::vector<Mistake> all() {
   return {
       {"WrongVersion", changed("version: 1", "version: 2"),
@@ -167,6 +170,26 @@ std::vector<Mistake> all() {
        "weir.yaml:13:29: error: changes.require_reviewer: this version cannot make a change wait for another person (false, and review outside)"},
       {"MetricsAddress", with("control: {metrics: localhost}\n"),
        "weir.yaml:13:20: error: control.metrics: \"localhost\" is not an address with a port: write 127.0.0.1:9464 or [::1]:9464"},
+      {"ApiWithoutIssuers", with("api: {listen: [\"198.18.1.1:8443\"], certificate_file: keys/a, key_file: keys/b}\n"),
+       "weir.yaml:13:16: error: api: identity.issuers is empty: nobody could sign in"},
+      {"ApiWithoutListen", with(kIssuer + "api: {certificate_file: keys/a, key_file: keys/b}\n"),
+       "weir.yaml:14:6: error: api.listen is missing"},
+      {"ApiWithoutKey", with(kIssuer + "api: {listen: [\"198.18.1.1:8443\"], certificate_file: keys/a}\n"),
+       "weir.yaml:14:6: error: api.key_file is missing"},
+      {"ApiListensEverywhere", with(kIssuer + "api: {listen: [\"0.0.0.0:8443\"], certificate_file: keys/a, key_file: keys/b}\n"),
+       "weir.yaml:14:16: error: api.listen: \"0.0.0.0:8443\" is every address of this host, those of the targets' side too (name the addresses that clients and administrators use)"},
+      {"ApiListensTwice", with(kIssuer + "api: {listen: [\"198.18.1.1:8443\"], certificate_file: keys/a, key_file: keys/b}\ncontrol: {metrics: \"198.18.1.1:8443\"}\n"),
+       "weir.yaml:14:16: error: api.listen: 198.18.1.1:8443 is taken twice"},
+      {"ApiRole", with(kIssuer + kApi + ", roles: {admn: {groups: [a]}}}\n"),
+       "weir.yaml:14:100: error: api.roles: unknown key \"admn\" (did you mean \"admin\"?)"},
+      {"ApiRolePattern", with(kIssuer + kApi + ", roles: {admin: {groups: [\"*\"]}}}\n"),
+       "weir.yaml:14:117: error: api.roles.admin.groups: \"*\" is not a name: roles are given by name, not by pattern"},
+      {"ApiIssuer", with(kIssuer + kApi + ", issuers: [lab-ipd]}\n"),
+       "weir.yaml:14:102: error: api.issuers: there is no issuer \"lab-ipd\" (did you mean \"lab-idp\"?)"},
+      {"ApiLimits", with(kIssuer + kApi + ", limits: {connections_max: 4}}\n"),
+       "weir.yaml:14:100: error: api.limits.connections_per_source_max must not be above connections_max"},
+      {"ApiKeysOfTheControlSection", with("control: {listen: [\"198.18.1.1:8443\"]}\n"),
+       "weir.yaml:13:11: error: control: unknown key \"listen\" (one of socket or metrics)"},
       {"SocketPathTooLong", with("control: {socket: /run/" + std::string(120, 'x') + "}\n"),
        "weir.yaml:13:10: error: control.socket: /run/xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx is longer than 107 bytes (set control.socket to a shorter path)"},
       {"LogFormat", with("log: {format: yaml}\n"),

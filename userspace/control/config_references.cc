@@ -128,6 +128,20 @@ void check_static_bindings(LoadContext& context, const Config& config) {
   }
 }
 
+void check_api(LoadContext& context, const Config& config) {
+  if (config.api.listen.empty()) return;
+  const SourcePlace here = context.place_of("api.listen", config.api.listen.front().text(), {config.file, 0, 0});
+  if (config.identity.issuers.empty()) context.error(here, "api: identity.issuers is empty: nobody could sign in");
+  std::vector<std::string_view> issuers;
+  for (const IssuerConfig& issuer : config.identity.issuers) issuers.push_back(issuer.name);
+  check_names(context, here, "api.issuers", config.api.issuers, issuers, "issuer");
+  for (std::size_t i = 0; i < config.api.listen.size(); ++i) {
+    const Endpoint& at = config.api.listen[i];
+    const bool is_twice = std::find(config.api.listen.begin(), config.api.listen.begin() + static_cast<std::ptrdiff_t>(i), at) != config.api.listen.begin() + static_cast<std::ptrdiff_t>(i);
+    if (is_twice || at.text() == config.control.metrics) context.error(context.place_of("api.listen", at.text(), here), "api.listen: " + at.text() + " is taken twice");
+  }
+}
+
 }  // namespace
 
 void check_references(LoadContext& context, const Config& config) {
@@ -149,6 +163,7 @@ void check_references(LoadContext& context, const Config& config) {
   check_overlaps(context, config);
   check_interfaces(context, config);
   check_static_bindings(context, config);
+  check_api(context, config);
 }
 
 }  // namespace weir::control

@@ -82,6 +82,22 @@ void compare_record(Comparison& compare, const RecordConfig& a, const RecordConf
   compare.key("record.log.origin", a.origin, b.origin);
 }
 
+// Roles and issuers are looked at for each request.
+void compare_api(Comparison& compare, const ApiConfig& a, const ApiConfig& b) {
+  compare.key("api.listen", a.listen, b.listen);
+  compare.key("api.certificate_file", a.certificate_file, b.certificate_file);
+  compare.key("api.key_file", a.key_file, b.key_file);
+  compare.key("api.minimum", a.minimum, b.minimum);
+  compare.key("api.limits.source_per_second", a.source_per_second, b.source_per_second);
+  compare.key("api.limits.identity_per_second", a.identity_per_second, b.identity_per_second);
+  compare.key("api.limits.burst", a.burst, b.burst);
+  compare.key("api.limits.connections_max", a.connections_max, b.connections_max);
+  compare.key("api.limits.connections_per_source_max", a.connections_per_source_max, b.connections_per_source_max);
+  compare.key("api.limits.body_size_max", a.body_size_max, b.body_size_max);
+  compare.key("api.limits.request_timeout", a.request_timeout, b.request_timeout);
+  compare.key("api.limits.answer_timeout", a.answer_timeout, b.answer_timeout);
+}
+
 // What the kernel's maps, the listeners and the dialling hold.
 void compare_target(Comparison& compare, const TargetConfig& a, const TargetConfig& b) {
   const std::string path = "targets[" + b.name + "].";
@@ -128,6 +144,7 @@ std::vector<ConfigProblem> restart_needed(const Config& running, const Config& w
   compare_record(compare, running.record, wanted.record);
   compare.key("control.socket", running.control.socket, wanted.control.socket);
   compare.key("control.metrics", running.control.metrics, wanted.control.metrics);
+  compare_api(compare, running.api, wanted.api);
   return compare.take();
 }
 

@@ -17,6 +17,7 @@ void read_data_kinds(MapReader& file, std::vector<DataKindConfig>& out);
 void read_masks(MapReader root, Config& out);
 void read_record(MapReader root, RecordConfig& out);
 void read_control(MapReader root, ControlConfig& out);
+void read_api(MapReader root, ApiConfig& out);
 void read_log(MapReader root, LogConfig& out);
 void read_changes(MapReader root, Config& out);
 

@@ -119,6 +119,13 @@ Result<std::chrono::sys_seconds> parse_time(std::string_view text) {
   return sys_days{date} + hours{hour} + minutes{minute} + seconds{second} - offset;
 }
 
+Result<std::chrono::sys_seconds> parse_moment(const std::string& text) {
+  if (const auto time = parse_time(text)) return *time;
+  const auto ago = parse_duration(text);
+  if (!ago) return fail(Error::Kind::kInvalid, "\"" + text + "\" is neither a time like 2027-01-02T00:00:00Z nor how long ago, like 8h");
+  return std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now() - *ago);
+}
+
 Result<std::vector<HoursConfig::Span>> parse_hours(std::string_view text) {
   const char* const example = "is not a span of hours: write one like \"Mon-Fri 08:00-18:00\"";
   std::string_view days = text, times;

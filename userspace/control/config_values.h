@@ -18,6 +18,8 @@ Result<std::chrono::microseconds> parse_duration(std::string_view text, bool wit
 Result<uint64_t> parse_size(std::string_view text);
 // RFC 3339 with a zone: "2027-12-31T00:00:00Z", "2027-12-31T08:00:00+02:00".  Fractions are refused.
 Result<std::chrono::sys_seconds> parse_time(std::string_view text);
+// A time, or how long ago: "2027-01-02T00:00:00Z", "8h".
+Result<std::chrono::sys_seconds> parse_moment(const std::string& text);
 // "Mon-Fri 08:00-18:00", "Sat 10:00-14:00", "Mon-Fri", "08:00-18:00".  "Fri-Mon" becomes two spans.
 Result<std::vector<HoursConfig::Span>> parse_hours(std::string_view text);
 // "0x57450000/0xffff0000": value and mask.

@@ -1,4 +1,4 @@
-// What the engine answers on its control socket.  Implemented by session/, called on the control thread, one request at a time.
+// What the engine answers on its control socket and to its API: the same questions, the same answers.  Implemented by session/.
 #pragma once
 #include <cstdint>
 #include <nlohmann/json.hpp>
@@ -9,12 +9,17 @@
 
 namespace weir::control {
 
-// Who asks, as the kernel says: SO_PEERCRED, and the audit login uid, which su and sudo do not change.
+// Who asks.  On the socket, as the kernel says: SO_PEERCRED, and the audit login uid, which su and sudo do not change.
+// Over the API: whose token it was, and the role that the request needed.
 struct ControlPeer {
   static constexpr uint32_t kNoLogin = 0xffff'ffff;
   uint32_t uid = 0;
   uint32_t login_uid = kNoLogin;
   int32_t pid = 0;
+  std::string subject{}, issuer{}, token_id{};  // Empty on the socket.
+  std::string role{};                           // Empty: any verified token will do.
+  std::string address{};                        // The other end of the connection itself.
+  [[nodiscard]] bool is_api() const { return !issuer.empty(); }
 };
 
 // verb       arguments                                   result
@@ -30,12 +35,20 @@ struct ControlPeer {
 // bindings   {}                                          [{id, subject, address, static, assurance, issuer, until, reason, refused}]
 // sessions   {}                                          [{id, target, subject, client, opened, commands, blocked, masked, ...}]: live ones
 // profile    {}                                          [{rule, matched, decided, observed, masked}]
+// rules      {}                                          [{id, then, mode, severity, ...}]: those in force
+// grants     {}                                          [{name, who, targets, ...}]: those in force
+// view       {act, object}                               {}: somebody is about to look at that; kUnavailable: it may not be shown
+// refused    {act}                                       {}: somebody tried over the API what their role does not cover
+//
+// All but status are acts: they go on the record with who asked, also when they fail.  What only shows something is not
+// shown when the record cannot take it.
 class ControlHandler {
  public:
   virtual ~ControlHandler() = default;
-  // Errors: Error::kind becomes the verb's exit code.  Must not block longer than a few seconds.
+  // Any thread; one request at a time is carried out.  Errors: Error::kind becomes the verb's exit code.  Must not block longer
+  // than a few seconds.
   virtual Result<nlohmann::json> handle(std::string_view verb, const nlohmann::json& arguments, const ControlPeer& peer) = 0;
-  // Prometheus text; see render_metrics().
+  // Any thread.  Prometheus text; see render_metrics().
   virtual std::string metrics() = 0;
 };
 

@@ -2,6 +2,7 @@
 #include <boost/program_options/value_semantic.hpp>
 #include <thread>
 
+#include "control/api_tls.h"
 #include "control/cli_text.h"
 #include "control/config_values.h"
 #include "control/policy_tools.h"
@@ -70,6 +71,11 @@ int run_check(VerbCall& call) {
     const auto policy = compile_for_tools(loaded.config, loaded.problems);
     if (!policy && loaded.is_usable()) loaded.problems.push_back({ConfigProblem::Severity::kError, {call.config_path(), 0, 0}, policy.error().message, ""});
     verdicts = verdicts_of(loaded.config);
+    if (!loaded.config.api.listen.empty()) {
+      if (const auto context = make_api_context(loaded.config.api); !context) {
+        loaded.problems.push_back({ConfigProblem::Severity::kError, {call.config_path(), 0, 0}, "api: " + context.error().message, ""});
+      }
+    }
   }
   std::size_t errors = 0;
   for (const ConfigProblem& problem : loaded.problems) errors += problem.severity == ConfigProblem::Severity::kError ? 1 : 0;

@@ -6,6 +6,7 @@
 
 #include "control/cli_text.h"
 #include "control/config_values.h"
+#include "control/control_client.h"
 #include "control/logging.h"
 #include "control/verbs.h"
 #include "record/reader.h"
@@ -55,14 +56,6 @@ class ArrayWriter {
   std::ostream& out_;
   bool is_first_ = true;
 };
-
-// A time, or how long ago: "2027-01-02T00:00:00Z", "8h".
-Result<std::chrono::sys_seconds> parse_moment(const std::string& text) {
-  if (const auto time = parse_time(text)) return *time;
-  const auto ago = parse_duration(text);
-  if (!ago) return fail(Error::Kind::kInvalid, "\"" + text + "\" is neither a time like 2027-01-02T00:00:00Z nor how long ago, like 8h");
-  return std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now() - *ago);
-}
 
 Result<record::SessionFilter> filter_of(const VerbCall& call) {
   record::SessionFilter filter;
@@ -141,11 +134,22 @@ void print_event(VerbCall& call, const json& event) {
   }
 }
 
+// Who looks at what somebody did leaves a trace, where the record is a running gateway's own.  Whoever can read the files
+// could read a copy of them as well: a gateway that cannot take it only earns a warning.
+void tell_engine(VerbCall& call, uint64_t session) {
+  if (call.has("state")) return;
+  const auto config = call.load_state();
+  if (!config || !is_answering(config->control.socket)) return;
+  const auto seen = ask_engine(config->control.socket, "view", {{"act", "replay"}, {"object", "session " + std::to_string(session)}});
+  if (!seen) call.terminal.err << "weir replay: this look is not on the record: " << seen.error().message << "\n";
+}
+
 int run_replay(VerbCall& call) {
   const auto session = call.words().size() == 1 ? parse_number(call.words()[0]) : Result<uint64_t>(fail(Error::Kind::kInvalid, ""));
   if (!session) return call.fail(kExitUsage, "name one session by its number; `weir sessions` lists them");
   const auto folder = folder_of(call);
   if (!folder) return kExitUsage;
+  tell_engine(call, *session);
   std::optional<ArrayWriter> array;
   const auto replayed = record::replay(record::RecordPlace::of(*folder), *session, [&](const std::string& line) {
     if (call.json) {

@@ -3,6 +3,7 @@
 #include <cstdio>
 
 #include "control/cli_text.h"
+#include "control/policy_json.h"
 #include "control/policy_tools.h"
 #include "control/verbs.h"
 
@@ -12,18 +13,6 @@ namespace {
 namespace po = boost::program_options;
 using nlohmann::ordered_json;
 using CompiledPtr = std::shared_ptr<const decide::CompiledPolicy>;
-
-std::string_view name_of(RuleAction action) {
-  switch (action) {
-    case RuleAction::kAllow: return "allow";
-    case RuleAction::kBlock: return "block";
-    case RuleAction::kTerminate: return "terminate";
-    case RuleAction::kHold: return "hold";
-    case RuleAction::kMask: return "mask";
-    case RuleAction::kAlert: return "alert";
-  }
-  return "block";
-}
 
 std::string place_text(const SourcePlace& place) { return place.file + ":" + std::to_string(place.line); }
 
@@ -61,8 +50,7 @@ int run_list(VerbCall& call, const Config& config) {
   for (const RuleConfig& rule : config.rules) {
     std::string tags;
     for (const std::string& tag : rule.tags) tags += (tags.empty() ? "" : " ") + tag;
-    list.push_back({{"id", rule.id}, {"then", name_of(rule.then)}, {"mode", rule.observe ? "observe" : "enforce"}, {"severity", rule.severity}, {"tags", rule.tags}, {"why", rule.why},
-                    {"file", rule.place.file}, {"line", rule.place.line}});
+    list.push_back(to_json(rule));
     table.add({rule.id, std::string(name_of(rule.then)) + (rule.observe ? " (observe)" : ""), rule.severity, tags, place_text(rule.place), rule.why});
   }
   if (call.json) call.print_json(list);

@@ -124,6 +124,7 @@ Verb cut_verb();
 Verb bindings_verb();
 Verb sessions_verb();
 Verb replay_verb();
+Verb events_verb();
 Verb verify_verb();
 Verb version_verb();
 

@@ -135,6 +135,17 @@ struct GrantConfig {
   SourcePlace place;
 };
 
+// Who may answer what is held, and until when.
+struct ApprovalConfig {
+  std::string name;
+  WhoConfig reviewers;                       // Never the requester, nor who the requester acts for.
+  uint32_t min_reviewers = 1;
+  std::chrono::seconds deadline{600};        // Then it is denied.
+  bool is_for_class = false;                 // bound_to: class.  A reviewer may open a window for the verbs on that target.
+  std::chrono::seconds window_max{3600};
+  SourcePlace place;
+};
+
 enum class RuleAction : uint8_t { kAllow, kBlock, kTerminate, kHold, kMask, kAlert };
 enum class Guess : uint8_t { kAllow, kAlert, kBlock };
 struct MaskConfig {
@@ -187,6 +198,19 @@ struct RecordConfig {
   std::string origin;
 };
 struct ControlConfig { std::string socket; std::string metrics; };
+// Who holds a role: who is named, and who is in one of the groups.  By name, no patterns; both empty: nobody.
+struct ApiRoleConfig { std::vector<std::string> subjects, groups; };
+struct ApiConfig {
+  std::vector<Endpoint> listen;              // Empty: there is no API.
+  std::string certificate_file, key_file, minimum = "1.3";
+  std::vector<std::string> issuers;          // Whose tokens may hold a role; empty: of all.
+  ApiRoleConfig admin, reviewer, auditor;
+  uint32_t source_per_second = 10, identity_per_second = 10, burst = 40;
+  uint32_t connections_max = 64, connections_per_source_max = 16;
+  uint32_t body_size_max = 64u << 10;
+  std::chrono::milliseconds request_timeout{10'000};
+  std::chrono::seconds answer_timeout{300};
+};
 struct LogConfig { std::string level = "info"; bool json = false; };
 
 struct Config {
@@ -200,12 +224,14 @@ struct Config {
   IdentityConfig identity;
   std::vector<TargetConfig> targets;
   std::vector<GrantConfig> grants;
+  std::vector<ApprovalConfig> approvals;
   std::vector<RuleConfig> rules;             // Rule files first, in order, then the file's own.
   std::vector<DataKindConfig> data_kinds;
   std::string mask_hash_key_file;
   bool masks_keep_length = true;
   RecordConfig record;
   ControlConfig control;
+  ApiConfig api;
   LogConfig log;
   bool changes_require_reason = true;
 };

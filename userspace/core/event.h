@@ -32,6 +32,7 @@ struct RecordEvent {
     kAlert = 7,
     kNote = 8,        // Something about the session: cut, timeout, port changed, violation.  text: static or JSON.
     kClosed = 9,      // reason; accounts of both directions.
+    kAct = 10,        // What a person did to the gateway, or looked at.  verb: the act; text: JSON {by, object, outcome}; reason.
   };
   Kind kind{};
   uint64_t session = 0;
@@ -51,7 +52,7 @@ struct RecordEvent {
   uint64_t masked = 0;    // Values masked in this unit or reply.
   std::string_view sqlstate;
   // False: nobody holds bytes back for this event (`durability: async`), so it waits for the next group or commit_every.
-  // Only openings, logins, commands and stand-ins are ever waited for; of other kinds it is not looked at.
+  // Only openings, logins, commands, stand-ins and acts are ever waited for; of other kinds it is not looked at.
   bool is_awaited = true;
   const ByteAccount* accounts = nullptr;  // kClosed: two of them, by Direction.
 };

@@ -35,7 +35,9 @@ struct Verdict {
   bool observed = false;               // Target or rule in observe mode: recorded as decided, carried out as kAllow.
   bool grammar_error = false;          // The statement does not parse: `reason` is the parser's message, `position` its place (42601).
   uint32_t position = 0;               // 1-based character, 0: none.
-  uint64_t ticket = 0;
+  // kHold: the approval that is asked for.  Also set on a kAllow: what this command prepares will be held when it is to run, and
+  // the session keeps what that run is made of (PostgreSQL Bind).  Snapshot memory.
+  std::string_view approval;
 };
 
 constexpr bool passes(Verdict::Action a) { return a == Verdict::Action::kMask || a == Verdict::Action::kAllow; }

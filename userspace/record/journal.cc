@@ -20,7 +20,8 @@ bool is_new_work(RecordEvent::Kind kind) {
     case RecordEvent::Kind::kOpened:
     case RecordEvent::Kind::kLogin:
     case RecordEvent::Kind::kCommand:
-    case RecordEvent::Kind::kStandIn: return true;
+    case RecordEvent::Kind::kStandIn:
+    case RecordEvent::Kind::kAct: return true;
     case RecordEvent::Kind::kFate:
     case RecordEvent::Kind::kResponse:
     case RecordEvent::Kind::kAlert:

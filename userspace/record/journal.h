@@ -41,7 +41,7 @@ class JournalWriter final : public Recorder {
   // Pre: `pending` is options.shape.bytes() of block-aligned memory; all references outlive this.
   JournalWriter(JournalOptions options, Io& io, SegmentSupply& supply, MutableBytes pending, CoreCounters& counters);
 
-  // kRefused: nothing was taken.  Openings, logins, commands and stand-ins are refused as soon as space runs out; what
+  // kRefused: nothing was taken.  Openings, logins, commands, stand-ins and acts are refused as soon as space runs out; what
   // ends a session is refused only when there is no place at all.
   [[nodiscard]] Written write(const RecordEvent&, uint64_t& group) override;
   [[nodiscard]] uint64_t durable_upto() const override { return durable_group_; }

@@ -19,6 +19,7 @@ const char* name_of(Kind kind) {
     case Kind::kAlert: return "alert";
     case Kind::kNote: return "note";
     case Kind::kClosed: return "closed";
+    case Kind::kAct: return "act";
   }
   return "";
 }
@@ -60,6 +61,12 @@ json to_json(const RecordEvent& event) {
     line[event.kind == Kind::kResponse ? "head" : "params"] = body.is_discarded() ? json(std::string(as_text(event.body))) : std::move(body);
   }
   if (event.kind == Kind::kFate || event.kind == Kind::kResponse) line["outcome"] = outcome_of(event.fate, event.sqlstate);
+  if (event.kind == Kind::kAct) {
+    const json act = parse_object(as_text(event.text));
+    line["by"] = act.value("by", json::object());
+    line["object"] = text_of(act, "object");
+    line["outcome"] = text_of(act, "outcome");
+  }
   if (event.kind == Kind::kClosed && event.accounts != nullptr) {
     line["account"] = {{"to_target", account_json(event.accounts[0])}, {"to_client", account_json(event.accounts[1])}};
   }

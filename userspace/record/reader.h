@@ -5,6 +5,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "base/result.h"
 
@@ -25,7 +26,11 @@ struct SessionFilter {
   bool only_blocked = false;                          // With at least one blocked command.
   std::optional<bool> is_live{};
   uint64_t count_max = UINT64_MAX;
+  bool is_gateway = false;                            // The sessions that hold acts, and no others; else all others.
 };
+
+// `about` of the opening of a session that holds acts.
+inline constexpr std::string_view kAboutGateway = "gateway";
 
 // A line of JSON without its newline.  False: enough.
 using LineSink = std::function<bool(const std::string&)>;
@@ -33,6 +38,16 @@ using LineSink = std::function<bool(const std::string&)>;
 // Newest first.  One object a session: {id, target, subject, opened, closed, reason, commands, blocked, masked,
 // bytes: {to_target: {kernel, handshake, parsed, opaque, refused, injected}, to_client: {...}}, ...}; README lists all.
 Result<void> list_sessions(const RecordPlace&, const SessionFilter&, const LineSink&);
+
+struct ActFilter {
+  std::string act{};                                  // Exact; empty: any.
+  std::optional<std::chrono::sys_seconds> since{}, until{};  // Done in [since, until).
+  uint64_t count_max = 1'000;
+};
+
+// What was done to the gateway and looked at, newest first: {at, act, by: {via, ...}, object, reason, outcome, session, seq}.
+// Holds `count_max` of them at most.
+Result<void> list_acts(const RecordPlace&, const ActFilter&, const LineSink&);
 
 // The events of one session in order: {seq, at, kind, verb, text, verdict, rule, outcome, ...}.
 // `outcome` of a command: see README.  kNotFound: no such session.

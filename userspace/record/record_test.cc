@@ -342,6 +342,50 @@ TEST(Record, FiltersNarrowTheList) {
   EXPECT_FALSE(replay(place, 99, [](const std::string&) { return true; }));
 }
 
+TEST(Record, ActsStandInSessionsOfTheirOwnAndAreSealedAndVerifiedAsAnyOther) {
+  Gateway gateway;
+  gateway.start();
+  const auto act = [&](uint64_t session, std::string_view name, std::string_view text, std::string_view reason) {
+    RecordEvent event = test::event_of(RecordEvent::Kind::kAct, session, 0, text);
+    event.verb = name;
+    event.reason = reason;
+    gateway.put(event);
+  };
+  gateway.put(test::event_of(RecordEvent::Kind::kOpened, 1, 0, R"({"about":"gateway"})"));
+  act(1, "revoke", R"({"by":{"via":"api","subject":"ann"},"object":"binding 7","outcome":"done"})", "left the team");
+  gateway.open(2, "db", "alice");
+  gateway.close(2);
+  act(1, "replay", R"({"by":{"via":"socket","uid":0},"object":"session 2","outcome":"done"})", "");
+  gateway.close(1);
+  gateway.seal();
+  gateway.put(test::event_of(RecordEvent::Kind::kOpened, 3, 0, R"({"about":"gateway"})"));
+  act(3, "reload", R"({"by":{"via":"socket","uid":0},"object":"configuration","outcome":"invalid: no"})", "change 17");
+  gateway.flush();
+
+  const RecordPlace place = RecordPlace::of(gateway.state());
+  const auto acts = [&](const ActFilter& filter) {
+    std::vector<json> lines;
+    EXPECT_TRUE(list_acts(place, filter, [&](const std::string& line) { lines.push_back(json::parse(line)); return true; }));
+    return lines;
+  };
+  const std::vector<json> all = acts({});
+  ASSERT_EQ(all.size(), 3u);
+  EXPECT_EQ(all[0]["act"], "reload");
+  EXPECT_EQ(all[0]["reason"], "change 17");
+  EXPECT_EQ(all[1]["object"], "session 2");
+  EXPECT_EQ(all[2]["by"]["subject"], "ann");
+  EXPECT_EQ(all[2]["outcome"], "done");
+  EXPECT_EQ(acts({.count_max = 2}).size(), 2u);
+  EXPECT_EQ(acts({.act = "revoke"}).size(), 1u);
+  EXPECT_TRUE(acts({.until = std::chrono::sys_seconds{}}).empty());
+
+  std::vector<uint64_t> sessions;
+  ASSERT_TRUE(list_sessions(place, {}, [&](const std::string& line) { sessions.push_back(json::parse(line)["id"]); return true; }));
+  EXPECT_EQ(sessions, std::vector<uint64_t>{2}) << "the gateway's own are not among those of people";
+  const VerifyReport report = gateway.verify();
+  EXPECT_EQ(report.exit_code(), 0);
+}
+
 TEST(Record, TwoEnginesCannotTakeOneStateFolder) {
   test::TemporaryFolder folder;
   const Result<StateLock> first = StateLock::take(folder.path());

@@ -166,6 +166,7 @@ class Listing {
     const bool fits_time = (!filter_.since || opened >= *filter_.since) && (!filter_.until || opened < *filter_.until);
     if (!fits_time || (filter_.is_live && *filter_.is_live == row.is_closed) || (filter_.only_blocked && row.total.blocked == 0)) return;
     const json line = to_json(session, row);
+    if ((text_of(line["facts"], "about") == kAboutGateway) != filter_.is_gateway) return;
     if (!filter_.target.empty() && line["target"] != filter_.target) return;
     if (!filter_.subject.empty() && line["subject"] != filter_.subject) return;
     is_enough_ = count_ >= filter_.count_max || !sink_(dump(line)) || ++count_ >= filter_.count_max;

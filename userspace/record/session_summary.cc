@@ -59,7 +59,8 @@ void SessionSummary::add(const RecordEvent& event) {
       break;
     case Kind::kStandIn: ++stand_ins; break;
     case Kind::kAlert: ++alerts; break;
-    case Kind::kNote: break;
+    case Kind::kNote:
+    case Kind::kAct: break;
     case Kind::kClosed:
       is_closed = true;
       closed_ns = event.at.time_since_epoch().count();

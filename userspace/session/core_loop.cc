@@ -22,7 +22,8 @@ CoreLoop::CoreLoop(Parts parts)
       blocks_(kBlocks),
       cancels_(parts.io, parts.counters, static_cast<uint8_t>(Owner::kCancel)),
       services_{parts.io,        parts.journal,   {},  parts.steering, parts.counters, blocks_, scratch_,
-                parts.directory, parts.admission, std::move(parts.runtime), parts.core, std::move(parts.identity_of), {}, nullptr} {
+                parts.directory, parts.admission, std::move(parts.runtime), parts.core, std::move(parts.identity_of), {}, nullptr},
+      acts_(parts.journal, [this] { return io_.wall(); }, parts.directory, services_.runtime->config.name) {
   services_.deliver_cancel = [this](const Endpoint& target, Bytes request) {
     cancels_.deliver(target, services_.steering.upstream_mark(), request);
   };
@@ -57,6 +58,26 @@ void CoreLoop::hand_over(RuntimePtr runtime) {
     handover_ = std::move(runtime);
   }
   io_.post(encode(Request::kRuntime));
+}
+
+std::future<bool> CoreLoop::hand_over_act(Act act) {
+  std::promise<bool> done;
+  auto result = done.get_future();
+  {
+    const std::lock_guard lock(handover_mutex_);
+    handed_acts_.emplace_back(std::move(act), std::move(done));
+  }
+  io_.post(encode(Request::kAct));
+  return result;
+}
+
+void CoreLoop::take_acts() {
+  std::vector<std::pair<Act, std::promise<bool>>> taken;
+  {
+    const std::lock_guard lock(handover_mutex_);
+    taken.swap(handed_acts_);
+  }
+  for (auto& [act, done] : taken) acts_.write(act, std::move(done));
 }
 
 void CoreLoop::arm_tick() { io_.timer(kTick, owner_token(Owner::kLoop, OpKind::kTimer)); }
@@ -158,6 +179,7 @@ void CoreLoop::after(uint32_t index) {
 }
 
 void CoreLoop::on_journal() {
+  acts_.on_journal();
   woken_.swap(waiting_);
   for (const uint32_t index : woken_) {
     Slot& slot = slots_[index];
@@ -204,8 +226,11 @@ void CoreLoop::on_posted(uint64_t value) {
         if (session.identity() && session.identity()->binding_id == argument) session.cut("its binding was revoked or has ended");
       });
       break;
+    case Request::kAct: return take_acts();
     case Request::kDrain:
       is_draining_ = true;
+      take_acts();
+      acts_.close();
       each_session([](Session& session) { session.drain(); });
       journal_.flush();
       break;

@@ -2,12 +2,14 @@
 // journal write, submit.  The same class runs in production and in simulation.
 #pragma once
 #include <cstdint>
+#include <future>
 #include <memory>
 #include <mutex>
 #include <unordered_map>
 #include <vector>
 
 #include "record/journal.h"
+#include "session/act_log.h"
 #include "session/cancel_sender.h"
 #include "session/services.h"
 #include "session/session.h"
@@ -19,7 +21,7 @@ enum class Owner : uint8_t { kListener, kSession, kJournal, kLoop, kCancel };
 constexpr OpToken owner_token(Owner owner, OpKind kind) { return {0, 0, kind, static_cast<uint8_t>(static_cast<uint8_t>(owner) << 1)}; }
 
 // What other threads ask of a core, by Io::post().
-enum class Request : uint8_t { kWakeFacts, kRuntime, kCutSession, kCutBinding, kDrain };
+enum class Request : uint8_t { kWakeFacts, kRuntime, kCutSession, kCutBinding, kDrain, kAct };
 constexpr uint64_t encode(Request request, uint64_t argument = 0) { return static_cast<uint64_t>(request) << 56 | (argument & 0x00ffffffffffffffULL); }
 
 class CoreLoop {
@@ -47,6 +49,8 @@ class CoreLoop {
 
   // From any thread: the next runtime, taken at Request::kRuntime.
   void hand_over(RuntimePtr runtime);
+  // From any thread: an act for the record.  True once it is on disk, false if the record does not take it.
+  [[nodiscard]] std::future<bool> hand_over_act(Act act);
 
   // A drain was asked for, every session has ended, and the journal is on disk.
   [[nodiscard]] bool is_drained() const { return is_draining_ && live_ == 0 && journal_.is_idle() && cancels_.is_idle(); }
@@ -65,6 +69,7 @@ class CoreLoop {
   void on_posted(uint64_t value);
   void on_journal();
   void on_tick();
+  void take_acts();
   void after(uint32_t slot);
   void wake_facts();
   void add_facts();
@@ -87,6 +92,8 @@ class CoreLoop {
   bool is_draining_ = false, has_sent_ = false;
   std::mutex handover_mutex_;
   RuntimePtr handover_;
+  std::vector<std::pair<Act, std::promise<bool>>> handed_acts_;  // Under handover_mutex_.
+  ActLog acts_;
 };
 
 }  // namespace weir::session

@@ -85,6 +85,13 @@ Result<void> Engine::open_kernel() {
   return {};
 }
 
+Result<void> Engine::open_api() {
+  auto listeners = control::open_api_listeners(options_.config.api.listen);
+  if (!listeners) return tl::unexpected<Error>(listeners.error());
+  api_listeners_ = std::move(*listeners);
+  return {};
+}
+
 Result<void> Engine::drop_privileges() {
   const Config& wanted = options_.config;
   if (auto prepared = control::prepare_state_folder(wanted.state, wanted.engine.user); !prepared) return prepared;
@@ -247,6 +254,10 @@ Result<void> Engine::start_control() {
   server_->every(std::chrono::seconds(1), [this] { on_tick(); });
   server_->every(std::chrono::minutes(1), [this] { steering_->sweep(); });
   server_->start();
+  if (api_listeners_.empty()) return {};
+  auto api = control::ApiServer::start(options_.config.api, std::move(api_listeners_), {*this, *this, options_.config.state});
+  if (!api) return tl::unexpected<Error>(api.error());
+  api_ = std::move(*api);
   return {};
 }
 
@@ -264,6 +275,7 @@ void Engine::tell_space() {
 
 // Bindings that have ended take their sessions with them; TLS material is renewed before it expires.
 void Engine::on_tick() {
+  const std::lock_guard lock(control_mutex_);
   tell_space();
   watch_->handle();
   auto ended = bindings_->expire(wall_seconds());
@@ -283,7 +295,11 @@ void Engine::on_tick() {
 
 void Engine::hand_over(Built built) {
   runtime_ = std::move(built.runtime);
-  tokens_ = std::move(built.tokens);
+  {
+    const std::lock_guard lock(auth_mutex_);
+    tokens_ = std::move(built.tokens);
+    roles_ = runtime_->config.api;
+  }
   for (const auto& core : cores_) core->hand_over(runtime_);
 }
 
@@ -300,6 +316,7 @@ void Engine::serve_until_signal() {
 void Engine::drain() {
   if (steering_) steering_->clear_listeners();
   if (admission_) admission_->close();
+  if (api_) api_->stop();
   if (server_) server_->stop();
   for (const auto& core : cores_) {
     core->post(Request::kDrain);
@@ -326,7 +343,7 @@ Result<void> run_engine(EngineOptions options) {
   setenv("HOME", options.config.state.c_str(), 1);
   signal(SIGHUP, SIG_IGN);
   Engine engine(std::move(options));
-  for (auto step : {&Engine::open_kernel, &Engine::drop_privileges, &Engine::open_record, &Engine::open_policy, &Engine::start_cores, &Engine::start_control}) {
+  for (auto step : {&Engine::open_kernel, &Engine::open_api, &Engine::drop_privileges, &Engine::open_record, &Engine::open_policy, &Engine::start_cores, &Engine::start_control}) {
     if (auto done = (engine.*step)(); !done) return done;
   }
   engine.serve_until_signal();

@@ -1,10 +1,11 @@
-// What the control socket may ask of the engine.  All of it on the control thread, one request at a time.
+// What the control socket and the API may ask of the engine.  Called by handle(), which lets one request in at a time.
 #include <unistd.h>
 
 #include <algorithm>
 
 #include "control/config_loader.h"
 #include "control/metrics_text.h"
+#include "control/policy_json.h"
 #include "session/engine_state.h"
 
 namespace weir::session {
@@ -51,24 +52,13 @@ uint64_t number(const json& arguments, const char* name) {
 }
 
 std::string who(const control::ControlPeer& peer) {
+  if (peer.is_api()) return control::escape_bytes(peer.subject) + " of " + peer.issuer + (peer.role.empty() ? "" : " as " + peer.role) + " from " + peer.address;
   std::string text = "uid " + std::to_string(peer.uid);
   if (peer.login_uid != control::ControlPeer::kNoLogin) text += ", login uid " + std::to_string(peer.login_uid);
   return text;
 }
 
 }  // namespace
-
-Result<json> Engine::handle(std::string_view verb, const json& arguments, const control::ControlPeer& peer) {
-  if (verb == "status") return status();
-  if (verb == "reload") return reload(arguments, peer);
-  if (verb == "bind") return bind(arguments);
-  if (verb == "revoke") return revoke(arguments, peer);
-  if (verb == "cut") return cut(arguments, peer);
-  if (verb == "bindings") return bindings();
-  if (verb == "sessions") return sessions();
-  if (verb == "profile") return profile();
-  return fail(Error::Kind::kInvalid, "unknown request \"" + std::string(verb.substr(0, 40)) + "\"");
-}
 
 json Engine::status() const {
   const record::SealerCounts seals = sealer_->counts();
@@ -257,13 +247,28 @@ json Engine::profile() const {
   return all;
 }
 
+json Engine::rules() const {
+  json all = json::array();
+  for (const RuleConfig& rule : config().rules) all.push_back(json::parse(control::to_json(rule).dump()));
+  return all;
+}
+
+json Engine::grants() const {
+  json all = json::array();
+  for (const GrantConfig& grant : config().grants) all.push_back(json::parse(control::to_json(grant).dump()));
+  return all;
+}
+
 std::string Engine::metrics() {
+  const std::lock_guard lock(control_mutex_);
   const steer::KernelSteering::Counters kernel = steering_->counters();
   std::vector<control::MetricSample> more = {
       {"weir_kernel_packets_total", "action=\"steered\"", "Packets as the kernel side decided.", MetricType::kCounter, static_cast<double>(kernel.steered)},
       {"weir_kernel_packets_total", "action=\"sent\"", "", MetricType::kCounter, static_cast<double>(kernel.sent)},
       {"weir_kernel_packets_total", "action=\"passed\"", "", MetricType::kCounter, static_cast<double>(kernel.passed)},
       {"weir_kernel_packets_total", "action=\"dropped\"", "", MetricType::kCounter, static_cast<double>(kernel.dropped)},
+      {"weir_acts_total", "result=\"recorded\"", "Acts of people on the gateway, and looks at its record.", MetricType::kCounter, static_cast<double>(acts_recorded_.load())},
+      {"weir_acts_total", "result=\"unrecorded\"", "", MetricType::kCounter, static_cast<double>(acts_unrecorded_.load())},
   };
   const std::vector<identify::TokenVerifier::IssuerStatus> issuers = tokens_->status();
   const auto add = [&](const char* name, const char* help, MetricType type, auto value) {
@@ -274,6 +279,9 @@ std::string Engine::metrics() {
   add("weir_issuer_keys", "Keys of an issuer that signatures are checked with.", MetricType::kGauge, [](const Keys& keys) { return keys.keys; });
   add("weir_issuer_fetches_total", "Fetches of an issuer's keys that went well.", MetricType::kCounter, [](const Keys& keys) { return keys.fetches; });
   add("weir_issuer_failures_total", "Fetches of an issuer's keys that failed.", MetricType::kCounter, [](const Keys& keys) { return keys.failures; });
+  if (api_) {
+    for (control::MetricSample& sample : api_->counters().samples()) more.push_back(std::move(sample));
+  }
   return control::render_metrics(*metrics_, more);
 }
 

@@ -44,6 +44,7 @@ void EngineCore::listen() {
 
 void EngineCore::post(Request request, uint64_t argument) { io_->post(encode(request, argument)); }
 void EngineCore::hand_over(RuntimePtr runtime) { loop_->hand_over(std::move(runtime)); }
+std::future<bool> EngineCore::hand_over_act(Act act) { return loop_->hand_over_act(std::move(act)); }
 void EngineCore::join() {
   if (thread_.joinable()) thread_.join();
 }

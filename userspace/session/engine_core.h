@@ -39,6 +39,7 @@ class EngineCore {
   void listen();                              // From here on it takes flows.
   void post(Request request, uint64_t argument = 0);
   void hand_over(RuntimePtr runtime);
+  [[nodiscard]] std::future<bool> hand_over_act(Act act);
   void join();                                // Returns once the loop is drained.
 
  private:

@@ -1,10 +1,13 @@
 // Everything the engine process holds, in the order in which it is built; destroyed in reverse.
 #pragma once
+#include <atomic>
 #include <chrono>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <vector>
 
+#include "control/api_server.h"
 #include "control/control_handler.h"
 #include "control/control_server.h"
 #include "control/logging.h"
@@ -24,13 +27,14 @@
 
 namespace weir::session {
 
-class Engine final : public control::ControlHandler {
+class Engine final : public control::ControlHandler, public control::ApiHost {
  public:
   explicit Engine(EngineOptions options) : options_(std::move(options)) {}
   ~Engine() override;
 
   // engine.cc.  In this order; the first error ends it.
   [[nodiscard]] Result<void> open_kernel();        // Needs privileges.
+  [[nodiscard]] Result<void> open_api();           // Its ports, which may be below 1024.
   [[nodiscard]] Result<void> drop_privileges();
   [[nodiscard]] Result<void> open_record();
   [[nodiscard]] Result<void> open_policy();
@@ -39,11 +43,15 @@ class Engine final : public control::ControlHandler {
   void serve_until_signal();
   void drain();
 
-  // engine_control.cc
+  // engine_acts.cc
   Result<nlohmann::json> handle(std::string_view verb, const nlohmann::json& arguments, const control::ControlPeer& peer) override;
+  Result<control::ApiCaller> authenticate(std::string_view token) override;
+  // engine_control.cc
   std::string metrics() override;
 
  private:
+  [[nodiscard]] Result<nlohmann::json> carry_out(std::string_view verb, const nlohmann::json& arguments, const control::ControlPeer& peer);
+  [[nodiscard]] bool record_act(Act act);
   [[nodiscard]] const Config& config() const { return runtime_->config; }
   [[nodiscard]] nlohmann::json status() const;
   [[nodiscard]] Result<nlohmann::json> reload(const nlohmann::json& arguments, const control::ControlPeer& peer);
@@ -53,6 +61,8 @@ class Engine final : public control::ControlHandler {
   [[nodiscard]] nlohmann::json bindings() const;
   [[nodiscard]] nlohmann::json sessions() const;
   [[nodiscard]] nlohmann::json profile() const;
+  [[nodiscard]] nlohmann::json rules() const;
+  [[nodiscard]] nlohmann::json grants() const;
   uint32_t end_bindings(const std::vector<identify::Binding>& ended);
   [[nodiscard]] Result<void> sync_kernel_bindings();
   // A configuration made ready, not in force yet.
@@ -81,7 +91,11 @@ class Engine final : public control::ControlHandler {
   std::unique_ptr<record::SealerThread> sealer_;
   std::unique_ptr<identify::BindingTable> bindings_;
   identify::KeyFetchers key_fetchers_{[this](std::string_view text) { logging_->log().warn("{}", text); }};  // Made after logging_, and ends before it.
-  std::unique_ptr<identify::TokenVerifier> tokens_;
+  std::shared_ptr<identify::TokenVerifier> tokens_;   // With roles_, under auth_mutex_; the API's threads look at both.
+  ApiConfig roles_;                                   // Who holds which role.
+  std::mutex auth_mutex_;
+  std::mutex control_mutex_;                          // One request, or one tick, at a time.
+  std::atomic<uint64_t> acts_recorded_{0}, acts_unrecorded_{0};
   std::unique_ptr<postgres::SqlParserPool> parsers_;
   std::unique_ptr<RuntimeBuilder> builder_;
   RuntimePtr runtime_;
@@ -91,6 +105,8 @@ class Engine final : public control::ControlHandler {
   std::unique_ptr<steer::SteerWatch> watch_;
   std::unique_ptr<steer::DropNotices> notices_;
   std::unique_ptr<control::ControlServer> server_;
+  std::vector<kernel::Fd> api_listeners_;             // Until api_ has them.
+  std::unique_ptr<control::ApiServer> api_;
 };
 
 [[nodiscard]] uint32_t core_count(const Config& config);

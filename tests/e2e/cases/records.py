@@ -214,6 +214,9 @@ def full_disk(context):
         with context.target_never_sees("after_the_end"):
             done = context.psql("select 'after_the_end'", app="elsewhere")
             expect(done.returncode != 0, "a new session is served without a record")
+        looked = context.lab.weir("bindings")
+        expect_in("not shown", looked.stderr, f"who is bound is shown without a trace: {looked.stdout[-200:]}")
+        expect(context.lab.weir("reload", "--reason", "no room").returncode != 0, "a reload without a trace")
         os.unlink(filler)
         wait_until("with space again it serves", lambda: context.psql("select 1", app="elsewhere").returncode == 0, 30, 0.5)
     finally:

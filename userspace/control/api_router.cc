@@ -1,0 +1,227 @@
+#include "control/api_router.h"
+
+#include <algorithm>
+
+#include "control/config_reader.h"
+#include "control/control_protocol.h"
+#include "identify/strict_json.h"
+
+namespace weir::control {
+namespace {
+
+using nlohmann::json;
+
+constexpr std::string_view kJson = "application/json";
+constexpr std::size_t kTextMax = 1024;  // Of one argument: a reason, a subject.
+
+int status_of(Error::Kind kind) {
+  switch (kind) {
+    case Error::Kind::kInvalid: return 422;
+    case Error::Kind::kNotFound: return 404;
+    case Error::Kind::kDenied: return 409;
+    case Error::Kind::kUnavailable: return 503;
+    case Error::Kind::kCorrupt:
+    case Error::Kind::kSystem: return 500;
+  }
+  return 500;
+}
+
+// "/v1/sessions/{id}/cut".  {id} is a decimal number: no path of a peer's own gets further than here.
+bool matches(std::string_view pattern, std::string_view path, std::string& id) {
+  constexpr std::string_view kId = "{id}";
+  const std::size_t at = pattern.find(kId);
+  if (at == std::string_view::npos) return pattern == path;
+  const std::string_view behind = pattern.substr(at + kId.size());
+  if (path.size() <= at + behind.size() || !path.starts_with(pattern.substr(0, at)) || !path.ends_with(behind)) return false;
+  const std::string_view number = path.substr(at, path.size() - at - behind.size());
+  if (number.size() > 19 || !std::all_of(number.begin(), number.end(), [](char c) { return c >= '0' && c <= '9'; })) return false;
+  id = number;
+  return true;
+}
+
+std::string known_names(std::string_view word, const std::vector<ApiArgument>& arguments) {
+  std::vector<std::string_view> names;
+  for (const ApiArgument& argument : arguments) names.push_back(argument.name);
+  return names.empty() ? "none is taken" : suggestion(word, names);
+}
+
+// Libraries throw over what nobody thought of; one request must not take the engine with it.
+Result<json> run(ApiCall& call) {
+  try {
+    return call.route.run(call);
+  } catch (const std::exception&) {
+    return fail(Error::Kind::kSystem, "the gateway failed over this request");
+  }
+}
+
+std::string whole(int status, std::string_view content_type, const std::string& body, std::string_view more = {}) {
+  const std::size_t size = body.size();
+  return answer_head(status, content_type, &size, more) + body;
+}
+
+}  // namespace
+
+struct ApiRouter::Given {
+  int status = 500;
+  std::string kind, message;
+  std::string headers;           // Whole lines.
+};
+
+ApiRouter::Given ApiRouter::too_many(std::chrono::seconds wait, std::string_view whose) {
+  const std::string seconds = std::to_string(wait.count());
+  return {429, "unavailable", "too many requests of this " + std::string(whose) + ": wait " + seconds + " s", "Retry-After: " + seconds + "\r\n"};
+}
+
+std::string ApiCall::query(std::string_view name) const {
+  const auto found = std::find_if(request.query.begin(), request.query.end(), [&](const auto& pair) { return pair.first == name; });
+  return found == request.query.end() ? "" : found->second;
+}
+
+std::vector<int> ApiRoute::statuses() const {
+  std::vector<int> all = {done, 400, 429};
+  if (access != ApiAccess::kOpen) all.push_back(401);
+  if (access == ApiAccess::kRole) all.push_back(403);
+  if (method == "POST") all.insert(all.end(), {413, 415, 422});
+  else if (!queries.empty()) all.push_back(422);
+  if (access != ApiAccess::kOpen) all.insert(all.end(), {500, 503});
+  all.insert(all.end(), faults.begin(), faults.end());
+  std::sort(all.begin(), all.end());
+  all.erase(std::unique(all.begin(), all.end()), all.end());
+  return all;
+}
+
+std::vector<MetricSample> ApiCounters::samples() const {
+  std::vector<MetricSample> all;
+  const auto add = [&](const char* name, const char* labels, const char* help, const std::atomic<uint64_t>& value) {
+    all.push_back({name, labels, help, MetricType::kCounter, static_cast<double>(value.load())});
+  };
+  add("weir_api_requests_total", "result=\"done\"", "Requests to the control API, by what became of them.", done);
+  add("weir_api_requests_total", "result=\"unauthenticated\"", "", unauthenticated);
+  add("weir_api_requests_total", "result=\"forbidden\"", "", forbidden);
+  add("weir_api_requests_total", "result=\"limited-source\"", "", limited_source);
+  add("weir_api_requests_total", "result=\"limited-identity\"", "", limited_identity);
+  add("weir_api_requests_total", "result=\"refused\"", "", refused);
+  add("weir_api_requests_total", "result=\"failed\"", "", failed);
+  add("weir_api_connections_total", "result=\"taken\"", "Connections to the control API.", connections);
+  add("weir_api_connections_total", "result=\"refused\"", "", connections_refused);
+  add("weir_api_connections_total", "result=\"handshake-fault\"", "", handshake_faults);
+  add("weir_api_connections_total", "result=\"timeout\"", "", timeouts);
+  return all;
+}
+
+ApiRouter::ApiRouter(ApiServices services, const ApiConfig& config, ApiCounters& counters)
+    : services_(std::move(services)), counters_(counters), sources_(config.source_per_second, config.burst), identities_(config.identity_per_second, config.burst) {}
+
+void ApiRouter::give(const Given& given, const ApiSink& sink) {
+  std::atomic<uint64_t>& counter = given.status == 401 ? counters_.unauthenticated : given.status == 403 ? counters_.forbidden : given.status >= 500 ? counters_.failed : counters_.refused;
+  if (given.status != 429) ++counter;  // Which of the two limits it was, is counted there.
+  sink(whole(given.status, kJson, error_body(given.kind, given.message), given.headers));
+}
+
+void ApiRouter::answer(const ApiFault& fault, const ApiSink& sink) { give({fault.status, "invalid", fault.message, ""}, sink); }
+
+tl::expected<const ApiRoute*, ApiRouter::Given> ApiRouter::find(const ApiRequest& request, std::string& id) const {
+  std::string allowed;
+  for (const ApiRoute& route : api_routes()) {
+    if (!matches(route.path, request.path, id)) continue;
+    if (route.method == request.method) return &route;
+    allowed += (allowed.empty() ? "" : ", ") + std::string(route.method);
+  }
+  if (!allowed.empty() || (request.method != "GET" && request.method != "POST")) {
+    if (allowed.empty()) allowed = "GET, POST";
+    return tl::unexpected<Given>(Given{405, "invalid", "this path takes " + allowed, "Allow: " + allowed + "\r\n"});
+  }
+  return tl::unexpected<Given>(Given{404, "not-found", "there is no such path: openapi.yaml lists them", ""});
+}
+
+// In this order: what costs least first.  The source's own limit was looked at before.
+tl::expected<ControlPeer, ApiRouter::Given> ApiRouter::admit(const ApiRoute& route, const ApiRequest& request, const Address& from, RateLimit::Clock::time_point now) {
+  ControlPeer peer;
+  peer.address = from.text();
+  if (route.access == ApiAccess::kOpen) return peer;
+  if (request.token.empty()) {
+    return tl::unexpected<Given>(Given{401, "denied", "a token is needed: Authorization: Bearer, with an OIDC token of an issuer of this gateway", "WWW-Authenticate: Bearer\r\n"});
+  }
+  const auto caller = services_.host.authenticate(request.token);
+  if (!caller) return tl::unexpected<Given>(Given{401, "denied", caller.error().message, "WWW-Authenticate: Bearer error=\"invalid_token\"\r\n"});
+  peer.subject = caller->subject;
+  peer.issuer = caller->issuer;
+  peer.token_id = caller->token_id;
+  if (const auto wait = identities_.take(caller->issuer + "\n" + caller->subject, now)) {
+    ++counters_.limited_identity;
+    return tl::unexpected<Given>(too_many(*wait, "identity"));
+  }
+  if (route.access == ApiAccess::kToken) return peer;
+  std::string needed;
+  for (const ApiRole role : kApiRoles) {
+    if (!has_role(route.roles, role)) continue;
+    if (has_role(caller->roles, role)) {
+      peer.role = name_of(role);
+      return peer;
+    }
+    needed += (needed.empty() ? "" : " or ") + std::string(name_of(role));
+  }
+  // What somebody tried is evidence; a record that is full changes nothing about the answer.
+  (void)services_.handler.handle("refused", {{"act", std::string(route.method) + " " + std::string(route.path)}}, peer);
+  return tl::unexpected<Given>(Given{403, "denied", "role " + needed + " is needed: api.roles says who holds it", ""});
+}
+
+tl::expected<json, ApiRouter::Given> ApiRouter::read_arguments(const ApiRoute& route, const ApiRequest& request) const {
+  const auto refuse = [](int status, std::string message) { return tl::unexpected<Given>(Given{status, "invalid", std::move(message), ""}); };
+  const auto known = [](const std::vector<ApiArgument>& table, std::string_view name) {
+    return std::any_of(table.begin(), table.end(), [&](const ApiArgument& argument) { return argument.name == name; });
+  };
+  std::vector<std::string_view> seen;
+  for (const auto& [name, value] : request.query) {
+    if (!known(route.queries, name)) return refuse(422, "unknown parameter " + in_quotes(name) + ": " + known_names(name, route.queries));
+    if (std::find(seen.begin(), seen.end(), name) != seen.end()) return refuse(422, "parameter " + name + " stands twice");
+    if (value.size() > kTextMax || !is_printable(value)) return refuse(422, "parameter " + name + ": at most " + std::to_string(kTextMax) + " bytes of printable UTF-8");
+    seen.push_back(name);
+  }
+  json fields = json::object();
+  if (request.method == "POST" && !(request.body.empty() && request.content_type.empty())) {
+    const std::string_view type = std::string_view(request.content_type).substr(0, request.content_type.find(';'));
+    if (type != kJson) return refuse(415, "Content-Type: application/json is needed");
+    if (!request.body.empty()) {
+      auto parsed = identify::parse_strict_json(request.body);
+      if (!parsed) return refuse(400, "the body is not a JSON object without names that stand twice");
+      fields = std::move(*parsed);
+    }
+  }
+  for (const auto& [name, value] : fields.items()) {
+    if (!known(route.fields, name)) return refuse(422, "unknown field " + in_quotes(name) + ": " + known_names(name, route.fields));
+    if (!value.is_string() || value.get_ref<const std::string&>().size() > kTextMax || !is_printable(value.get_ref<const std::string&>())) {
+      return refuse(422, "field " + name + ": a text of at most " + std::to_string(kTextMax) + " bytes of printable UTF-8");
+    }
+  }
+  for (const ApiArgument& field : route.fields) {
+    if (field.is_required && fields.value(std::string(field.name), std::string()).empty()) return refuse(422, "field " + std::string(field.name) + " is missing");
+  }
+  return fields;
+}
+
+void ApiRouter::answer(const ApiRequest& request, const Address& from, RateLimit::Clock::time_point now, const ApiSink& sink) {
+  if (const auto wait = sources_.take(source_of(from), now)) {
+    ++counters_.limited_source;
+    return give(too_many(*wait, "address"), sink);
+  }
+  std::string id;
+  const auto route = find(request, id);
+  if (!route) return give(route.error(), sink);
+  auto peer = admit(**route, request, from, now);
+  if (!peer) return give(peer.error(), sink);
+  auto fields = read_arguments(**route, request);
+  if (!fields) return give(fields.error(), sink);
+  ApiCall call{**route, request, services_, std::move(*peer), std::move(id), std::move(*fields), sink};
+  const auto result = run(call);
+  if (!result && call.is_answered) {
+    ++counters_.failed;          // In the middle of it: the end that is missing tells the client.
+  } else if (!result) {
+    give({status_of(result.error().kind), std::string(name_of(result.error().kind)), result.error().message, ""}, sink);
+  } else {
+    ++counters_.done;
+    if (!call.is_answered) sink(whole((*route)->done, kJson, result->dump(-1, ' ', false, json::error_handler_t::replace) + "\n"));
+  }
+}
+
+}  // namespace weir::control

@@ -1,0 +1,204 @@
+// What each route of the API does: mostly one question to the engine, the same that the control socket asks.
+#include <algorithm>
+
+#include "control/api_router.h"
+#include "control/config_values.h"
+#include "record/reader.h"
+
+namespace weir::control {
+namespace {
+
+using nlohmann::json;
+
+constexpr RoleSet kAdmin = role_bit(ApiRole::kAdmin), kReviewer = role_bit(ApiRole::kReviewer), kAuditor = role_bit(ApiRole::kAuditor);
+constexpr RoleSet kAnyRole = kAdmin | kReviewer | kAuditor;
+constexpr uint64_t kListDefault = 100, kListMax = 1'000;
+constexpr std::size_t kPieceSize = 32u << 10;
+
+uint64_t id_of(const ApiCall& call) { return parse_number(call.id).value_or(0); }
+
+Result<json> ask(ApiCall& call, std::string_view verb, json arguments = json::object()) { return call.services.handler.handle(verb, arguments, call.peer); }
+
+// Puts on the record that somebody looks; without that nothing is shown.
+Result<void> look(ApiCall& call, std::string_view act, const std::string& object) {
+  const auto seen = ask(call, "view", {{"act", act}, {"object", object}});
+  if (!seen) return tl::unexpected<Error>(seen.error());
+  return {};
+}
+
+Result<json> health(ApiCall&) { return json{{"status", "ok"}}; }
+Result<json> status(ApiCall& call) { return ask(call, "status"); }
+Result<json> bindings(ApiCall& call) { return ask(call, "bindings"); }
+Result<json> rules(ApiCall& call) { return ask(call, "rules"); }
+Result<json> rules_profile(ApiCall& call) { return ask(call, "profile"); }
+Result<json> grants(ApiCall& call) { return ask(call, "grants"); }
+Result<json> reload(ApiCall& call) { return ask(call, "reload", {{"reason", call.field("reason")}}); }
+Result<json> cut(ApiCall& call) { return ask(call, "cut", {{"session", id_of(call)}, {"reason", call.field("reason")}}); }
+
+// The address is the connection's own: nobody binds another one's.
+Result<json> bind(ApiCall& call) { return ask(call, "bind", {{"address", call.peer.address}, {"token", call.request.token}}); }
+
+Result<json> revoke(ApiCall& call) {
+  const char* const names[] = {"id", "address", "subject"};
+  std::string which;
+  for (const char* name : names) {
+    if (call.field(name).empty()) continue;
+    if (!which.empty()) return fail(Error::Kind::kInvalid, "name one of id, address and subject");
+    which = call.field(name);
+  }
+  if (which.empty()) return fail(Error::Kind::kInvalid, "name a binding by its id, an address or a subject");
+  return ask(call, "revoke", {{"which", which}, {"reason", call.field("reason")}});
+}
+
+Result<json> metrics(ApiCall& call) {
+  const std::string text = call.services.handler.metrics();
+  const std::size_t size = text.size();
+  call.is_answered = true;
+  call.sink(answer_head(200, "text/plain; version=0.0.4; charset=utf-8", &size, "") + text);
+  return json();
+}
+
+Result<bool> flag_of(const ApiCall& call, std::string_view name) {
+  const std::string text = call.query(name);
+  if (text.empty() || text == "false") return false;
+  if (text == "true") return true;
+  return fail(Error::Kind::kInvalid, "parameter " + std::string(name) + " is neither true nor false");
+}
+
+Result<uint64_t> limit_of(const ApiCall& call) {
+  const std::string text = call.query("limit");
+  const auto number = text.empty() ? Result<uint64_t>(kListDefault) : parse_number(text);
+  if (!number || *number == 0 || *number > kListMax) return fail(Error::Kind::kInvalid, "parameter limit is 1 to " + std::to_string(kListMax));
+  return number;
+}
+
+Result<void> span_of(const ApiCall& call, std::optional<std::chrono::sys_seconds>& since, std::optional<std::chrono::sys_seconds>& until) {
+  for (const char* name : {"since", "until"}) {
+    if (call.query(name).empty()) continue;
+    const auto moment = parse_moment(call.query(name));
+    if (!moment) return fail(Error::Kind::kInvalid, "parameter " + std::string(name) + ": " + moment.error().message);
+    (name[0] == 's' ? since : until) = *moment;
+  }
+  return {};
+}
+
+Result<json> list(const ApiCall& call, const record::SessionFilter& filter) {
+  json all = json::array();
+  const auto listed = record::list_sessions(record::RecordPlace::of(call.services.record_folder), filter, [&](const std::string& line) {
+    all.push_back(json::parse(line, nullptr, false));
+    return true;
+  });
+  if (!listed) return tl::unexpected<Error>(listed.error());
+  return all;
+}
+
+Result<json> sessions(ApiCall& call) {
+  record::SessionFilter filter;
+  filter.target = call.query("target");
+  filter.subject = call.query("subject");
+  const auto is_live = flag_of(call, "live"), is_blocked = flag_of(call, "blocked");
+  if (!is_live) return tl::unexpected<Error>(is_live.error());
+  if (!is_blocked) return tl::unexpected<Error>(is_blocked.error());
+  if (*is_live) filter.is_live = true;
+  filter.only_blocked = *is_blocked;
+  if (auto span = span_of(call, filter.since, filter.until); !span) return tl::unexpected<Error>(span.error());
+  const auto limit = limit_of(call);
+  if (!limit) return tl::unexpected<Error>(limit.error());
+  filter.count_max = *limit;
+  if (auto seen = look(call, "sessions", "sessions"); !seen) return tl::unexpected<Error>(seen.error());
+  return list(call, filter);
+}
+
+Result<json> session(ApiCall& call) {
+  record::SessionFilter filter;
+  filter.session = id_of(call);
+  if (auto seen = look(call, "session", "session " + call.id); !seen) return tl::unexpected<Error>(seen.error());
+  auto found = list(call, filter);
+  if (!found) return found;
+  if (found->empty()) return fail(Error::Kind::kNotFound, "session " + call.id + " is not in this record");
+  return found->front();
+}
+
+// Lines as they are read, in pieces: memory does not grow with the session.
+class ChunkedLines {
+ public:
+  explicit ChunkedLines(ApiCall& call) : call_(call) {}
+  bool add(const std::string& line) {
+    piece_ += line;
+    piece_ += '\n';
+    return piece_.size() < kPieceSize || flush();
+  }
+  bool end() { return flush() && call_.sink("0\r\n\r\n"); }
+
+ private:
+  bool flush() {
+    if (!call_.is_answered) {
+      call_.is_answered = true;
+      if (!call_.sink(answer_head(200, "application/x-ndjson", nullptr, ""))) return false;
+    }
+    if (piece_.empty()) return true;
+    char size[24];
+    std::snprintf(size, sizeof size, "%zx\r\n", piece_.size());
+    const bool is_taken = call_.sink(size + std::exchange(piece_, {}) + "\r\n");
+    return is_taken;
+  }
+  ApiCall& call_;
+  std::string piece_;
+};
+
+Result<json> replay(ApiCall& call) {
+  ChunkedLines lines(call);
+  Result<void> seen;
+  bool is_first = true, is_taken = true;
+  const auto replayed = record::replay(record::RecordPlace::of(call.services.record_folder), id_of(call), [&](const std::string& line) {
+    if (std::exchange(is_first, false)) seen = look(call, "replay", "session " + call.id);
+    is_taken = seen && lines.add(line);
+    return is_taken;
+  });
+  if (!seen) return tl::unexpected<Error>(seen.error());
+  if (!replayed) return tl::unexpected<Error>(replayed.error());
+  if (!is_taken || !lines.end()) return fail(Error::Kind::kUnavailable, "the client went away");
+  return json();
+}
+
+Result<json> events(ApiCall& call) {
+  record::ActFilter filter;
+  filter.act = call.query("act");
+  if (auto span = span_of(call, filter.since, filter.until); !span) return tl::unexpected<Error>(span.error());
+  const auto limit = limit_of(call);
+  if (!limit) return tl::unexpected<Error>(limit.error());
+  filter.count_max = *limit;
+  if (auto seen = look(call, "events", "events"); !seen) return tl::unexpected<Error>(seen.error());
+  json all = json::array();
+  const auto listed = record::list_acts(record::RecordPlace::of(call.services.record_folder), filter, [&](const std::string& line) {
+    all.push_back(json::parse(line, nullptr, false));
+    return true;
+  });
+  if (!listed) return tl::unexpected<Error>(listed.error());
+  return all;
+}
+
+}  // namespace
+
+std::span<const ApiRoute> api_routes() {
+  static const std::vector<ApiRoute> kRoutes = {
+      {.method = "GET", .path = "/v1/health", .access = ApiAccess::kOpen, .run = health},
+      {.method = "GET", .path = "/v1/status", .roles = kAnyRole, .run = status},
+      {.method = "GET", .path = "/v1/metrics", .roles = kAdmin | kAuditor, .run = metrics},
+      {.method = "GET", .path = "/v1/bindings", .roles = kAdmin | kAuditor, .run = bindings},
+      {.method = "POST", .path = "/v1/bindings", .access = ApiAccess::kToken, .done = 201, .faults = {409}, .run = bind},
+      {.method = "POST", .path = "/v1/bindings/revoke", .roles = kAdmin, .fields = {{"id"}, {"address"}, {"subject"}, {"reason", true}}, .faults = {404}, .run = revoke},
+      {.method = "GET", .path = "/v1/sessions", .roles = kAdmin | kAuditor, .queries = {{"live"}, {"blocked"}, {"target"}, {"subject"}, {"since"}, {"until"}, {"limit"}}, .run = sessions},
+      {.method = "GET", .path = "/v1/sessions/{id}", .roles = kAdmin | kAuditor, .faults = {404}, .run = session},
+      {.method = "POST", .path = "/v1/sessions/{id}/cut", .roles = kAdmin, .fields = {{"reason", true}}, .faults = {404}, .run = cut},
+      {.method = "GET", .path = "/v1/sessions/{id}/replay", .roles = kAuditor, .faults = {404}, .run = replay},
+      {.method = "GET", .path = "/v1/events", .roles = kAuditor, .queries = {{"act"}, {"since"}, {"until"}, {"limit"}}, .run = events},
+      {.method = "GET", .path = "/v1/rules", .roles = kAnyRole, .run = rules},
+      {.method = "GET", .path = "/v1/rules/profile", .roles = kAnyRole, .run = rules_profile},
+      {.method = "GET", .path = "/v1/grants", .roles = kAnyRole, .run = grants},
+      {.method = "POST", .path = "/v1/reload", .roles = kAdmin, .fields = {{"reason", true}}, .run = reload},
+  };
+  return kRoutes;
+}
+
+}  // namespace weir::control
