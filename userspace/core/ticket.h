@@ -42,7 +42,7 @@ class TicketDesk {
  public:
   virtual ~TicketDesk() = default;
   // Post: the ticket's number, never used twice, open or (by a window that a reviewer gave before) approved already.
-  // Errors, with words for the client: kNotFound (no such approval), kExhausted (too many wait), kSystem (cannot be kept).
+  // Errors, with words for the client: kNotFound (no such approval), kUnavailable (too many wait), kSystem (cannot be kept).
   [[nodiscard]] virtual Result<uint64_t> open(const TicketRequest&, std::chrono::sys_seconds now) = 0;
   // How it stands now; a deadline that is over has passed.
   [[nodiscard]] virtual TicketAnswer ask(uint64_t ticket, std::chrono::sys_seconds now) = 0;
