@@ -56,6 +56,11 @@ namespace weir {
   X(kJournalErrors, "weir_journal_errors_total", "", kCounter, "Failed journal writes and syncs.")                               \
   X(kBuffersExhausted, "weir_buffers_exhausted_total", "", kCounter, "Receives that met an empty buffer ring (ENOBUFS).")        \
   X(kBackPressure, "weir_back_pressure_total", "", kCounter, "Times that one side's receive stopped for the other side.")        \
+  X(kHoldsApproved, "weir_holds_total", "result=\"approved\"", kCounter, "What became of held commands.")                         \
+  X(kHoldsDenied, "weir_holds_total", "result=\"denied\"", kCounter, "")                                                         \
+  X(kHoldsExpired, "weir_holds_total", "result=\"expired\"", kCounter, "")                                                       \
+  X(kHoldsWithdrawn, "weir_holds_total", "result=\"withdrawn\"", kCounter, "")                                                   \
+  X(kHoldsUnopened, "weir_holds_total", "result=\"not-opened\"", kCounter, "")                                                   \
   X(kTimeoutConnect, "weir_timeouts_total", "kind=\"connect\"", kCounter, "Sessions ended by a timeout, by kind.")               \
   X(kTimeoutHandshake, "weir_timeouts_total", "kind=\"handshake\"", kCounter, "")                                                \
   X(kTimeoutIdle, "weir_timeouts_total", "kind=\"idle\"", kCounter, "")                                                          \

@@ -1,6 +1,7 @@
 // The names that the record, the rules and the command line use for the contracts' enumerators.
 #include "core/facts.h"
 #include "core/identity.h"
+#include "core/ticket.h"
 #include "core/verdict.h"
 
 namespace weir {
@@ -15,6 +16,17 @@ std::string_view name_of(Verdict::Action action) {
     case Verdict::Action::kAllow: return "allow";
   }
   return "block";
+}
+
+std::string_view name_of(TicketAnswer::State state) {
+  switch (state) {
+    case TicketAnswer::State::kOpen: return "open";
+    case TicketAnswer::State::kApproved: return "approved";
+    case TicketAnswer::State::kDenied: return "denied";
+    case TicketAnswer::State::kExpired: return "expired";
+    case TicketAnswer::State::kWithdrawn: return "withdrawn";
+  }
+  return "?";
 }
 
 std::string_view name_of(Fate fate) {

@@ -34,6 +34,7 @@ struct TicketAnswer {
   enum class State : uint8_t { kOpen, kApproved, kDenied, kExpired, kWithdrawn } state = State::kOpen;
   std::string by;                // Who approved or denied, several by commas.
   std::string reason;            // Theirs, or the gateway's own words.
+  std::chrono::sys_seconds deadline{};
 };
 std::string_view name_of(TicketAnswer::State state);
 

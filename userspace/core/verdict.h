@@ -4,6 +4,7 @@
 #include <span>
 #include <string_view>
 
+#include "core/facts.h"
 #include "core/unit.h"
 
 namespace weir {
@@ -35,9 +36,11 @@ struct Verdict {
   bool observed = false;               // Target or rule in observe mode: recorded as decided, carried out as kAllow.
   bool grammar_error = false;          // The statement does not parse: `reason` is the parser's message, `position` its place (42601).
   uint32_t position = 0;               // 1-based character, 0: none.
-  // kHold: the approval that is asked for.  Also set on a kAllow: what this command prepares will be held when it is to run, and
-  // the session keeps what that run is made of (PostgreSQL Bind).  Snapshot memory.
-  std::string_view approval;
+  // What a reviewer must approve.  With kHold: before it passes.  With kAllow: it only prepares (PostgreSQL Parse, Bind) what will
+  // be held when it is to run.
+  std::span<const std::string_view> approvals{};  // Names; all are needed.  Session arena, of snapshot memory.
+  VerbSet verbs = 0;                              // kHold: what the command does.
+  std::string_view objects;                       // kHold: what it does it to.  Session arena.
 };
 
 constexpr bool passes(Verdict::Action a) { return a == Verdict::Action::kMask || a == Verdict::Action::kAllow; }

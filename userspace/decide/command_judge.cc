@@ -13,6 +13,8 @@ constexpr std::string_view kUnknownSearchPath = "\"\x01\"";
 constexpr std::size_t kDataTail = 255;
 
 bool is_function_call(std::string_view verb) { return verb == "function-call"; }
+// What makes a run ready and changes nothing: a hold waits for the run, when the parameters are known too.
+bool only_prepares(std::string_view verb) { return verb == "parse" || verb == "bind"; }
 
 }  // namespace
 
@@ -139,6 +141,7 @@ Verdict CommandJudge::judge_text(const Unit& unit, Bytes wire) {
   if (plan->is_write && state_.write_back_rule() != nullptr) look_for_write_back(unit.text);
   if (!state_.column_rules().empty()) state_.note_command(unit.id, plan, nullptr);
   Verdict verdict = conclude(*plan, nullptr);
+  explain_hold(unit, {plan.get(), nullptr}, verdict);
   if (!passes(verdict.action) && !verdict.observed) return verdict;
   note_passed(*plan);
   return verdict;
@@ -176,6 +179,7 @@ Verdict CommandJudge::judge_by_id(const Unit& unit, Bytes wire) {
   if (unit.field_count != 0) match_parameters(unit, wire, is_write);
   if (!state_.column_rules().empty()) state_.note_command(unit.id, plans[0], plans[1]);
   Verdict verdict = conclude(*plans[0], plans[1].get());
+  explain_hold(unit, {plans[0].get(), plans[1].get()}, verdict);
   if (!passes(verdict.action) && !verdict.observed) return verdict;
   for (const PlanPtr& plan : plans) {
     if (plan) note_passed(*plan);
@@ -373,6 +377,27 @@ Verdict CommandJudge::conclude(const StatementPlan& plan, const StatementPlan* o
     verdict.position = plan.facts->position;
   }
   return verdict;
+}
+
+// For the reviewer: what it does, and to what.
+void CommandJudge::explain_hold(const Unit& unit, std::array<const StatementPlan*, 2> plans, Verdict& verdict) {
+  if (verdict.action != Verdict::Action::kHold || verdict.observed) return;
+  if (only_prepares(unit.verb)) {
+    verdict.action = Verdict::Action::kAllow;
+    return;
+  }
+  std::string objects;
+  for (const StatementPlan* plan : plans) {
+    if (plan == nullptr || !plan->facts) continue;
+    verdict.verbs |= plan->facts->verbs;
+    for (const RelationRef& relation : plan->facts->relations) {
+      if (!relation.is_read && !relation.is_written) continue;
+      if (!objects.empty()) objects += ", ";
+      if (!relation.schema.empty()) objects += relation.schema + ".";
+      objects += relation.name;
+    }
+  }
+  verdict.objects = context_.arena.keep(std::string_view(objects));
 }
 
 Verdict CommandJudge::finish(const Ruling& ruling) {

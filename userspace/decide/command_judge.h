@@ -1,5 +1,6 @@
 // Judges what goes to the target: logins, commands, COPY data.  One object a call of decide(); no memory of its own.
 #pragma once
+#include <array>
 #include <span>
 
 #include "decide/session_state.h"
@@ -36,6 +37,7 @@ class CommandJudge {
   void match_across_data(Bytes payload);
   void look_for_write_back(Bytes text);
   void look_for_write_back_value(std::string_view value);
+  void explain_hold(const Unit& unit, std::array<const StatementPlan*, 2> plans, Verdict& verdict);
   [[nodiscard]] Verdict finish(const Ruling& ruling);
   [[nodiscard]] Verdict block(std::string_view name, std::string_view reason);
 

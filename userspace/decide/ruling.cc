@@ -15,7 +15,20 @@ void Ruling::add(const Rule& rule) {
     if (!rule.is_observed) alert(rule.index);
     return;
   }
+  if (rule.then == RuleAction::kHold) return hold(rule.index, rule.id, rule.message, rule.approval, rule.is_observed);
   add(action_of(rule.then), rule.index, rule.id, rule.message, rule.is_observed);
+}
+
+void Ruling::hold(uint32_t rule, std::string_view name, std::string_view reason, std::string_view approval, bool is_observed) {
+  add(Verdict::Action::kHold, rule, name, reason, is_observed);
+  if (!is_observed) need(approval);
+}
+
+void Ruling::need(std::string_view approval) {
+  const auto end = approvals_.begin() + static_cast<std::ptrdiff_t>(approval_count_);
+  if (std::find(approvals_.begin(), end, approval) != end) return;
+  if (approval_count_ == kApprovalsMax) return add(Verdict::Action::kBlock, 0, "approvals", "this needs more approvals than one command may ask for");
+  approvals_[approval_count_++] = approval;
 }
 
 void Ruling::add(Verdict::Action action, uint32_t rule, std::string_view name, std::string_view reason, bool is_observed) {
@@ -32,6 +45,7 @@ void Ruling::merge(const Ruling& other) {
   strengthen(enforced_, other.enforced_);
   strengthen(observed_, other.observed_);
   for (std::size_t i = 0; i < other.alert_count_; ++i) alert(other.alerts_[i]);
+  for (std::size_t i = 0; i < other.approval_count_; ++i) need(other.approvals_[i]);
 }
 
 Verdict Ruling::verdict(bool target_is_observed, Arena& arena) const {
@@ -43,6 +57,12 @@ Verdict Ruling::verdict(bool target_is_observed, Arena& arena) const {
   made.rule_name = shown.name;
   made.reason = shown.reason;
   made.observed = shown.action != Verdict::Action::kAllow && (shows_observed || target_is_observed);
+  if (enforced_.action == Verdict::Action::kHold) {
+    const std::span<std::string_view> approvals = arena.array<std::string_view>(approval_count_);
+    if (approvals.empty()) made.action = Verdict::Action::kBlock;  // No room to say what is asked for.
+    std::copy_n(approvals_.begin(), approvals.size(), approvals.begin());
+    made.approvals = approvals;
+  }
   // An observed rule that another verdict hides is still told.
   const bool tells_hidden = !shows_observed && observed_.action != Verdict::Action::kAllow && observed_.rule != 0;
   const std::size_t count = alert_count_ + (tells_hidden ? 1 : 0);

@@ -45,12 +45,15 @@ class RuleSet {
 
 class Ruling {
  public:
+  static constexpr std::size_t kApprovalsMax = 4;  // Hit: blocked.
   static constexpr std::size_t kAlertsMax = 32;  // Hit: further alerts of one unit are counted by rule and not listed.
 
   // Pre: once a rule, in any order.
   void add(const Rule& rule);
   // A decision of the gateway's own (rule 0), or of a rule under another name and with other words.
   void add(Verdict::Action action, uint32_t rule, std::string_view name, std::string_view reason, bool is_observed = false);
+  // Held until that approval is given, beside any other that is asked for.
+  void hold(uint32_t rule, std::string_view name, std::string_view reason, std::string_view approval, bool is_observed = false);
   void alert(uint32_t rule);
   // Both count: the other meaning of a name in flight.
   void merge(const Ruling& other);
@@ -71,7 +74,11 @@ class Ruling {
   };
   static void strengthen(Part& part, const Part& by);
 
+  void need(std::string_view approval);
+
   Part enforced_, observed_;
+  std::array<std::string_view, kApprovalsMax> approvals_{};  // Of what is enforced.
+  std::size_t approval_count_ = 0;
   std::array<uint32_t, kAlertsMax> alerts_{};
   std::size_t alert_count_ = 0;
 };

@@ -56,7 +56,7 @@ class Planner {
       case Opaque::kBlock:
         return refuse("opaque", reason);
       case Opaque::kHold:
-        return plan_->builtin.add(Verdict::Action::kHold, 0, "opaque", reason);
+        return plan_->builtin.hold(0, "opaque", reason, {});
       case Opaque::kAllow:
         return;
     }
@@ -69,8 +69,7 @@ class Planner {
     }
     const bool does_something = facts() == nullptr || (facts()->verbs & ~bit(Verb::kSession)) != 0;
     if (!answer.grant->approval.empty() && does_something) {
-      plan_->builtin.add(Verdict::Action::kHold, 0, answer.grant->name,
-                         own("this needs approval \"" + answer.grant->approval + "\" first"));
+      plan_->builtin.hold(0, answer.grant->name, own("this needs approval \"" + answer.grant->approval + "\" first"), answer.grant->approval);
     }
   }
 

@@ -27,6 +27,10 @@ void SessionSummary::settle(uint32_t stream, uint64_t from, uint64_t upto) {
   std::erase_if(awaiting, [&](const Unit& one) { return one.stream == stream && one.id >= from && one.id <= upto; });
 }
 
+bool SessionSummary::is_awaiting(uint32_t stream, uint64_t id) const {
+  return std::any_of(awaiting.begin(), awaiting.end(), [&](const Unit& one) { return one.stream == stream && one.id == id; });
+}
+
 void SessionSummary::add(const RecordEvent& event) {
   using Kind = RecordEvent::Kind;
   session = event.session;
@@ -48,6 +52,8 @@ void SessionSummary::add(const RecordEvent& event) {
       break;
     }
     case Kind::kFate:
+      // Held, or past a limit: refused after a verdict that would have let it pass.
+      if (event.fate == Fate::kRefusedHere && is_awaiting(event.unit.stream, event.unit.id)) ++blocked;
       if (event.fate != Fate::kAwaitingTarget) settle(event.unit.stream, event.unit.id, event.unit.id);
       break;
     case Kind::kResponse:

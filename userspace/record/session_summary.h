@@ -43,6 +43,7 @@ struct SessionSummary {
 
  private:
   void place(uint64_t sequence, int64_t at_ns);
+  [[nodiscard]] bool is_awaiting(uint32_t stream, uint64_t id) const;
   void settle(uint32_t stream, uint64_t from, uint64_t upto);
 };
 

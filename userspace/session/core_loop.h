@@ -36,6 +36,7 @@ class CoreLoop {
     RuntimePtr runtime;
     uint32_t core = 0;
     std::function<IdentityPtr(const Address&, std::chrono::sys_seconds)> identity_of;
+    TicketDesk* tickets = nullptr;
   };
   explicit CoreLoop(Parts parts);
   ~CoreLoop();

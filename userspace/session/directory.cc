@@ -1,5 +1,7 @@
 #include "session/directory.h"
 
+#include <utility>
+
 namespace weir::session {
 namespace {
 std::string subject_of(const LiveSession& session) { return session.identity ? session.identity->subject : std::string(); }
@@ -10,7 +12,7 @@ std::string key_of(std::string_view target, Bytes key) { return std::string(targ
 void Directory::enter(LiveSession session) {
   const std::lock_guard lock(mutex_);
   const uint64_t id = session.id;
-  sessions_[id] = Entry{std::move(session), {}};
+  sessions_[id] = Entry{std::move(session), {}, false};
 }
 
 void Directory::leave(uint64_t id) {
@@ -36,6 +38,19 @@ bool Directory::may_cancel(Bytes key, std::string_view target, std::string_view 
   if (id == by_key_.end()) return false;
   const auto found = sessions_.find(id->second);
   return found != sessions_.end() && subject_of(found->second.session) == subject;
+}
+
+void Directory::note_cancel(Bytes key, std::string_view target) {
+  const std::lock_guard lock(mutex_);
+  const auto id = by_key_.find(key_of(target, key));
+  if (id == by_key_.end()) return;
+  if (const auto found = sessions_.find(id->second); found != sessions_.end()) found->second.is_cancelled = true;
+}
+
+bool Directory::take_cancel(uint64_t id) {
+  const std::lock_guard lock(mutex_);
+  const auto found = sessions_.find(id);
+  return found != sessions_.end() && std::exchange(found->second.is_cancelled, false);
 }
 
 std::vector<LiveSession> Directory::list() const {

@@ -40,6 +40,11 @@ class Directory {
   // True: `key` belongs to a live session of the same target and subject.
   [[nodiscard]] bool may_cancel(Bytes key, std::string_view target, std::string_view subject) const;
 
+  // A cancel request with that key was let through: who holds the session's command withdraws it.
+  void note_cancel(Bytes key, std::string_view target);
+  // True once for each such request.
+  [[nodiscard]] bool take_cancel(uint64_t id);
+
   [[nodiscard]] std::vector<LiveSession> list() const;
   [[nodiscard]] std::optional<LiveSession> find(uint64_t id) const;
   [[nodiscard]] std::size_t count() const;
@@ -48,6 +53,7 @@ class Directory {
   struct Entry {
     LiveSession session;
     std::string cancel_key;   // With the target, as in by_key_.
+    bool is_cancelled = false;
   };
   std::atomic<uint64_t> next_;
   mutable std::mutex mutex_;

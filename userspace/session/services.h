@@ -13,6 +13,7 @@
 #include "core/io.h"
 #include "core/metrics.h"
 #include "core/steering.h"
+#include "core/ticket.h"
 #include "forward/block_pool.h"
 #include "session/directory.h"
 #include "session/runtime.h"
@@ -34,6 +35,7 @@ struct Services {
   std::function<IdentityPtr(const Address&, std::chrono::sys_seconds)> identity_of;
   // A short connection of our own to a target, to deliver a cancel request.
   std::function<void(const Endpoint& target, Bytes request)> deliver_cancel;
+  TicketDesk* tickets = nullptr;            // Null: what is held is refused.
   std::unique_ptr<ScanScratch> scan_scratch;  // Of runtime's policy.
 };
 

@@ -277,6 +277,7 @@ void Session::on_tick() {
   if (state_ == State::kDone || state_ == State::kIdle) return;
   const auto now = services_.io.now();
   const Limits& limits = opened_with_->config.engine.limits;
+  if (hold_) last_activity_ = now;  // Who waits for a reviewer is not idle.
   if (end_ != EndReason::kNone && state_ != State::kClosing) {
     if (now - refused_at_ > kRefuseWithin) close(end_, true);
   } else if (state_ == State::kDialling && now - opened_at_ > limits.connect_timeout) {
@@ -353,6 +354,7 @@ bool Session::close_legs() {
   if (!is_quiet) return false;
   if (codec_ && !close_recorded_) {
     take_account();
+    drop_hold();
     close_recorded_ = true;
     record_closed();
   }

@@ -10,6 +10,7 @@
 #include <chrono>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -17,6 +18,7 @@
 #include "core/event.h"
 #include "core/io.h"
 #include "core/policy.h"
+#include "core/ticket.h"
 #include "forward/stream_buffer.h"
 #include "forward/window.h"
 #include "session/leg.h"
@@ -131,12 +133,35 @@ class Session final : public SideFacts {
   [[nodiscard]] Stream& stream(Direction d) { return streams_[index_of(d)]; }
   [[nodiscard]] Leg& leg(Side side) { return legs_[index_of(side)]; }
   void session_rules(Stream& stream, const Unit& unit, Verdict& verdict);
+  // session_hold.cc: what waits for a reviewer
+  // A unit that passed and whose run will be held: what that run will be made of.
+  struct Prepared { uint64_t unit = 0; CommandDigest digest{}; std::string parameters; };
+  struct Hold {
+    std::vector<std::string> wanted;   // Approvals, one ticket after the other.
+    std::size_t given = 0;             // Of them, from the front.
+    uint64_t ticket = 0;               // Open, or the last one.
+    std::chrono::nanoseconds told_at{};
+    bool is_told = false, is_cancelled = false;
+    [[nodiscard]] bool is_released() const { return given == wanted.size(); }
+  };
+  void keep_prepared(const Unit& unit, const Verdict& verdict, Bytes wire);
+  CommandDigest digest_of_command(const Unit& unit, Bytes wire, const Prepared*& prepared, const char*& why) const;
+  bool open_ticket(const Unit& unit, Verdict& verdict);
+  void tell_held(std::string_view text);
+  bool refuse_held(Verdict& verdict, std::string_view why);
+  bool resolve_hold(const Unit& unit, Verdict& verdict);
+  bool refuse_answered(const Unit& unit, Verdict& verdict, TicketAnswer::State state, std::string_view text);
+  void withdraw_hold();
+  bool release_held(const Unit& unit, Verdict& verdict);
+  void drop_hold();
+  [[nodiscard]] std::chrono::sys_seconds wall_seconds() const { return std::chrono::floor<std::chrono::seconds>(services_.io.wall()); }
   // session_record.cc: events
   bool record_opened();
   bool record_unit(Direction direction, uint32_t index);
   bool record_reply_end(const Unit& unit);
   void record_fate(const Unit& unit, Fate fate);
   void record_note(std::string_view text);
+  bool record_waited(std::string_view text);
   void record_alerts(const Unit& unit, const Verdict& verdict);
   bool record_command(const Unit& unit, const Verdict& verdict, Bytes wire, uint64_t& group);
   void record_stand_in(const Unit& unit, std::string_view text);
@@ -180,6 +205,9 @@ class Session final : public SideFacts {
   std::string_view reply_rule_;                              // Memory of reply_by_'s policy: a reload may come before the reply's end.
   RuntimePtr reply_by_;
   accept::AdmissionPass admission_;
+  std::optional<Hold> hold_;
+  RuntimePtr held_by_;                 // Its snapshot, when a release was judged by a newer one: until all units are settled.
+  std::vector<Prepared> prepared_;
   std::string request_id_;
   std::string parameters_;             // JSON of the command that is being recorded; keeps its room.
 };

@@ -158,7 +158,8 @@ bool Session::record_unit(Direction direction, uint32_t index) {
     const bool is_request = unit.kind == UnitKind::kCommand || unit.kind == UnitKind::kLogin || unit.kind == UnitKind::kCancel;
     if (unit.kind == UnitKind::kCommand) {
       services_.counters.add(Metric::kCommands);
-      services_.counters.add(is_refused ? Metric::kCommandsBlocked : Metric::kCommandsAllowed);
+      const bool is_held = verdict.action == Verdict::Action::kHold && !verdict.observed;
+      services_.counters.add(is_held ? Metric::kCommandsHeld : is_refused ? Metric::kCommandsBlocked : Metric::kCommandsAllowed);
     } else if (unit.kind == UnitKind::kOpaque) {
       services_.counters.add(Metric::kOpaque);
     }
@@ -237,6 +238,19 @@ void Session::record_note(std::string_view text) {
   event.action = Verdict::Action::kAllow;
   event.text = as_bytes(text);
   write(event);
+}
+
+// A note that must be on disk before what it speaks of goes out, where commands must be.  Post: false: I9.
+bool Session::record_waited(std::string_view text) {
+  RecordEvent event;
+  event.kind = RecordEvent::Kind::kNote;
+  event.verb = "note";
+  event.action = Verdict::Action::kAllow;
+  event.text = as_bytes(text);
+  uint64_t group = 0;
+  if (!write(event, group)) return false;
+  if (target_->config.record.durability == Durability::kBeforeForward) stream(Direction::kToTarget).waits_for_group = group;
+  return true;
 }
 
 void Session::record_stand_in(const Unit& unit, std::string_view text) {

@@ -22,6 +22,7 @@ class Collector final : public UnitSink {
   std::size_t max_;
 };
 
+bool is_held(const Verdict& verdict) { return verdict.action == Verdict::Action::kHold && !verdict.observed; }
 bool is_final(const Verdict& verdict) { return verdict.action != Verdict::Action::kWait; }
 
 }  // namespace
@@ -155,13 +156,16 @@ void Session::session_rules(Stream&, const Unit& unit, Verdict& verdict) {
     verdict.rule_name = is_own ? "" : "cancel-key";
     verdict.reason = is_own ? "" : "a cancel request must carry the key of a live session of the same identity";
     services_.counters.add(is_own ? Metric::kCancels : Metric::kCancelsRefused);
+    if (is_own) services_.directory.note_cancel(codec_->cancel_key(), target_->config.name);
   }
 }
 
 // Post: true if every unit has a final verdict, a record, and (to_target) the record is as durable as the target wants.
 bool Session::judge(Direction direction) {
   Stream& s = stream(direction);
-  if (s.judged < s.units.size()) {
+  // What is behind a held unit is judged when that one is answered, by what is in force then.
+  const auto is_behind_held = [&] { return s.judged > s.next && is_held(s.verdicts[s.judged - 1]); };
+  if (s.judged < s.units.size() && !is_behind_held()) {
     const uint64_t start = s.units[s.judged].wire.offset;
     const uint64_t end = s.units.back().wire.end();
     const Bytes chunk = s.buffer.slice({start, static_cast<uint32_t>(end - start)});
@@ -172,7 +176,7 @@ bool Session::judge(Direction direction) {
     judged_by_->policy->decide(context, *codec_, chunk, start, units, verdicts);
     for (std::size_t i = 0; i < units.size(); ++i) session_rules(s, units[i], verdicts[i]);
   }
-  for (; s.judged < s.units.size() && is_final(s.verdicts[s.judged]); ++s.judged) {
+  for (; s.judged < s.units.size() && !is_behind_held() && is_final(s.verdicts[s.judged]); ++s.judged) {
     if (!record_unit(direction, s.judged)) {
       close(EndReason::kRecordFailed, true);
       return false;
@@ -194,13 +198,14 @@ bool Session::settle(Direction direction) {
   bool moved = false;
   while (s.next < s.judged) {
     const Unit& unit = s.units[s.next];
+    if (is_held(s.verdicts[s.next]) && !resolve_hold(unit, s.verdicts[s.next])) return moved;
+    if (state_ == State::kDone || state_ == State::kClosing) return moved;
     Verdict verdict = s.verdicts[s.next];
     if (verdict.observed) {
       verdict.action = Verdict::Action::kAllow;
       verdict.edits = {};
-    } else if (verdict.action == Verdict::Action::kHold) {
-      verdict.action = Verdict::Action::kBlock;  // Without approvals a held command never gets one (I9).
     }
+    if (direction == Direction::kToTarget && !verdict.approvals.empty()) keep_prepared(unit, verdict, s.buffer.slice(unit.wire));
     SessionOutbox outbox(*this, direction, unit.wire);
     const Settlement settlement = codec_->settle(unit, s.buffer.slice(unit.wire), verdict, outbox);
     if (!settlement.done) {
@@ -217,6 +222,7 @@ bool Session::settle(Direction direction) {
   if (s.next == s.units.size()) {
     s.units.clear();
     s.next = s.judged = s.recorded = 0;
+    if (direction == Direction::kToTarget) held_by_.reset();
     if (s.is_upgrading) start_tls(s.upgrading);
   }
   return moved;

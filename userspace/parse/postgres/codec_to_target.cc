@@ -214,6 +214,7 @@ Step PostgresCodec::parse_execute(ParseCall& call, uint32_t size, Bytes body) {
   }
   Unit unit = make_unit(call, Direction::kToTarget, UnitKind::kCommand, "execute", size);
   unit.meanings = meaning.meanings;
+  unit.bound_by = meaning.bind_unit;
   Traits traits = meaning.meanings[0] == 0 ? static_cast<Traits>(~0) : statements_.traits(meaning.meanings[0]);
   if (meaning.meanings[1] != 0) traits |= statements_.traits(meaning.meanings[1]);
   scratch_sent_.name = portal;
