@@ -257,6 +257,7 @@ Result<void> Engine::start_control() {
   if (api_listeners_.empty()) return {};
   auto api = control::ApiServer::start(options_.config.api, std::move(api_listeners_), {*this, *this, options_.config.state});
   if (!api) return tl::unexpected<Error>(api.error());
+  const std::lock_guard lock(control_mutex_);  // metrics() looks at it, and may be asked already.
   api_ = std::move(*api);
   return {};
 }
