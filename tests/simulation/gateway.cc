@@ -50,7 +50,12 @@ Config make_config(const Limits& limits, bool with_rules) {
   mask.where.direction = Direction::kToClient;
   mask.what.data = {"card"};
   mask.then = RuleAction::kMask;
-  config.rules = {block, mask};
+  RuleConfig hold;
+  hold.id = "guarded-word";
+  hold.what.words = {"guarded"};
+  hold.then = RuleAction::kHold;
+  hold.approval = "two-eyes";
+  config.rules = {block, hold, mask};
   return config;
 }
 
@@ -129,7 +134,7 @@ IdentityPtr identity_of(const Address& from) {
 }
 
 Gateway::Gateway(World& world, Net& net, Disk& disk, const Faults& faults, session::RuntimePtr runtime, MutableBytes pending)
-    : world_(world), net_(net), disk_(disk), faults_(faults), limits_(runtime->config.engine.limits), admission_(limits_) {
+    : world_(world), net_(net), disk_(disk), faults_(faults), limits_(runtime->config.engine.limits), admission_(limits_), reviewers_(world) {
   io_ = std::make_unique<SimIo>(world, net, disk, faults, limits_, [this](const DialPlan& plan) { return dial(plan); });
   record::JournalOptions options;
   options.gateway = "gw-simulation";
@@ -138,7 +143,7 @@ Gateway::Gateway(World& world, Net& net, Disk& disk, const Faults& faults, sessi
   options.timer_token = session::owner_token(session::Owner::kJournal, OpKind::kTimer);
   journal_ = std::make_unique<record::JournalWriter>(options, *io_, disk, pending, counters_);
   loop_ = std::make_unique<session::CoreLoop>(session::CoreLoop::Parts{*io_, *journal_, steering_, counters_, directory_, admission_, std::move(runtime), 0,
-                                                                      [](const Address& from, std::chrono::sys_seconds) { return identity_of(from); }});
+                                                                      [](const Address& from, std::chrono::sys_seconds) { return identity_of(from); }, &reviewers_});
   const int listener = 3;
   loop_->listen({&listener, 1});
 }
@@ -168,6 +173,7 @@ SocketPtr Gateway::dial(const DialPlan& plan) {
 void Gateway::on_statement(const std::string& statement) {
   target_log_.push_back(statement);
   if (statement.find("forbidden") != std::string::npos) violations_.push_back({"I2", "the target received: " + statement});
+  if (statement.find("guarded") != std::string::npos && !reviewers_.has_approved(statement)) violations_.push_back({"hold", "nobody approved: " + statement});
   const std::size_t at = statement.find(" as q");
   if (at == std::string::npos) return;
   const std::string name = statement.substr(at, statement.find(' ', at + 4) - at);

@@ -10,6 +10,7 @@
 #include "session/core_loop.h"
 #include "simulation/postgres_client.h"
 #include "simulation/postgres_target.h"
+#include "simulation/reviewers.h"
 #include "simulation/sim_io.h"
 
 namespace weir::simulation {
@@ -38,8 +39,8 @@ class SimSteering final : public Steering {
   uint32_t upstream_mark() const override { return 0x78; }
 };
 
-// The runtime of all simulations: one PostgreSQL target, grants for reading and COPY, `words: [forbidden]` blocks, cards are
-// masked.  `generation` only differs.
+// The runtime of all simulations: one PostgreSQL target, grants for reading and COPY, `words: [forbidden]` blocks, `[guarded]` is
+// held, cards are masked.  `generation` only differs.
 session::RuntimePtr make_runtime(World& world, const Faults& faults, const Limits& limits, bool with_rules, uint64_t generation);
 Limits simulation_limits();
 
@@ -60,6 +61,7 @@ class Gateway {
   [[nodiscard]] const std::vector<std::shared_ptr<PostgresTarget>>& targets() const { return targets_; }
   [[nodiscard]] const std::vector<Violation>& violations() const { return violations_; }
   [[nodiscard]] const std::vector<std::string>& target_log() const { return target_log_; }
+  [[nodiscard]] const Reviewers& reviewers() const { return reviewers_; }
   [[nodiscard]] const CoreCounters& counters() const { return counters_; }
 
  private:
@@ -75,6 +77,7 @@ class Gateway {
   session::Directory directory_{1};
   Limits limits_;
   accept::Admission admission_;
+  Reviewers reviewers_;
   std::unique_ptr<SimIo> io_;
   std::unique_ptr<record::JournalWriter> journal_;
   std::unique_ptr<session::CoreLoop> loop_;

@@ -20,6 +20,7 @@ std::string statement(Prng& random, bool blocked, uint64_t& next_name) {
   const uint64_t kind = random.below(10);
   const std::string count = std::to_string(random.below(30));
   if (kind == 0 && blocked) return "select n as " + name + " from forbidden where id = " + count;
+  if (kind == 3 && blocked) return "select n as " + name + " from guarded where id = " + count;
   if (kind == 1) return "select 1/0 as " + name;
   if (kind == 2) return "select card as " + name + " from cards where id = " + count;
   return "select n as " + name + " from series where id = " + count;

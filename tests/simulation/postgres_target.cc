@@ -165,6 +165,16 @@ void PostgresTarget::handle(char type, const std::string& body) {
   }
 }
 
+bool is_denied(std::string_view sql) {
+  constexpr std::string_view kGuarded = " from guarded where id = ";
+  for (std::size_t at = sql.find(kGuarded); at != std::string_view::npos; at = sql.find(kGuarded, at + 1)) {
+    std::size_t end = at + kGuarded.size();
+    while (end < sql.size() && sql[end] >= '0' && sql[end] <= '9') ++end;
+    if ((sql[end - 1] - '0') % 2 == 1) return true;
+  }
+  return false;
+}
+
 void PostgresTarget::ready() { say('Z', std::string(1, state_)); }
 
 void PostgresTarget::fail(const char* code, const std::string& text) {
@@ -176,7 +186,7 @@ void PostgresTarget::simple(const std::string& sql) {
   statements_.erase("");
   portals_.erase("");
   log_(sql);
-  if (forbids_ && sql.find("forbidden") != std::string::npos) {
+  if (forbids_ && (sql.find("forbidden") != std::string::npos || is_denied(sql))) {
     fail("42501", "forbidden");  // A gateway judges before it asks in what state the transaction is.
     return ready();
   }
@@ -303,6 +313,11 @@ void PostgresTarget::execute(const std::string& body) {
   const auto portal = portals_.find(name);
   if (portal == portals_.end()) {
     fail("34000", "portal \"" + name + "\" does not exist");
+    is_skipping_ = true;
+    return;
+  }
+  if (forbids_ && is_denied(portal->second.sql)) {
+    fail("42501", "denied");
     is_skipping_ = true;
     return;
   }

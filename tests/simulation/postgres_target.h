@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "simulation/net.h"
@@ -14,11 +15,14 @@
 namespace weir::simulation {
 
 // One backend.  Statements that it knows:
-//   select n as NAME from series where id = N   N rows           select card as NAME from cards where id = N   N card numbers
+//   select n as NAME from series (or guarded) where id = N   N rows           select card as NAME from cards where id = N   N card numbers
 //   begin | commit | rollback                                    select 1/0 as NAME                            fails
 //   copy sink from stdin | copy series to stdout
 // Everything else fails with 42601.  With `forbids`, a text that says "forbidden" fails with 42501 when it is parsed: what
-// a client should see of a gateway that blocks it.
+// a client should see of a gateway that blocks it, and one that is_denied() fails when it is to run.
+// Reads of `guarded` are held, and reviewers deny those of odd ids.
+bool is_denied(std::string_view sql);
+
 class PostgresTarget : public std::enable_shared_from_this<PostgresTarget> {
  public:
   using Log = std::function<void(const std::string& statement)>;   // As log_statement = all: before it runs.

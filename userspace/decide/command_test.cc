@@ -132,6 +132,58 @@ TEST(Grants, AnApprovalHoldsWhatItCoversButNotATransaction) {
   EXPECT_EQ(judge.query("select 1").action, Action::kHold);
 }
 
+TEST(Holds, TheVerdictNamesEveryApprovalAndWhatTheCommandDoes) {
+  Judge judge;
+  judge.grant().approval = "two-eyes";
+  RuleConfig& rule = judge.rule("really", RuleAction::kHold);
+  rule.what.shapes = bit(Shape::kTruncate);
+  rule.approval = "security";
+  StatementFacts& facts = judge.source.set("truncate orders");
+  facts.verbs = bit(Verb::kRead);
+  facts.shapes = bit(Shape::kTruncate);
+  facts.relations = {{"public", "orders", 1, false, true, true}, {"", "later", 0, false, false, false}};
+  const Verdict verdict = judge.query("truncate orders");
+  EXPECT_EQ(verdict.action, Action::kHold);
+  EXPECT_EQ(std::vector<std::string_view>(verdict.approvals.begin(), verdict.approvals.end()), (std::vector<std::string_view>{"two-eyes", "security"}));
+  EXPECT_EQ(verdict.objects, "public.orders") << "what it neither reads nor writes is not named";
+  EXPECT_EQ(verdict.verbs, bit(Verb::kRead));
+}
+
+TEST(Holds, MoreApprovalsThanACommandMayAskForBlockIt) {
+  Judge judge;
+  for (int i = 0; i < 5; ++i) {
+    RuleConfig& rule = judge.rule("r" + std::to_string(i), RuleAction::kHold);
+    rule.what.verbs = bit(Verb::kRead);
+    rule.what.words = {"word"};
+    rule.approval = "a" + std::to_string(i);
+  }
+  const Verdict verdict = judge.query("select 'word'");
+  EXPECT_EQ(verdict.action, Action::kBlock);
+  EXPECT_EQ(verdict.rule_name, "approvals");
+}
+
+TEST(Holds, WhatOnlyPreparesIsNotHeldTheRunIs) {
+  Judge judge;
+  judge.grant().approval = "two-eyes";
+  judge.codec.statements[5] = "select $1";
+  const Verdict verdict = judge.judge(judge.codec.query("select $1", "parse"));
+  EXPECT_EQ(verdict.action, Action::kAllow);
+  EXPECT_EQ(verdict.approvals.size(), 1U) << "the session keeps what the run will be made of";
+  EXPECT_EQ(judge.judge(judge.codec.bind(5, {"x"})).action, Action::kAllow);
+  EXPECT_EQ(judge.judge(judge.codec.execute(5)).action, Action::kHold);
+}
+
+TEST(Holds, AnObservedHoldHoldsNothing) {
+  Judge judge;
+  RuleConfig& rule = judge.rule("r", RuleAction::kHold);
+  rule.what.words = {"word"};
+  rule.approval = "two-eyes";
+  rule.observe = true;
+  const Verdict verdict = judge.query("select 'word'");
+  EXPECT_TRUE(verdict.observed);
+  EXPECT_TRUE(verdict.approvals.empty());
+}
+
 TEST(Readable, ASyntaxErrorIsTheParsersOwn) {
   Judge judge;
   StatementFacts& facts = judge.source.set("selec 1");

@@ -45,7 +45,8 @@ std::string text_of(std::chrono::sys_seconds at) {
 
 // A Bind that passed: its Execute will be held, and is what it is by these parameters.
 void Session::keep_prepared(const Unit& unit, const Verdict& verdict, Bytes wire) {
-  if (verdict.approvals.empty() || !passes(verdict.action) || !unit.text.empty()) return;
+  const bool is_bind = unit.text.empty() && unit.meanings[0] != 0 && unit.bound_by == 0;
+  if (verdict.approvals.empty() || !passes(verdict.action) || !is_bind) return;
   DecideContext context = decide_context(Direction::kToTarget);
   if (prepared_.size() == kPreparedMax) prepared_.erase(prepared_.begin());
   prepared_.push_back({unit.id, digest_of({wire}), std::string(as_text(parameters(context, unit, wire)))});
@@ -176,11 +177,10 @@ bool Session::refuse_answered(const Unit& unit, Verdict& verdict, TicketAnswer::
   return true;
 }
 
-// Nobody waits for the answer any more: the client left or cancelled, or the gateway stops.
+// Nobody waits for the answer any more.  A drain lets reviewers go on until its own time is over.
 void Session::withdraw_hold() {
   const char* why = nullptr;
   if (stream(Direction::kToTarget).is_eof) why = "the client left";
-  if (is_draining_) why = "the gateway is being stopped";
   if (services_.directory.take_cancel(id_)) {
     hold_->is_cancelled = true;
     why = "its client cancelled it";

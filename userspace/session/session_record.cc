@@ -268,7 +268,8 @@ void Session::record_closed() {
   // What was passed on and never answered, or read and never settled, says so: a verdict alone is not a fate (I5).
   for (Stream& s : streams_) {
     for (uint32_t i = s.next; i < s.units.size(); ++i) {
-      if (s.units[i].direction == Direction::kToTarget && s.units[i].kind == UnitKind::kCommand) record_fate(s.units[i], Fate::kUnread);
+      const bool is_request = s.units[i].kind == UnitKind::kCommand || s.units[i].kind == UnitKind::kLogin;
+      if (s.units[i].direction == Direction::kToTarget && is_request) record_fate(s.units[i], Fate::kUnread);
     }
   }
   const ByteAccount accounts[2] = {streams_[0].account, streams_[1].account};

@@ -164,7 +164,7 @@ void Session::session_rules(Stream&, const Unit& unit, Verdict& verdict) {
 bool Session::judge(Direction direction) {
   Stream& s = stream(direction);
   // What is behind a held unit is judged when that one is answered, by what is in force then.
-  const auto is_behind_held = [&] { return s.judged > s.next && is_held(s.verdicts[s.judged - 1]); };
+  const auto is_behind_held = [&] { return direction == Direction::kToTarget && s.judged > s.next && is_held(s.verdicts[s.judged - 1]); };
   if (s.judged < s.units.size() && !is_behind_held()) {
     const uint64_t start = s.units[s.judged].wire.offset;
     const uint64_t end = s.units.back().wire.end();
@@ -198,7 +198,10 @@ bool Session::settle(Direction direction) {
   bool moved = false;
   while (s.next < s.judged) {
     const Unit& unit = s.units[s.next];
-    if (is_held(s.verdicts[s.next]) && !resolve_hold(unit, s.verdicts[s.next])) return moved;
+    if (is_held(s.verdicts[s.next])) {
+      if (direction == Direction::kToClient) s.verdicts[s.next].action = Verdict::Action::kBlock;  // No answer waits for a reviewer.
+      else if (!resolve_hold(unit, s.verdicts[s.next])) return moved;
+    }
     if (state_ == State::kDone || state_ == State::kClosing) return moved;
     Verdict verdict = s.verdicts[s.next];
     if (verdict.observed) {

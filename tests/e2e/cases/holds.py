@@ -1,0 +1,216 @@
+"""A held command waits for a reviewer, bound to its exact bytes; nobody's silence lets it pass."""
+import os
+import re
+import socket
+import struct
+import time
+
+from harness import case, expect, expect_equal, expect_in
+from pgwire import bind, describe, execute, parse, query
+from weirlab import wait_until
+
+RULE = """rules:
+  - id: asks
+    why: "a test"
+    severity: high
+    where: {{protocol: postgres, direction: to_target}}
+    what: {{words: ["{word}"]}}
+    then: hold
+    approval: {approval}
+    message: "a reviewer must see this"
+    examples: {{match: ["select '{word}'"], no_match: ["select 'another'"]}}
+"""
+
+APPROVALS = """
+approvals:
+  - {name: local, reviewers: {subjects: ["local:*"]}, deadline: 60s}
+  - {name: short, reviewers: {subjects: ["local:*"]}, deadline: 1s}
+  - {name: elsewhere, reviewers: {groups: [dba]}, deadline: 60s}
+"""
+
+
+def _with_approvals(lab):
+    return lab.config_variant("approvals", lambda text: re.sub(r"(?ms)^approvals:.*?(?=^\S)", "", text) + APPROVALS)
+
+
+def _hold(context, approval="local"):
+    """A rule that holds what says the word; the word."""
+    word = "h" + os.urandom(6).hex()
+    context.extra_rules(RULE.format(word=word, approval=approval))
+    context.lab.gateway_reload()
+    return word
+
+
+def _tickets(context, *arguments):
+    return context.lab.weir_json("tickets", *arguments)
+
+
+def _wait_ticket(context, word):
+    """The open ticket of the statement with that word."""
+    def opened():
+        found = [ticket for ticket in _tickets(context) if word in ticket["statement"] and ticket["state"] == "open"]
+        return found[0] if found else None
+    return wait_until("a ticket is open", opened, 10, 0.1)
+
+
+def _answer(context, verb, ticket, reason="a test"):
+    return context.lab.weir(verb, str(ticket["ticket"]), "--reason", reason)
+
+
+def _notes(context, session):
+    return [event["text"] for event in context.replay(session) if event["kind"] == "note"]
+
+
+@case("an approved command passes once, after the answer; the client was told its ticket, the record tells the whole of it",
+      config=_with_approvals, spoils=True)
+def approved(context):
+    word = _hold(context)
+    before = context.session_ids()
+    with context.wire() as wire:
+        mark = context.lab.log_mark()
+        wire.send(query(f"select '{word}'"))
+        ticket = _wait_ticket(context, word)
+        time.sleep(0.5)
+        expect(word not in context.lab.log_since(mark), "the target saw a held statement")
+        expect_equal((ticket["subject"], ticket["target"], ticket["rule"]), ("svc:report-agent", "orders-db", "asks"), "the ticket")
+        expect_equal(len(ticket["digest"]), 64, "the digest")
+        done = _answer(context, "approve", ticket, "CHG-17")
+        expect_equal(done.returncode, 0, done.stdout + done.stderr)
+        reply = wire.read_reply()
+        expect_equal(reply.values(), [(word,)], f"the answer: {reply}")
+        expect(any(f"ticket {ticket['ticket']}" in notice["M"] for notice in reply.notices), f"the notices: {reply.notices}")
+        again = _answer(context, "approve", ticket)
+        expect(again.returncode != 0, "a second approval")
+        with context.target_never_sees(word):
+            wire.send(query(f"select '{word}'"))
+            other = _wait_ticket(context, word)
+            expect(other["ticket"] != ticket["ticket"], "the same bytes need another approval")
+            _answer(context, "deny", other)
+            expect_equal(wire.read_reply().code, "42501", "the second time")
+    session = context.sealed_since(before)[0]
+    expect_equal(session["blocked"], 1, "the count of what was refused")
+    notes = _notes(context, session)
+    expect(any(f"ticket {ticket['ticket']} was approved by local:" in note and "CHG-17" in note for note in notes), f"the notes: {notes}")
+    held = [event for event in context.replay(session) if event["kind"] == "command" and word in (event["text"] or "")]
+    expect_equal([(event["verdict"], event["outcome"]) for event in held], [("hold", "passed"), ("hold", "blocked")], "the commands")
+
+
+@case("a denied command is refused with the reviewer's words and leaves the session in step", config=_with_approvals, spoils=True)
+def denied(context):
+    word = _hold(context)
+    with context.target_never_sees(word), context.wire() as wire:
+        wire.query("begin")
+        wire.send(query(f"select '{word}'"))
+        expect_equal(_answer(context, "deny", _wait_ticket(context, word), "not on a Friday").returncode, 0, "deny")
+        reply = wire.read_reply()
+        expect_equal((reply.code, reply.status), ("42501", "E"), "in a transaction")
+        expect_in("not on a Friday", reply.errors[0]["M"], "the reason")
+        expect_equal(wire.query("rollback").status, "I", "the rollback")
+        expect_equal(wire.query("select 'another'").values(), [("another",)], "what comes after")
+
+
+@case("nobody answers: the command is refused at its deadline", config=_with_approvals, spoils=True)
+def expired(context):
+    word = _hold(context, "short")
+    with context.target_never_sees(word), context.wire() as wire:
+        reply = wire.query(f"select '{word}'")
+        expect_equal(reply.code, "42501", "the answer")
+        expect_in("expired", reply.errors[0]["M"], "the reason")
+    expect([t for t in _tickets(context, "--all") if word in t["statement"] and t["state"] == "expired"], "the ticket")
+
+
+@case("who may not review cannot answer, and an approval that nobody has set up holds nothing open", config=_with_approvals, spoils=True)
+def not_a_reviewer(context):
+    word = _hold(context, "elsewhere")
+    with context.target_never_sees(word), context.wire() as wire:
+        wire.send(query(f"select '{word}'"))
+        ticket = _wait_ticket(context, word)
+        done = _answer(context, "approve", ticket)
+        expect_equal(done.returncode, 4, f"approve: {done.stdout}{done.stderr}")
+        time.sleep(0.3)
+        expect_equal(_wait_ticket(context, word)["ticket"], ticket["ticket"], "it is still open")
+
+
+@case("a client that leaves, and one that cancels, withdraw their tickets", config=_with_approvals, spoils=True)
+def withdrawn(context):
+    word = _hold(context)
+    with context.target_never_sees(word):
+        with context.wire() as wire:
+            wire.send(query(f"select '{word}'"))
+            gone = _wait_ticket(context, word)
+        with context.wire() as wire:
+            wire.send(query(f"select 1, '{word}'"))
+            cancelled = wait_until("the second ticket", lambda: next((t for t in _tickets(context) if t["ticket"] > gone["ticket"]), None), 10, 0.1)
+            with context.lab.socket("client", socket.AF_INET) as other:
+                other.settimeout(5)
+                other.connect((context.env["TARGET_IP"], int(context.env["TARGET_PORT"])))
+                other.sendall(struct.pack("!II", 16, 80877102) + wire.key)
+                other.recv(1)
+            reply = wire.read_reply()
+            expect_equal((reply.code, reply.status), ("57014", "I"), "the cancelled command")
+            expect_equal(wire.query("select 'another'").values(), [("another",)], "what comes after")
+        states = {t["ticket"]: t["state"] for t in _tickets(context, "--all")}
+        expect_equal((states[gone["ticket"]], states[cancelled["ticket"]]), ("withdrawn", "withdrawn"), "the tickets")
+        expect(_answer(context, "approve", gone).returncode != 0, "an approval of a withdrawn ticket")
+
+
+@case("in a pipeline what came before the held run passes, what is behind it waits; the ticket shows the parameters",
+      config=_with_approvals, spoils=True)
+def pipelined(context):
+    word = _hold(context)
+    value = "p" + os.urandom(5).hex()
+    with context.wire() as wire:
+        mark = context.lab.log_mark()
+        wire.send(parse("", "select 'first'"), bind("", ""), execute(), parse("", f"select $1::text, '{word}'", [25]), bind("", "", [value]), describe("P", ""), execute(),
+                  parse("", "select 'behind'"), bind("", ""), execute(), b"S\0\0\0\4")
+        ticket = _wait_ticket(context, word)
+        expect_equal(ticket["parameters"], f'["{value}"]', "the parameters")
+        time.sleep(0.3)
+        seen = context.lab.log_since(mark)
+        expect_in("select 'first'", seen, "what came before")
+        expect("'behind'" not in seen and f"execute <unnamed>: select $1::text, '{word}'" not in seen, "held, or behind it")
+        expect_equal(_answer(context, "approve", ticket).returncode, 0, "approve")
+        reply = wire.read_reply()
+        expect_equal(reply.values(), [("first",), (value, word), ("behind",)], f"the answers: {reply}")
+
+
+@case("other parameters are another command: each run of a prepared statement asks anew", config=_with_approvals, spoils=True)
+def prepared(context):
+    word = _hold(context)
+    with context.wire() as wire:
+        wire.pipeline(parse("s", f"select $1::text, '{word}'", [25]))
+        digests = []
+        for value in ("one", "two"):
+            wire.send(bind("", "s", [value]), execute(), b"S\0\0\0\4")
+            ticket = _wait_ticket(context, word)
+            digests.append(ticket["digest"])
+            _answer(context, "approve", ticket)
+            expect_equal(wire.read_reply().values(), [(value, word)], "the answer")
+        expect(digests[0] != digests[1], "the digests")
+
+
+@case("a reload that closes what is held is asked again before the release", config=_with_approvals, spoils=True)
+def judged_again(context):
+    word = _hold(context)
+    with context.target_never_sees(word), context.wire() as wire:
+        wire.send(query(f"select '{word}'"))
+        ticket = _wait_ticket(context, word)
+        context.extra_rules(RULE.format(word=word, approval="local").replace("then: hold\n    approval: local", "then: block"))
+        context.lab.gateway_reload()
+        expect_equal(_answer(context, "approve", ticket).returncode, 0, "approve")
+        expect_equal(wire.read_reply().code, "42501", "approved, and closed meanwhile")
+
+
+@case("what is held when the engine dies never passes; its ticket is denied at the next start", config=_with_approvals, spoils=True)
+def restarted(context):
+    word = _hold(context)
+    with context.target_never_sees(word):
+        with context.wire() as wire:
+            wire.send(query(f"select '{word}'"))
+            ticket = _wait_ticket(context, word)
+            context.lab.gateway_kill()
+        context.running = None
+        context.use(_with_approvals)
+        states = {t["ticket"]: t["state"] for t in _tickets(context, "--all")}
+        expect_equal(states[ticket["ticket"]], "denied", "the ticket")
+        expect(_answer(context, "approve", ticket).returncode != 0, "an approval after the restart")
