@@ -1,6 +1,7 @@
 // The names that the record, the rules and the command line use for the contracts' enumerators.
 #include "core/facts.h"
 #include "core/identity.h"
+#include "core/ticket.h"
 #include "core/verdict.h"
 
 namespace weir {
@@ -69,6 +70,17 @@ std::string_view name_of(Assurance assurance) {
     case Assurance::kWorkload: return "workload";
   }
   return "none";
+}
+
+std::string_view name_of(TicketAnswer::State state) {
+  switch (state) {
+    case TicketAnswer::State::kOpen: return "open";
+    case TicketAnswer::State::kApproved: return "approved";
+    case TicketAnswer::State::kDenied: return "denied";
+    case TicketAnswer::State::kExpired: return "expired";
+    case TicketAnswer::State::kWithdrawn: return "withdrawn";
+  }
+  return "open";
 }
 
 }  // namespace weir
