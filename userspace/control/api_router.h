@@ -63,8 +63,7 @@ struct ApiRoute {
   // Every status it can answer with, for openapi.yaml: 400 and 429 always, 401 and 403 by access, 413 415 422 with a body.
   [[nodiscard]] std::vector<int> statuses() const;
 };
-// The table.  Tickets (GET /v1/tickets, POST /v1/tickets/{id}/approve and /deny, for reviewers) get their lines here, and
-// their functions in a file api_tickets.cc.
+// The table.
 std::span<const ApiRoute> api_routes();
 
 struct ApiCounters {

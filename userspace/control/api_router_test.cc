@@ -140,6 +140,25 @@ TEST_F(ApiRouterTest, ABindingIsOfTheConnectionsOwnAddress) {
   EXPECT_EQ(post("/v1/bindings", token, "", "").status, 409);
 }
 
+TEST_F(ApiRouterTest, AReviewersTokenGoesToTheEngineWithTheAnswer) {
+  const std::string token = token_of(ApiRole::kReviewer);
+  EXPECT_EQ(post("/v1/tickets/17/approve", token, R"({"reason":"CHG-1","until":"2037-01-01T00:00:00Z"})").status, 200);
+  EXPECT_EQ(engine_.asked.back().verb, "approve");
+  EXPECT_EQ(engine_.asked.back().arguments, (json{{"ticket", 17}, {"reason", "CHG-1"}, {"until", "2037-01-01T00:00:00Z"}, {"token", token}}));
+  EXPECT_EQ(post("/v1/tickets/17/deny", token, R"({"reason":"no"})").status, 200);
+  EXPECT_EQ(engine_.asked.back().arguments, (json{{"ticket", 17}, {"reason", "no"}, {"token", token}}));
+  EXPECT_EQ(post("/v1/tickets/17/deny", token, R"({"reason":"no","token":"x"})").status, 422) << "nobody names another one's token";
+  EXPECT_EQ(post("/v1/tickets/17/approve", token, "{}").status, 422) << "without a reason";
+  EXPECT_EQ(get("/v1/tickets", token, {{"all", "true"}}).status, 200);
+  EXPECT_EQ(engine_.asked.back().arguments, (json{{"all", true}}));
+  EXPECT_EQ(get("/v1/tickets", token, {{"all", "yes"}}).status, 422);
+  EXPECT_EQ(get("/v1/tickets/17", token).status, 200);
+  EXPECT_EQ(engine_.asked.back().arguments, (json{{"ticket", 17}}));
+  engine_.failures["approve"] = {Error::Kind::kDenied, "ticket 17 is your own: somebody else approves it", 0};
+  EXPECT_EQ(post("/v1/tickets/17/approve", token, R"({"reason":"r"})").status, 409);
+  EXPECT_EQ(post("/v1/tickets/17/approve", token_of(ApiRole::kAdmin), R"({"reason":"r"})").status, 403) << "an administrator is not above";
+}
+
 TEST_F(ApiRouterTest, ARevocationNamesOneThing) {
   const std::string admin = token_of(ApiRole::kAdmin);
   EXPECT_EQ(post("/v1/bindings/revoke", admin, R"({"subject":"user:x","reason":"r"})").status, 200);

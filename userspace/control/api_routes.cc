@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "control/api_router.h"
+#include "control/api_tickets.h"
 #include "control/config_values.h"
 #include "record/reader.h"
 
@@ -196,6 +197,10 @@ std::span<const ApiRoute> api_routes() {
       {.method = "GET", .path = "/v1/rules", .roles = kAnyRole, .run = rules},
       {.method = "GET", .path = "/v1/rules/profile", .roles = kAnyRole, .run = rules_profile},
       {.method = "GET", .path = "/v1/grants", .roles = kAnyRole, .run = grants},
+      {.method = "GET", .path = "/v1/tickets", .roles = kReviewer, .queries = {{"all"}}, .run = api_tickets},
+      {.method = "GET", .path = "/v1/tickets/{id}", .roles = kReviewer, .faults = {404}, .run = api_ticket},
+      {.method = "POST", .path = "/v1/tickets/{id}/approve", .roles = kReviewer, .fields = {{"reason", true}, {"until"}}, .faults = {404, 409}, .run = api_approve},
+      {.method = "POST", .path = "/v1/tickets/{id}/deny", .roles = kReviewer, .fields = {{"reason", true}}, .faults = {404, 409}, .run = api_deny},
       {.method = "POST", .path = "/v1/reload", .roles = kAdmin, .fields = {{"reason", true}}, .run = reload},
   };
   return kRoutes;

@@ -1,32 +1,16 @@
 #include "control/bind_token.h"
 
 #include "control/cli_text.h"
-#include "control/control_client.h"
+#include "control/token_input.h"
 #include "transport/secret_file.h"
 
 namespace weir::control {
-namespace {
 
 using nlohmann::json;
 
-constexpr int kTries = 6;
-constexpr std::chrono::milliseconds kBetweenTries{1'000};
-
-// The engine never waits for a provider; who asks it does.
-Result<json> ask_patiently(VerbCall& call, const std::string& socket, const json& arguments) {
-  for (int attempt = 1;; ++attempt) {
-    auto answer = ask_engine(socket, "bind", arguments);
-    const bool is_late = !answer && answer.error().kind == Error::Kind::kUnavailable && is_answering(socket);
-    if (!is_late || attempt == kTries) return answer;
-    call.terminal.wait(kBetweenTries);
-  }
-}
-
-}  // namespace
-
 int bind_token(VerbCall& call, const Config& config, const Address& address, std::string& token) {
   json arguments{{"address", address.text()}, {"token", token}};
-  const auto answer = ask_patiently(call, config.control.socket, arguments);
+  const auto answer = ask_patiently(call, config.control.socket, "bind", arguments);
   transport::wipe(token);
   transport::wipe(arguments["token"].get_ref<std::string&>());
   if (!answer) return call.fail(answer.error());

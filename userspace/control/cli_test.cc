@@ -195,7 +195,7 @@ TEST_F(Cli, ExplainSaysWhatWouldBecomeOfACommand) {
 
 TEST_F(Cli, WithoutAnEngineTheVerbsThatNeedItSaySo) {
   for (const std::vector<std::string>& arguments : std::vector<std::vector<std::string>>{
-           {"reload", "--reason", "x"}, {"bindings"}, {"revoke", "svc:report", "--reason", "x"}, {"cut", "1", "--reason", "x"}, {"rules", "profile"}}) {
+           {"reload", "--reason", "x"}, {"bindings"}, {"revoke", "svc:report", "--reason", "x"}, {"cut", "1", "--reason", "x"}, {"rules", "profile"}, {"tickets"}, {"approve", "1", "--reason", "x"}, {"deny", "1", "--reason", "x"}}) {
     const Outcome outcome = weir(arguments);
     EXPECT_EQ(outcome.code, kExitNoEngine) << arguments[0];
     EXPECT_THAT(outcome.err, HasSubstr("start it with `weir run`")) << arguments[0];
@@ -251,12 +251,20 @@ class FakeEngine final : public ControlHandler {
     if (verb == "bind") return json{{"id", 9}, {"subject", "user:ann"}, {"address", arguments.at("address")}, {"until", "2037-01-01T00:00:00Z"}, {"text", ""}};
     if (verb == "bindings") return json::array({{{"id", 9}, {"subject", "user:ann\x1b[31m"}, {"address", "198.18.1.7"}, {"groups", {"dba"}}, {"assurance", "network"}, {"refused", 1}}});
     if (verb == "cut") return json{{"cut", 1}};
+    if (verb == "tickets") return arguments.contains("ticket") ? ticket : json::array({ticket});
+    if (verb == "approve") return json{{"by", "local:ann"}, {"what", "approved"}, {"changed", is_changed}};
+    if (verb == "deny") return fail(Error::Kind::kDenied, "ticket 17 was denied by user:bob");
     if (verb == "view") return can_record ? Result<json>(json::object()) : fail(Error::Kind::kUnavailable, "the record is full");
     return fail(Error::Kind::kNotFound, "nothing fits");
   }
   std::string metrics() override { return ""; }
   std::vector<std::pair<std::string, json>> asked;
   int late = 0;   // How often a bind finds no keys.
+  bool is_changed = true;
+  json ticket = {{"number", 17}, {"state", "open"}, {"subject", "svc:agent"}, {"groups", {"agents"}}, {"acting_for", {"user:carl"}}, {"assurance", "network"}, {"target", "orders-db"},
+                 {"rule", "whole-table"}, {"approval", "two-eyes"}, {"statement", "delete from orders\n  digest      \x1b[31mfake"}, {"parameters", "[1]"}, {"objects", "public.orders"},
+                 {"verbs", {"write"}}, {"digest", "abcd"}, {"opened", "2037-01-01T00:00:00Z"}, {"deadline", "2037-01-01T00:10:00Z"}, {"min_reviewers", 2}, {"session", 3}, {"unit", 4},
+                 {"answers", {{{"by", "user:ann"}, {"what", "approve"}, {"at", "2037-01-01T00:01:00Z"}, {"reason", "fine"}}}}};
   bool can_record = true;
 };
 
@@ -286,6 +294,56 @@ TEST_F(Cli, TheVerbsAskTheEngineAndShowItsAnswers) {
   engine.can_record = false;
   EXPECT_THAT(weir({"replay", "17"}).err, HasSubstr("this look is not on the record: the record is full"));
   (*server)->stop();
+}
+
+TEST_F(Cli, ReviewersSeeWhatTheyDecideByAndAnswer) {
+  FakeEngine engine;
+  ControlServer::Options options;
+  options.socket = folder_ + "/state/control.sock";
+  auto server = ControlServer::open(options, engine);
+  ASSERT_TRUE(server) << server.error().message;
+  (*server)->start();
+  const Outcome list = weir({"tickets"});
+  EXPECT_EQ(list.code, kExitDone);
+  EXPECT_THAT(list.out, testing::MatchesRegex("ticket 17  open, [0-9]+d [0-9]+h left\n(.|\n)*"));
+  for (const char* line : {"\n  who         svc:agent, groups agents, acting for user:carl, assurance network\n", "\n  approval    two-eyes, needs 2 reviewers\n", "\n  verbs       write\n",
+                           "\n  objects     public.orders\n", "\n  statement   delete from orders\n", "\n  parameters  [1]\n", "\n  digest      abcd\n", "\n  session     3, unit 4\n",
+                           "\n  approve     user:ann at 2037-01-01T00:01:00Z: fine\n"}) {
+    EXPECT_THAT(list.out, HasSubstr(line));
+  }
+  EXPECT_THAT(list.out, HasSubstr("\n                digest      \\x1b[31mfake\n")) << "a statement cannot look like a line of ours";
+  EXPECT_EQ(engine.asked.back().second, (json{{"all", false}}));
+  EXPECT_EQ(json::parse(weir({"tickets", "--all", "--json"}).out)[0]["number"], 17);
+  EXPECT_EQ(engine.asked.back().second, (json{{"all", true}}));
+  EXPECT_THAT(weir({"tickets", "17"}).out, HasSubstr("ticket 17  open"));
+  EXPECT_EQ(engine.asked.back().second, (json{{"ticket", 17}}));
+
+  const Outcome approved = weir({"approve", "17", "--reason", "CHG-1"});
+  EXPECT_EQ(approved.code, kExitDone) << approved.err;
+  EXPECT_EQ(approved.out, "ticket 17: approved, as local:ann\n");
+  EXPECT_EQ(engine.asked.back().second, (json{{"ticket", 17}, {"reason", "CHG-1"}}));
+  EXPECT_EQ(weir({"approve", "17", "--reason", "x", "--until", "2037-01-01T02:00:00+02:00", "--token-file", "-"}, "the-token\n").code, kExitDone);
+  EXPECT_EQ(engine.asked.back().second, (json{{"ticket", 17}, {"reason", "x"}, {"until", "2037-01-01T00:00:00Z"}, {"token", "the-token"}}));
+  EXPECT_EQ(weir({"approve", "17", "--reason", "x", "--for", "30m"}).code, kExitDone);
+  EXPECT_TRUE(engine.asked.back().second.contains("until"));
+  engine.is_changed = false;
+  EXPECT_EQ(weir({"approve", "17", "--reason", "x"}).code, kExitFinding);
+  const Outcome denied = weir({"deny", "17", "--reason", "x"});
+  EXPECT_EQ(denied.code, kExitDenied);
+  EXPECT_THAT(denied.err, HasSubstr("was denied by user:bob"));
+  (*server)->stop();
+}
+
+TEST_F(Cli, AnAnswerNeedsATicketAReasonAndNoTokenOnTheCommandLine) {
+  EXPECT_EQ(weir({"approve", "--reason", "x"}).code, kExitUsage);
+  EXPECT_EQ(weir({"approve", "abc", "--reason", "x"}).code, kExitUsage);
+  EXPECT_THAT(weir({"deny", "17"}).err, HasSubstr("a reason is required"));
+  EXPECT_EQ(weir({"approve", "17", "--reason", "x", "--for", "1h", "--until", "2037-01-01T00:00:00Z"}).code, kExitUsage);
+  EXPECT_EQ(weir({"approve", "17", "--reason", "x", "--for", "soon"}).code, kExitUsage);
+  EXPECT_EQ(weir({"approve", "17", "--reason", "x", "--token-file", "-"}, " \n").code, kExitUsage);
+  const Outcome outcome = weir({"approve", "17", "eyJhbGciOi", "--reason", "x"});
+  EXPECT_EQ(outcome.code, kExitUsage);
+  EXPECT_THAT(outcome.err, Not(HasSubstr("eyJhbGciOi")));
 }
 
 TEST_F(Cli, BindWaitsForKeysThatAreOnTheirWayButNotForEver) {

@@ -160,9 +160,6 @@ void read_grant(MapReader grant, GrantConfig& out) {
   if (!out.impersonate.empty() && (out.verbs & bit(Verb::kImpersonate)) == 0) {
     context.error(grant.place_of("impersonate"), grant.path_of("impersonate") + " names roles, but verbs does not hold impersonate");
   }
-  if (!out.approval.empty()) {
-    context.warn(grant.place_of("approval"), grant.path_of("approval") + ": its commands are blocked until this gateway has approvals");
-  }
   grant.finish();
 }
 

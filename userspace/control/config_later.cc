@@ -1,4 +1,4 @@
-// Sections that a later version carries out: approvals, notify, retention, store, encryption, evidence log, archive.  They are
+// Sections that a later version carries out: notify, retention, store, encryption, evidence log, archive.  They are
 // read for their form, so that a file written for later is checked now, and each says that it has no effect.
 #include <algorithm>
 
@@ -19,33 +19,7 @@ void check_url(MapReader& section, std::string_view key, std::initializer_list<s
   }
 }
 
-void read_approval(MapReader approval, LoadContext& context) {
-  std::string name;
-  approval.name("name", name);
-  if (!name.empty() && !context.approvals.insert(name).second) context.error(approval.place(), "approvals: " + in_quotes(name) + " stands twice");
-  WhoConfig reviewers;
-  if (!approval.has("reviewers")) context.error(approval.place(), approval.path_of("reviewers") + " is missing");
-  read_who(approval.map("reviewers"), reviewers);
-  uint32_t count = 1;
-  approval.number("min_reviewers", count, 1, 16);
-  std::chrono::seconds time{600};
-  approval.duration("deadline", time, 1s, 30 * kDay);
-  approval.choice_of("bound_to", {"command", "class"});
-  approval.duration("window_max", time, 1s, 30 * kDay);
-  approval.choice_of("if_client_leaves", {"withdraw", "keep"});
-  approval.choice_of("at_restart", {"deny", "resume"});
-  approval.choice_of("on_revoke", {"cancel", "finish"});
-  approval.finish();
-}
-
 }  // namespace
-
-void read_approvals(MapReader& root) {
-  LoadContext& context = root.context();
-  const auto entries = root.take_maps("approvals");
-  for (std::size_t i = 0; i < entries.size(); ++i) read_approval(MapReader::entry(root, "approvals", entries[i], i), context);
-  root.has_no_effect("approvals", "what would be held is blocked");
-}
 
 void read_notify(MapReader& root) {
   static const std::vector<std::string_view> kEvents = {"ticket", "alert", "revoked", "drop-burst", "recording-gap", "config-refused", "checkpoint-late", "disk-low"};

@@ -113,7 +113,7 @@ void read_root(MapReader& root, Digest& digest, Config& config) {
   read_data_kinds(root, config.data_kinds);
   read_rules(root, config.rules);
   read_masks(root.map("masks"), config);
-  read_approvals(root);
+  read_approvals(root, config.approvals);
   read_notify(root);
   read_record(root.map("record"), config.record);
   if (root.has("retention")) {

@@ -75,6 +75,10 @@ void check_grants(LoadContext& context, const Config& config, const std::vector<
   }
 }
 
+void check_targets(LoadContext& context, const Config& config) {
+  for (const TargetConfig& target : config.targets) check_approval(context, target.place, "targets[" + target.name + "].opaque_approval", target.opaque_approval);
+}
+
 void check_rules(LoadContext& context, const Config& config, const std::vector<std::string_view>& targets) {
   std::vector<std::string_view> ids, kinds;
   for (const RuleConfig& rule : config.rules) ids.push_back(rule.id);
@@ -158,6 +162,7 @@ void check_references(LoadContext& context, const Config& config) {
   }
   std::vector<std::string_view> targets;
   for (const TargetConfig& target : config.targets) targets.push_back(target.name);
+  check_targets(context, config);
   check_grants(context, config, targets);
   check_rules(context, config, targets);
   check_overlaps(context, config);

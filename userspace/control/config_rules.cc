@@ -126,9 +126,9 @@ void check_action(MapReader& rule, const RuleConfig& made, bool what_is_right) {
                   made.then == RuleAction::kAllow ? rule.path_of("except_rules") + " is missing: an allow rule exempts from the rules that it names, and from nothing else"
                                                   : rule.path_of("except_rules") + " belongs to then: allow");
   }
-  if (made.then == RuleAction::kHold) {
-    context.warn(rule.place_of("then"), rule.path_of("then") + ": hold blocks until this gateway has approvals");
-  } else if (!made.approval.empty()) {
+  if (made.then == RuleAction::kHold && !rule.has("approval")) {
+    context.error(rule.place_of("then"), rule.path_of("approval") + " is missing: then: hold needs to know who is asked", "approval: NAME, of `approvals`");
+  } else if (made.then != RuleAction::kHold && !made.approval.empty()) {
     context.error(rule.place_of("approval"), rule.path_of("approval") + " belongs to then: hold");
   }
   if (what_is_right && is_empty(made.what) && made.then != RuleAction::kAllow && is_empty(made.where)) {

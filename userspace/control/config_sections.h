@@ -11,6 +11,7 @@ void read_tls(MapReader root, TlsConfig& out);
 void read_identity(MapReader root, IdentityConfig& out);
 void read_targets(MapReader& root, const SteerConfig& steer, std::vector<TargetConfig>& out);
 void read_grants(MapReader& root, std::vector<GrantConfig>& out);
+void read_approvals(MapReader& root, std::vector<ApprovalConfig>& out);
 // Appends; `list_key` is "rules" in every file.
 void read_rules(MapReader& file, std::vector<RuleConfig>& out);
 void read_data_kinds(MapReader& file, std::vector<DataKindConfig>& out);
@@ -21,8 +22,7 @@ void read_api(MapReader root, ApiConfig& out);
 void read_log(MapReader root, LogConfig& out);
 void read_changes(MapReader root, Config& out);
 
-// Sections that later versions carry out; here they are checked for form, and names in them are kept for references.
-void read_approvals(MapReader& root);
+// Sections that later versions carry out; here they are checked for form.
 void read_notify(MapReader& root);
 void read_retention(MapReader root);
 void read_store(MapReader& root);

@@ -170,9 +170,13 @@ void read_target(MapReader target, TargetConfig& out) {
   read_on_failure(target, out);
   target.choice("closed_answer", out.closed_answer, {std::pair{std::string_view("reset"), ClosedAnswer::kReset}, {"drop", ClosedAnswer::kDrop}});
   target.choice("opaque", out.opaque, {std::pair{std::string_view("block"), Opaque::kBlock}, {"hold", Opaque::kHold}, {"allow", Opaque::kAllow}});
-  if (out.opaque == Opaque::kHold) {
-    context.warn(target.place_of("opaque"), target.path_of("opaque") + ": hold blocks until this gateway has approvals");
-  } else if (out.opaque == Opaque::kAllow) {
+  target.name("opaque_approval", out.opaque_approval, Need::kOptional);
+  if (out.opaque == Opaque::kHold && !target.has("opaque_approval")) {
+    context.error(target.place_of("opaque"), target.path_of("opaque_approval") + " is missing: opaque: hold needs to know who is asked", "opaque_approval: NAME, of `approvals`");
+  } else if (out.opaque != Opaque::kHold && target.has("opaque_approval")) {
+    context.error(target.place_of("opaque_approval"), target.path_of("opaque_approval") + " belongs to opaque: hold");
+  }
+  if (out.opaque == Opaque::kAllow) {
     context.warn(target.place_of("opaque"), target.path_of("opaque") + ": allow passes what nobody can read, and no rule or mask sees it");
   }
   target.choice("unknown_functions", out.unknown_functions_block, {std::pair{std::string_view("block"), true}, {"allow", false}});

@@ -37,6 +37,10 @@ struct ControlPeer {
 // profile    {}                                          [{rule, matched, decided, observed, masked}]
 // rules      {}                                          [{id, then, mode, severity, ...}]: those in force
 // grants     {}                                          [{name, who, targets, ...}]: those in force
+// tickets    {all?: true} or {ticket}                    [{number, state, subject, ..., answers: [..]}..], or one of them
+// approve    {ticket, reason, until?, token?}            {by, what, changed, and the ticket's own}; until: RFC 3339, a window's end
+//              without a token: local:NAME of the login; kDenied: may not review it, or it is answered, expired or withdrawn
+// deny       {ticket, reason, token?}                    the same
 // view       {act, object}                               {}: somebody is about to look at that; kUnavailable: it may not be shown
 // refused    {act}                                       {}: somebody tried over the API what their role does not cover
 //

@@ -75,7 +75,7 @@ Verb events_verb() {
           .group = "The record",
           .summary = "list what was done to the gateway, and who looked at what",
           .synopsis = "[--act NAME] [--since TIME] [--until TIME] [--limit N] [--state FOLDER]",
-          .description = "Newest first: bind, revoke, cut, reload, and looks at bindings, rules, grants, sessions and replays, over the socket and over the API, also those that were refused. "
+          .description = "Newest first: bind, revoke, cut, reload, approve, deny, and looks at tickets, bindings, rules, grants, sessions and replays, over the socket and over the API, also those that were refused. "
                          "Read from the record itself: works without an engine, and on a copy.\n"
                          "JSON: [{at, act, by: {via, uid, login_uid} or {via, subject, issuer, role, address}, object, reason, outcome, session, seq}]",
           .exits = "0 done\n2 the command line is wrong, or the configuration does not say where the state is\n5 the record cannot be read",

@@ -1,40 +1,17 @@
 // bind, revoke, cut, bindings: who is behind an address, and the end of it.
 #include <boost/program_options/value_semantic.hpp>
-#include <iterator>
 
 #include "control/bind_token.h"
 #include "control/cli_text.h"
 #include "control/config_values.h"
+#include "control/token_input.h"
 #include "control/verbs.h"
-#include "transport/secret_file.h"
 
 namespace weir::control {
 namespace {
 
 namespace po = boost::program_options;
 using nlohmann::json;
-
-constexpr std::size_t kTokenSizeMax = 16u << 10;
-
-void trim(std::string& text) {
-  while (!text.empty() && (text.back() == '\n' || text.back() == '\r' || text.back() == ' ')) text.pop_back();
-}
-
-// From --token-file, or standard input.  Never from the command line, where every process of the host can read it.
-Result<std::string> read_token(VerbCall& call) {
-  std::string token;
-  if (call.has("token-file") && call.text("token-file") != "-") {
-    const auto secret = transport::read_secret_file(call.text("token-file"), kTokenSizeMax);
-    if (!secret) return tl::unexpected<Error>(secret.error());
-    token = std::string(secret->view());
-  } else {
-    for (std::istreambuf_iterator<char> it(call.terminal.in), end; it != end && token.size() <= kTokenSizeMax; ++it) token += *it;
-  }
-  trim(token);
-  if (token.empty()) return fail(Error::Kind::kInvalid, "the token is empty: give it on standard input or with --token-file FILE");
-  if (token.size() > kTokenSizeMax) return fail(Error::Kind::kInvalid, "the token is longer than 16 KiB");
-  return token;
-}
 
 int run_bind(VerbCall& call) {
   if (!call.words().empty()) return call.fail(kExitUsage, "a token does not belong on the command line, where every process can read it: use standard input or --token-file");

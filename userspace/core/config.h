@@ -104,6 +104,7 @@ struct TargetConfig {
             on_reviewers_failure = OnFailure::kClosed;
   ClosedAnswer closed_answer = ClosedAnswer::kReset;
   Opaque opaque = Opaque::kBlock;
+  std::string opaque_approval;               // With kHold.
   bool unknown_functions_block = true;
   SourceMode source = SourceMode::kClient;
   TargetTlsConfig tls;

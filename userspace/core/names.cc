@@ -26,7 +26,7 @@ std::string_view name_of(TicketAnswer::State state) {
     case TicketAnswer::State::kExpired: return "expired";
     case TicketAnswer::State::kWithdrawn: return "withdrawn";
   }
-  return "?";
+  return "open";
 }
 
 std::string_view name_of(Fate fate) {

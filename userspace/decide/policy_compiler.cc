@@ -113,7 +113,7 @@ class Compiler {
 
   void compile_targets() {
     for (const TargetConfig& config : config_.targets) {
-      contents_.targets.push_back({config.name, config.protocol, config.observe, config.opaque, config.unknown_functions_block,
+      contents_.targets.push_back({config.name, config.protocol, config.observe, config.opaque, config.opaque_approval, config.unknown_functions_block,
                                    config.record.parameters});
       if (config.record.parameters == RecordParameters::kDigest && !contents_.masker->has_key()) {
         issue(config.place, "target " + quoted(config.name) + ": parameters: digest needs masks.hash_key_file");

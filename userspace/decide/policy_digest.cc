@@ -43,6 +43,7 @@ void add_target(Canonical& out, const TargetConfig& target) {
   out.add(target.protocol);
   out.add(target.observe);
   out.add(target.opaque);
+  out.add(target.opaque_approval);
   out.add(target.unknown_functions_block);
   out.add(target.record.parameters);
 }
@@ -88,12 +89,23 @@ void add_rule(Canonical& out, const RuleConfig& rule) {
   out.add(rule.except_rules);
 }
 
+void add_approval(Canonical& out, const ApprovalConfig& approval) {
+  out.add("approval");
+  out.add(approval.name);
+  out.add(approval.reviewers);
+  out.add(uint64_t{approval.min_reviewers});
+  out.add(static_cast<uint64_t>(approval.deadline.count()));
+  out.add(uint64_t{approval.is_for_class});
+  out.add(static_cast<uint64_t>(approval.window_max.count()));
+}
+
 }  // namespace
 
 std::string policy_digest(const Config& config) {
   Canonical canonical;
   for (const TargetConfig& target : config.targets) add_target(canonical, target);
   for (const GrantConfig& grant : config.grants) add_grant(canonical, grant);
+  for (const ApprovalConfig& approval : config.approvals) add_approval(canonical, approval);
   for (const RuleConfig& rule : config.rules) add_rule(canonical, rule);
   for (const DataKindConfig& kind : config.data_kinds) {
     canonical.add("kind");

@@ -123,6 +123,7 @@ struct Target {
   std::string name, protocol;
   bool is_observed = false;
   Opaque opaque = Opaque::kBlock;
+  std::string opaque_approval;  // kHold.
   bool unknown_functions_block = true;
   RecordParameters parameters = RecordParameters::kMasked;
 };

@@ -56,7 +56,7 @@ class Planner {
       case Opaque::kBlock:
         return refuse("opaque", reason);
       case Opaque::kHold:
-        return plan_->builtin.hold(0, "opaque", reason, {});
+        return plan_->builtin.hold(0, "opaque", reason, state_.target()->opaque_approval);
       case Opaque::kAllow:
         return;
     }

@@ -179,6 +179,11 @@ Result<void> Engine::open_policy() {
   if (!table) return tl::unexpected<Error>(table.error());
   bindings_ = std::move(*table);
   if (auto set = bindings_->set_static(wanted.identity.static_bindings, wall_seconds()); !set) return tl::unexpected<Error>(set.error());
+  decide::TicketBook::Options tickets;
+  tickets.open_bytes_max = wanted.engine.limits.held_bytes_max;
+  auto book = decide::TicketBook::open(wanted.state + "/tickets.json", tickets, wanted.approvals, wall_seconds());
+  if (!book) return tl::unexpected<Error>(book.error());
+  tickets_ = std::move(*book);
   parsers_ = std::make_unique<postgres::SqlParserPool>(wanted.engine.limits);
   builder_ = std::make_unique<RuntimeBuilder>(*parsers_, [mark = steering_->upstream_mark()](const Endpoint& target) { return dial_blocking(target, mark); },
                                               [this](std::string_view text) { logging_->log().warn("{}", text); });
@@ -208,6 +213,7 @@ Result<void> Engine::start_cores() {
     const record::CoreNumbers numbers = recovered_.numbers(index);
     EngineCore::Parts parts;
     parts.index = index;
+    parts.tickets = tickets_.get();
     parts.cpu = wanted.engine.cores.empty() ? -1 : static_cast<int>(wanted.engine.cores[index]);
     parts.runtime = runtime_;
     parts.journal.gateway = wanted.name;
@@ -279,6 +285,7 @@ void Engine::on_tick() {
   const std::lock_guard lock(control_mutex_);
   tell_space();
   watch_->handle();
+  tickets_->expire(wall_seconds());
   auto ended = bindings_->expire(wall_seconds());
   if (ended) {
     end_bindings(*ended);

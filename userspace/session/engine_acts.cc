@@ -22,9 +22,9 @@ enum class Sort : uint8_t {
 
 Sort sort_of(std::string_view verb) {
   if (verb == "status") return Sort::kPlain;
-  if (verb == "reload" || verb == "bind") return Sort::kGive;
-  if (verb == "revoke" || verb == "cut" || verb == "refused") return Sort::kTake;
-  for (const std::string_view look : {"bindings", "sessions", "profile", "rules", "grants", "view"}) {
+  if (verb == "reload" || verb == "bind" || verb == "approve") return Sort::kGive;
+  if (verb == "revoke" || verb == "cut" || verb == "deny" || verb == "refused") return Sort::kTake;
+  for (const std::string_view look : {"bindings", "sessions", "profile", "rules", "grants", "tickets", "view"}) {
     if (verb == look) return Sort::kLook;
   }
   return Sort::kUnknown;
@@ -54,6 +54,9 @@ std::string object_of(std::string_view verb, const json& arguments, const Result
   if (verb == "revoke") return text_at(arguments, "which");
   if (verb == "cut") return arguments.contains("session") ? "session " + text_at(arguments, "session") : "binding " + text_at(arguments, "binding");
   if (verb == "bind") return text_at(arguments, "address") + (answer ? " to " + text_at(*answer, "subject") + ", binding " + text_at(*answer, "id") : "");
+  if (verb == "approve" || verb == "deny" || (verb == "tickets" && arguments.contains("ticket"))) {
+    return "ticket " + text_at(arguments, "ticket") + (answer && verb != "tickets" ? " of " + text_at(*answer, "subject") + ", by " + text_at(*answer, "by") + ": " + text_at(*answer, "what") : "");
+  }
   if (verb == "view") return text_at(arguments, "object");
   if (verb == "refused") return text_at(arguments, "act");
   return std::string(verb);
@@ -101,6 +104,8 @@ Result<json> Engine::carry_out(std::string_view verb, const json& arguments, con
   if (verb == "profile") return profile();
   if (verb == "rules") return rules();
   if (verb == "grants") return grants();
+  if (verb == "tickets") return list_tickets(arguments);
+  if (verb == "approve" || verb == "deny") return answer_ticket(verb, arguments, peer);
   return json::object();   // view, refused: the act is all.
 }
 

@@ -142,6 +142,7 @@ Result<json> Engine::reload(const json& arguments, const control::ControlPeer& p
   if (auto synced = sync_kernel_bindings(); !synced) return refuse(synced.error().message);
   end_bindings(*ended);
   admission_->set_limits(loaded.config.engine.limits);
+  tickets_->set_approvals(loaded.config.approvals);
   hand_over(std::move(*built));
   options_.overrides = std::move(how.overrides);
   on_disk_ = "in force";
@@ -152,12 +153,17 @@ Result<json> Engine::reload(const json& arguments, const control::ControlPeer& p
   return json{{"generation", runtime_->generation}, {"digest", config().digest}};
 }
 
+Result<identify::VerifiedToken> Engine::verify(std::string_view text) {
+  auto token = tokens_->verify(text, wall_seconds());
+  const bool is_late = !token && token.error().kind == Error::Kind::kUnavailable;
+  metrics_->control().add(token ? Metric::kTokensVerified : is_late ? Metric::kTokensUnchecked : Metric::kTokensRefused);
+  return token;
+}
+
 Result<json> Engine::bind(const json& arguments) {
   auto address = Address::parse(argument(arguments, "address"));
   if (!address) return tl::unexpected<Error>(address.error());
-  auto token = tokens_->verify(argument(arguments, "token"), wall_seconds());
-  const bool is_late = !token && token.error().kind == Error::Kind::kUnavailable;
-  metrics_->control().add(token ? Metric::kTokensVerified : is_late ? Metric::kTokensUnchecked : Metric::kTokensRefused);
+  auto token = verify(argument(arguments, "token"));
   if (!token) {
     logging_->log().warn("bind {}: {}", address->text(), control::escape_bytes(token.error().message));
     return tl::unexpected<Error>(token.error());
@@ -199,6 +205,7 @@ Result<json> Engine::revoke(const json& arguments, const control::ControlPeer& p
   auto ended = bindings_->revoke(which, wall_seconds());
   if (!ended) return tl::unexpected<Error>(ended.error());
   if (ended->empty()) return fail(Error::Kind::kNotFound, "no binding has the id, address or subject \"" + which + "\"");
+  for (const identify::Binding& binding : *ended) tickets_->end_windows_of(binding.identity->subject);
   const uint32_t flows = end_bindings(*ended);
   logging_->log().info("revoke {} by {}, reason: {}", control::escape_bytes(which), who(peer), control::escape_bytes(argument(arguments, "reason")));
   json revoked = json::array();
@@ -279,6 +286,7 @@ std::string Engine::metrics() {
   add("weir_issuer_keys", "Keys of an issuer that signatures are checked with.", MetricType::kGauge, [](const Keys& keys) { return keys.keys; });
   add("weir_issuer_fetches_total", "Fetches of an issuer's keys that went well.", MetricType::kCounter, [](const Keys& keys) { return keys.fetches; });
   add("weir_issuer_failures_total", "Fetches of an issuer's keys that failed.", MetricType::kCounter, [](const Keys& keys) { return keys.failures; });
+  for (control::MetricSample& sample : ticket_samples()) more.push_back(std::move(sample));
   if (api_) {
     for (control::MetricSample& sample : api_->counters().samples()) more.push_back(std::move(sample));
   }

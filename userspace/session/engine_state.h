@@ -11,6 +11,8 @@
 #include "control/control_handler.h"
 #include "control/control_server.h"
 #include "control/logging.h"
+#include "control/metrics_text.h"
+#include "decide/ticket_book.h"
 #include "identify/bindings.h"
 #include "identify/token.h"
 #include "record/recovery.h"
@@ -63,6 +65,12 @@ class Engine final : public control::ControlHandler, public control::ApiHost {
   [[nodiscard]] nlohmann::json profile() const;
   [[nodiscard]] nlohmann::json rules() const;
   [[nodiscard]] nlohmann::json grants() const;
+  // engine_tickets.cc
+  [[nodiscard]] Result<nlohmann::json> list_tickets(const nlohmann::json& arguments);
+  [[nodiscard]] Result<nlohmann::json> answer_ticket(std::string_view verb, const nlohmann::json& arguments, const control::ControlPeer& peer);
+  [[nodiscard]] Result<decide::Reviewer> reviewer_of(const nlohmann::json& arguments, const control::ControlPeer& peer);
+  [[nodiscard]] std::vector<control::MetricSample> ticket_samples() const;
+  [[nodiscard]] Result<identify::VerifiedToken> verify(std::string_view token);
   uint32_t end_bindings(const std::vector<identify::Binding>& ended);
   [[nodiscard]] Result<void> sync_kernel_bindings();
   // A configuration made ready, not in force yet.
@@ -90,6 +98,7 @@ class Engine final : public control::ControlHandler, public control::ApiHost {
   record::PosixFiles files_;
   std::unique_ptr<record::SealerThread> sealer_;
   std::unique_ptr<identify::BindingTable> bindings_;
+  std::unique_ptr<decide::TicketBook> tickets_;       // The sessions' TicketDesk: made before the cores, ends after them.
   identify::KeyFetchers key_fetchers_{[this](std::string_view text) { logging_->log().warn("{}", text); }};  // Made after logging_, and ends before it.
   std::shared_ptr<identify::TokenVerifier> tokens_;   // With roles_, under auth_mutex_; the API's threads look at both.
   ApiConfig roles_;                                   // Who holds which role.

@@ -1,0 +1,171 @@
+// What reviewers say of a ticket: who may, when it is too late, and what it leaves behind.
+#include <algorithm>
+
+#include "decide/rule_table.h"
+#include "decide/ticket_book.h"
+
+namespace weir::decide {
+namespace {
+
+using std::chrono::sys_seconds;
+using State = TicketAnswer::State;
+
+bool may_review(const ApprovalConfig& terms, const Reviewer& reviewer) {
+  Identity identity;
+  identity.subject = reviewer.subject;
+  identity.groups = reviewer.groups;
+  const WhoConfig& who = terms.reviewers;
+  // The configuration refuses it; here nobody is not anybody.
+  return !(who.subjects.empty() && who.groups.empty()) && Who(who).admits(identity);
+}
+
+std::string state_text(const Ticket& ticket) {
+  const TicketAnswer answer = answer_of(ticket);
+  const std::string name = "ticket " + std::to_string(ticket.number);
+  switch (ticket.state) {
+    case State::kOpen:
+      return name + " is open";
+    case State::kApproved:
+      return name + " was approved by " + answer.by + " already";
+    case State::kDenied:
+      return answer.by.empty() ? name + " was denied: " + answer.reason : name + " was denied by " + answer.by;
+    case State::kExpired:
+      return name + " has expired at " + time_text(ticket.deadline) + ": nobody answered in time";
+    case State::kWithdrawn:
+      return name + " was withdrawn: " + answer.reason;
+  }
+  return name;
+}
+
+}  // namespace
+
+// The ticket, if this reviewer may answer it at all; whether it is still open is asked by who answers.
+Result<TicketPtr> TicketBook::reviewable(uint64_t number, const Reviewer& reviewer, std::string_view reason) const {
+  const auto found = records_.tickets.find(number);
+  if (found == records_.tickets.end()) return fail(Error::Kind::kNotFound, "there is no ticket " + std::to_string(number));
+  const TicketPtr& ticket = found->second;
+  if (reason.empty()) return fail(Error::Kind::kInvalid, "a reason is required");
+  if (reason.size() > kTicketReasonMax)
+    return fail(Error::Kind::kInvalid, "the reason is longer than " + std::to_string(kTicketReasonMax) + " bytes");
+  if (reviewer.subject.starts_with(kLocalReviewer) != reviewer.issuer.empty()) {
+    return fail(Error::Kind::kDenied, "names that begin with local: are those of the gateway's own host, and no token has one");
+  }
+  if (!reviewer.acting_for.empty())
+    return fail(Error::Kind::kDenied, "a token that somebody else acts with reviews nothing: sign in yourself");
+  if (ticket->terms != nullptr && !may_review(*ticket->terms, reviewer)) {
+    return fail(Error::Kind::kDenied, reviewer.subject + " is none of the reviewers of approval \"" + ticket->approval + "\"");
+  }
+  return ticket;
+}
+
+Result<TicketBook::Outcome> TicketBook::add_approval(uint64_t number, const Reviewer& reviewer, std::string_view reason,
+                                                     sys_seconds until, sys_seconds now) {
+  auto found = reviewable(number, reviewer, reason);
+  if (!found) return tl::unexpected<Error>(found.error());
+  const Ticket& ticket = **found;
+  if (reviewer.subject == ticket.subject)
+    return fail(Error::Kind::kDenied, "ticket " + std::to_string(number) + " is your own: somebody else approves it");
+  if (std::find(ticket.acting_for.begin(), ticket.acting_for.end(), reviewer.subject) != ticket.acting_for.end()) {
+    return fail(Error::Kind::kDenied, "ticket " + std::to_string(number) + " is asked in your name: somebody else approves it");
+  }
+  if (!ticket.is_open()) return fail(Error::Kind::kDenied, state_text(ticket));
+  const auto by_same = [&](const TicketReview& each) { return each.by == reviewer.subject; };
+  if (std::any_of(ticket.answers.begin(), ticket.answers.end(), by_same)) {
+    return Outcome{*found, reviewer.subject + " has approved this already: another reviewer is needed", false};
+  }
+  if (until != sys_seconds{}) {
+    if (!ticket.terms->is_for_class)
+      return fail(Error::Kind::kInvalid, "approval \"" + ticket.approval + "\" is bound to one command: it opens no window");
+    if (ticket.verbs == 0 || ticket.statement.empty())
+      return fail(Error::Kind::kInvalid, "what nobody can read opens no window");
+    if (until <= now || until > now + ticket.terms->window_max) {
+      return fail(Error::Kind::kInvalid, "a window of approval \"" + ticket.approval + "\" ends after now, and at " +
+                                             time_text(now + ticket.terms->window_max) + " at the latest");
+    }
+  }
+  Ticket answered = ticket;
+  answered.answers.push_back({reviewer.subject, reviewer.issuer, now, true, std::string(reason), until});
+  const bool is_enough = answered.answers.size() >= answered.min_reviewers;
+  if (is_enough) {
+    answered.state = State::kApproved;
+    answered.closed = now;
+    shorten(answered);
+  }
+  Window window{
+      answered.subject, answered.issuer, answered.target, answered.approval, answered.acting_for, answered.verbs, now, until,
+      number,           answered.answers};
+  for (const TicketReview& each : answered.answers) window.until = std::min(window.until, each.until);
+  TicketRecords next = records_;
+  const auto kept = next.tickets[number] = std::make_shared<const Ticket>(std::move(answered));
+  if (const auto written = commit(std::move(next), now); !written) return tl::unexpected<Error>(written.error());
+  if (!is_enough) {
+    const std::size_t left = kept->min_reviewers - kept->answers.size();
+    return Outcome{kept, "noted; " + std::to_string(left) + " more must approve until " + time_text(kept->deadline)};
+  }
+  ++counters_.approved;
+  if (window.until <= now) return Outcome{kept, "approved"};
+  const std::string text =
+      "approved; so is what " + window.subject + " asks for on " + window.target + " until " + time_text(window.until);
+  windows_.push_back(std::move(window));
+  return Outcome{kept, text};
+}
+
+Result<TicketBook::Outcome> TicketBook::approve(uint64_t number, const Reviewer& reviewer, std::string_view reason,
+                                                sys_seconds until, sys_seconds now) {
+  std::vector<uint64_t> sessions;
+  Result<Outcome> outcome = [&]() -> Result<Outcome> {
+    const std::lock_guard lock(mutex_);
+    sessions = sweep(now);
+    auto added = add_approval(number, reviewer, reason, until, now);
+    if (!added)
+      ++counters_.answers_refused;
+    else if (!added->ticket->is_open())
+      sessions.push_back(added->ticket->session);
+    return added;
+  }();
+  tell(sessions);
+  return outcome;
+}
+
+Result<TicketBook::Outcome> TicketBook::add_denial(uint64_t number, const Reviewer& reviewer, std::string_view reason,
+                                                   sys_seconds now) {
+  auto found = reviewable(number, reviewer, reason);
+  if (!found) return tl::unexpected<Error>(found.error());
+  const Ticket& ticket = **found;
+  if (!ticket.is_open()) {
+    const std::size_t ended = std::erase_if(windows_, [&](const Window& each) { return each.ticket == number; });
+    if (ended == 0) return fail(Error::Kind::kDenied, state_text(ticket));
+    return Outcome{*found, "the command was approved before; the window that it opened has ended"};
+  }
+  Ticket denied = ticket;
+  denied.answers.push_back({reviewer.subject, reviewer.issuer, now, false, std::string(reason), {}});
+  denied.state = State::kDenied;
+  denied.closed = now;
+  shorten(denied);
+  TicketRecords next = records_;
+  const auto kept = next.tickets[number] = std::make_shared<const Ticket>(std::move(denied));
+  // Before the disk is asked: a denial that cannot be written leaves the ticket open, but lets nothing through unasked.
+  std::erase_if(windows_, [&](const Window& each) { return each.is_of(*kept); });
+  if (const auto written = commit(std::move(next), now); !written) return tl::unexpected<Error>(written.error());
+  ++counters_.denied;
+  return Outcome{kept, "denied"};
+}
+
+Result<TicketBook::Outcome> TicketBook::deny(uint64_t number, const Reviewer& reviewer, std::string_view reason,
+                                             sys_seconds now) {
+  std::vector<uint64_t> sessions;
+  Result<Outcome> outcome = [&]() -> Result<Outcome> {
+    const std::lock_guard lock(mutex_);
+    sessions = sweep(now);
+    auto added = add_denial(number, reviewer, reason, now);
+    if (!added)
+      ++counters_.answers_refused;
+    else if (added->ticket->state == State::kDenied)
+      sessions.push_back(added->ticket->session);
+    return added;
+  }();
+  tell(sessions);
+  return outcome;
+}
+
+}  // namespace weir::decide
