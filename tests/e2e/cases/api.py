@@ -182,6 +182,25 @@ def acts_are_sealed(context):
     expect_equal(done.returncode, 0, done.stdout[-600:] + done.stderr[-600:])
 
 
+@case("tickets are for reviewers alone, over the API and on the socket; an answer to one that is not there stands on the record", spoils=True)
+def tickets(context):
+    provider = _with_api(context)
+    reviewer, admin = provider.token(groups=("dba",)), provider.token(groups=("platform",))
+    expect_equal(_call(context, "GET", "/v1/tickets", reviewer), (200, "[]\n"), "nothing waits")
+    expect_equal(_call(context, "GET", "/v1/tickets/7", reviewer)[0], 404, "one that is not there")
+    for verb in ("approve", "deny"):
+        expect_equal(_call(context, "POST", f"/v1/tickets/7/{verb}", admin, {"reason": "no"})[0], 403, f"{verb} by an administrator")
+        expect_equal(_call(context, "POST", f"/v1/tickets/7/{verb}", reviewer, {"reason": "CHG-7"})[0], 404, f"{verb} of none")
+        act = _events(context, verb)[0]
+        expect_equal((act["object"], act["reason"], act["by"]["role"]), ("ticket 7", "CHG-7", "reviewer"), "the act")
+        done = context.lab.weir(verb, "7", "--reason", "CHG-8")
+        expect_equal(done.returncode, 1, done.stderr)
+        expect_equal(_events(context, verb)[0]["by"]["via"], "socket", "the act on the socket")
+    expect_in("nothing waits for a reviewer", context.lab.weir("tickets").stdout, "weir tickets")
+    state = os.stat(os.path.join(context.env["WEIR_STATE"], "tickets.json"))
+    expect_equal((state.st_mode & 0o777, state.st_uid), (0o600, pwd.getpwnam("weir").pw_uid), "the file of tickets")
+
+
 @case("a flood over the API is answered with 429 and counted, and sessions go on", spoils=True)
 def flood(context):
     provider = _with_api(context, "  limits: {source_per_second: 2, burst: 5}\n")
