@@ -93,6 +93,7 @@ if [ -n "$full" ]; then
   build tsan && tests tsan
   build clang && tests clang
 fi
+runner "same trace" bash tests/simulation/same_trace build/release build/asan
 runner fuzz bash tests/fuzz/run
 runner "seeded bugs" python3 tests/bugs/run
 runner "end to end" python3 tests/e2e/run

@@ -218,6 +218,13 @@ void CoreLoop::on_posted(uint64_t value) {
       handover_ = nullptr;
       break;
     }
+    case Request::kWakeSession:
+      if (const auto found = slot_of_.find(argument); found != slot_of_.end()) {
+        const uint32_t index = found->second;
+        slots_[index].session->wake();
+        after(index);
+      }
+      break;
     case Request::kCutSession:
       each_session([&](Session& session) { if (session.id() == argument) session.cut("by an administrator"); });
       break;

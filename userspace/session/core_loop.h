@@ -21,7 +21,7 @@ enum class Owner : uint8_t { kListener, kSession, kJournal, kLoop, kCancel };
 constexpr OpToken owner_token(Owner owner, OpKind kind) { return {0, 0, kind, static_cast<uint8_t>(static_cast<uint8_t>(owner) << 1)}; }
 
 // What other threads ask of a core, by Io::post().
-enum class Request : uint8_t { kWakeFacts, kRuntime, kCutSession, kCutBinding, kDrain, kAct };
+enum class Request : uint8_t { kWakeFacts, kRuntime, kWakeSession, kCutSession, kCutBinding, kDrain, kAct };
 constexpr uint64_t encode(Request request, uint64_t argument = 0) { return static_cast<uint64_t>(request) << 56 | (argument & 0x00ffffffffffffffULL); }
 
 class CoreLoop {

@@ -206,6 +206,9 @@ Result<void> Engine::sync_kernel_bindings() {
 Result<void> Engine::start_cores() {
   const Config& wanted = options_.config;
   directory_ = std::make_unique<Directory>(recovered_.next_session);
+  tickets_->set_on_answer([this](uint64_t session) {
+    if (const auto live = directory_->find(session)) cores_[live->core]->post(Request::kWakeSession, session);
+  });
   admission_ = std::make_unique<accept::Admission>(wanted.engine.limits);
   std::vector<steer::CoreListeners> table;
   for (uint32_t index = 0; index < core_count(wanted); ++index) {

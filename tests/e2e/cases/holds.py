@@ -54,7 +54,7 @@ def _wait_ticket(context, word):
 
 
 def _answer(context, verb, ticket, reason="a test"):
-    return context.lab.weir(verb, str(ticket["ticket"]), "--reason", reason)
+    return context.lab.weir(verb, str(ticket["number"]), "--reason", reason)
 
 
 def _notes(context, session):
@@ -78,19 +78,19 @@ def approved(context):
         expect_equal(done.returncode, 0, done.stdout + done.stderr)
         reply = wire.read_reply()
         expect_equal(reply.values(), [(word,)], f"the answer: {reply}")
-        expect(any(f"ticket {ticket['ticket']}" in notice["M"] for notice in reply.notices), f"the notices: {reply.notices}")
+        expect(any(f"ticket {ticket['number']}" in notice["M"] for notice in reply.notices), f"the notices: {reply.notices}")
         again = _answer(context, "approve", ticket)
         expect(again.returncode != 0, "a second approval")
         with context.target_never_sees(word):
             wire.send(query(f"select '{word}'"))
             other = _wait_ticket(context, word)
-            expect(other["ticket"] != ticket["ticket"], "the same bytes need another approval")
+            expect(other["number"] != ticket["number"], "the same bytes need another approval")
             _answer(context, "deny", other)
             expect_equal(wire.read_reply().code, "42501", "the second time")
     session = context.sealed_since(before)[0]
     expect_equal(session["blocked"], 1, "the count of what was refused")
     notes = _notes(context, session)
-    expect(any(f"ticket {ticket['ticket']} was approved by local:" in note and "CHG-17" in note for note in notes), f"the notes: {notes}")
+    expect(any(f"ticket {ticket['number']} was approved by local:" in note and "CHG-17" in note for note in notes), f"the notes: {notes}")
     held = [event for event in context.replay(session) if event["kind"] == "command" and word in (event["text"] or "")]
     expect_equal([(event["verdict"], event["outcome"]) for event in held], [("hold", "passed"), ("hold", "blocked")], "the commands")
 
@@ -128,7 +128,7 @@ def not_a_reviewer(context):
         done = _answer(context, "approve", ticket)
         expect_equal(done.returncode, 4, f"approve: {done.stdout}{done.stderr}")
         time.sleep(0.3)
-        expect_equal(_wait_ticket(context, word)["ticket"], ticket["ticket"], "it is still open")
+        expect_equal(_wait_ticket(context, word)["number"], ticket["number"], "it is still open")
 
 
 @case("a client that leaves, and one that cancels, withdraw their tickets", config=_with_approvals, spoils=True)
@@ -140,7 +140,7 @@ def withdrawn(context):
             gone = _wait_ticket(context, word)
         with context.wire() as wire:
             wire.send(query(f"select 1, '{word}'"))
-            cancelled = wait_until("the second ticket", lambda: next((t for t in _tickets(context) if t["ticket"] > gone["ticket"]), None), 10, 0.1)
+            cancelled = wait_until("the second ticket", lambda: next((t for t in _tickets(context) if t["number"] > gone["number"]), None), 10, 0.1)
             with context.lab.socket("client", socket.AF_INET) as other:
                 other.settimeout(5)
                 other.connect((context.env["TARGET_IP"], int(context.env["TARGET_PORT"])))
@@ -149,8 +149,8 @@ def withdrawn(context):
             reply = wire.read_reply()
             expect_equal((reply.code, reply.status), ("57014", "I"), "the cancelled command")
             expect_equal(wire.query("select 'another'").values(), [("another",)], "what comes after")
-        states = {t["ticket"]: t["state"] for t in _tickets(context, "--all")}
-        expect_equal((states[gone["ticket"]], states[cancelled["ticket"]]), ("withdrawn", "withdrawn"), "the tickets")
+        states = {t["number"]: t["state"] for t in _tickets(context, "--all")}
+        expect_equal((states[gone["number"]], states[cancelled["number"]]), ("withdrawn", "withdrawn"), "the tickets")
         expect(_answer(context, "approve", gone).returncode != 0, "an approval of a withdrawn ticket")
 
 
@@ -211,6 +211,6 @@ def restarted(context):
             context.lab.gateway_kill()
         context.running = None
         context.use(_with_approvals)
-        states = {t["ticket"]: t["state"] for t in _tickets(context, "--all")}
-        expect_equal(states[ticket["ticket"]], "denied", "the ticket")
+        states = {t["number"]: t["state"] for t in _tickets(context, "--all")}
+        expect_equal(states[ticket["number"]], "denied", "the ticket")
         expect(_answer(context, "approve", ticket).returncode != 0, "an approval after the restart")
