@@ -260,8 +260,8 @@ def kernel_counts(context):
         wire.query("select name from people")
         context.lab.gateway_kill()
         time.sleep(0.5)
-    context.running = None
-    context.use("")
+    time.sleep(0.5)
+    context.lab.gateway_start(context.path_of(""))  # Over the kernel side that the dead engine left.
     session = context.sealed_since(before)[0]
     expect_equal((session["reason"], session["account"]), ("interrupted", "unknown"), "the session")
     expect(session["bytes"]["to_target"]["kernel"] > 100 and session["bytes"]["to_client"]["kernel"] > 100, f"what the kernel counted: {session['bytes']}")
