@@ -33,6 +33,22 @@ enum class EndReason : uint8_t {
 };
 std::string_view name_of(EndReason reason);
 
+// A unit that passed and whose run will be held: what that run will be made of.
+struct Prepared {
+  uint64_t unit = 0;
+  CommandDigest digest{};
+  std::string parameters;
+};
+// The command that waits for a reviewer.
+struct Hold {
+  std::vector<std::string> wanted;   // Approvals, one ticket after the other.
+  std::size_t given = 0;             // Of them, from the front.
+  uint64_t ticket = 0;               // Open, or the last one.
+  std::chrono::nanoseconds told_at{};
+  bool is_told = false, is_cancelled = false;
+  [[nodiscard]] bool is_released() const { return given == wanted.size(); }
+};
+
 class Session final : public SideFacts {
  public:
   // `slot` and `generation` go into every token.  Pre: services outlive the session.
@@ -134,16 +150,6 @@ class Session final : public SideFacts {
   [[nodiscard]] Leg& leg(Side side) { return legs_[index_of(side)]; }
   void session_rules(Stream& stream, const Unit& unit, Verdict& verdict);
   // session_hold.cc: what waits for a reviewer
-  // A unit that passed and whose run will be held: what that run will be made of.
-  struct Prepared { uint64_t unit = 0; CommandDigest digest{}; std::string parameters; };
-  struct Hold {
-    std::vector<std::string> wanted;   // Approvals, one ticket after the other.
-    std::size_t given = 0;             // Of them, from the front.
-    uint64_t ticket = 0;               // Open, or the last one.
-    std::chrono::nanoseconds told_at{};
-    bool is_told = false, is_cancelled = false;
-    [[nodiscard]] bool is_released() const { return given == wanted.size(); }
-  };
   void keep_prepared(const Unit& unit, const Verdict& verdict, Bytes wire);
   CommandDigest digest_of_command(const Unit& unit, Bytes wire, const Prepared*& prepared, const char*& why) const;
   bool open_ticket(const Unit& unit, Verdict& verdict);
