@@ -9,6 +9,8 @@
 namespace weir::control {
 namespace {
 
+using namespace std::string_literals;
+
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::Pair;
@@ -70,7 +72,7 @@ TEST(ApiHttp, WhatIsNoPlainHttp11IsRefused) {
   EXPECT_NE(read("GET /v1/health HTTP/1.1\r\nHost: gw\n\n"), 0);
   EXPECT_EQ(read(get("A: b\rContent-Length: 3\r\n")), 400);
   EXPECT_EQ(read(get("A: b\r\n folded\r\n")), 0) << "folded values are joined, as RFC 9112 has it, and nothing is made of them";
-  EXPECT_EQ(read(std::string("GET /v1/\0health HTTP/1.1\r\nHost: gw\r\n\r\n", 41)), 400);
+  EXPECT_EQ(read("GET /v1/\0health HTTP/1.1\r\nHost: gw\r\n\r\n"s), 400);
   EXPECT_EQ(read("\x16\x03\x01"), 400);
 }
 
