@@ -19,6 +19,8 @@ void fuzz_scram(Bytes input) {
   client.begin((settings & 1) != 0 ? &secret : nullptr, (settings & 2) != 0 ? as_bytes(hash) : Bytes{}, random, out);
   postgres::TargetAuth target;
   target.begin(&secret, (settings & 4) != 0, as_bytes(hash), &random);
+  // A peer that names it may hear it again, as its own nonce.
+  const bool is_named = as_text(input).find(secret.target_password) != std::string_view::npos;
   bool is_client_done = false, is_target_done = false;
   // A proof costs thousands of hash rounds: a few messages are enough.
   for (int i = 0; i < 4 && !reader.at_end(); ++i) {
@@ -33,7 +35,7 @@ void fuzz_scram(Bytes input) {
     if (!is_target_done) {
       const auto result = target.answer(message, out);
       const bool clear = as_text(out.bytes()).find(secret.target_password) != std::string_view::npos;
-      if (clear && (settings & 4) == 0) finding("the password went out in clear");
+      if (clear && !is_named && (settings & 4) == 0) finding("the password went out in clear");
       is_target_done = result == postgres::TargetAuth::Result::kRefused || result == postgres::TargetAuth::Result::kAccepted;
     }
   }

@@ -70,7 +70,10 @@ def remove(archives):
 
 @_spoiler("the newest archive removed")
 def remove_newest(archives):
-    os.unlink(max(archives, key=os.path.getmtime))
+    state = archives[0].partition("/archive/")[0]
+    with open(os.path.join(state, "log", "seals"), encoding="utf-8") as file:
+        newest = file.read().splitlines()[-1].split()[-1]  # A file beside it may not be sealed yet: the engine is at work.
+    os.unlink(os.path.join(state, "archive", newest))
 
 
 @_spoiler("two archives swapped")

@@ -61,6 +61,16 @@ def in_transaction(context):
         expect("*" not in "".join(_shown(wire.query(READ))), "after the rollback names are not masked")
 
 
+@case("who holds the lock of a view that they replaced may use a table that they just made", config=_may_create)
+def own_lock(context):
+    with _view(context), context.wire() as wire:
+        for statement in ("begin", REVEALING, "create table of_this_transaction (i int)"):
+            expect_equal(wire.query(statement).errors, [], statement)
+        reply = wire.query("select i from of_this_transaction")  # The catalogue cannot read the view before this transaction ends.
+        expect_equal((reply.errors, reply.rows), ([], []), "the new table")
+        expect_equal(wire.query("rollback").status, "I", "rollback")
+
+
 @case("a view replaced and read in one text, or in one pipeline, is masked", config=_may_create)
 def at_once(context):
     with _view(context) as emails, context.wire() as wire:

@@ -193,7 +193,8 @@ class Reader final : public CatalogueReader {
   Result<CatalogueRead> connect_and_read(const std::string& database, CatalogueForwarder& forwarder) {
     const std::string port = std::to_string(forwarder.port());
     const std::string host = options_.server_name.empty() ? std::string("localhost") : options_.server_name;
-    const char* const options = "-c default_transaction_read_only=on -c statement_timeout=30000 -c standard_conforming_strings=on -c client_encoding=UTF8";
+    // lock_timeout: a session that waits for this reading may itself hold the lock (a view that it replaced in its transaction).
+    const char* const options = "-c default_transaction_read_only=on -c statement_timeout=30000 -c lock_timeout=1000 -c standard_conforming_strings=on -c client_encoding=UTF8";
     std::array<const char*, 16> names{"host", "hostaddr", "port", "dbname", "user", "password", "sslmode", "gssencmode", "application_name",
                                       "options", "passfile", "connect_timeout", options_.ca_file.empty() ? nullptr : "sslrootcert", nullptr};
     const std::array<const char*, 16> values{host.c_str(), "127.0.0.1", port.c_str(), database.c_str(), options_.user.c_str(), options_.password.c_str(),

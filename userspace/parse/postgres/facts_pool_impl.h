@@ -24,6 +24,7 @@ struct ParseRequest {
   std::string database, search_path;
   bool standard_conforming_strings = true;
   bool has_caught_up = false;  // The catalogue was read again for it.
+  bool is_reread = false;      // Read under a newer catalogue than the one that it was asked under.
   uint64_t ticket = 0;         // The source's own.
   ParsedFacts answer;
 };

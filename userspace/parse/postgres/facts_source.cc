@@ -241,7 +241,11 @@ class PooledFacts final : public CachedFacts {
     return nullptr;
   }
 
-  struct Parked { uint64_t round = 0; RequestPtr request; };
+  struct Parked {
+    uint64_t round = 0;
+    RequestPtr request;
+    bool is_first = false;  // For the first reading of all: what it does not know is worth another one.
+  };
   struct Waiting { uint64_t round = 0, session = 0; };
 
   void end_of_rounds(uint64_t rounds) {
@@ -252,23 +256,16 @@ class PooledFacts final : public CachedFacts {
     });
     std::erase_if(parked_, [&](Parked& parked) {
       if (parked.round > rounds) return false;
-      again(std::move(parked.request));
+      again(std::move(parked.request), !parked.is_first);
       return true;
     });
   }
 
-  // The round that a name which nobody knows is worth waiting for; 0: none.  Before the first one is over it is that one; after
-  // it a database without a catalogue is one that is not read.
-  [[nodiscard]] uint64_t round_for(const ParseRequest& request) const {
-    if (request.catalogue == nullptr && provider_->rounds() > 0) return 0;
-    const uint64_t round = provider_->ask_round();
-    return request.catalogue == nullptr ? std::min<uint64_t>(round, 1) : round;
-  }
-
   // Read under the catalogue as it is now.  Post: parsed anew, or answered as it stands if that has not changed.
-  void again(RequestPtr request) {
-    request->has_caught_up = true;
+  void again(RequestPtr request, bool has_caught_up) {
+    request->has_caught_up = has_caught_up;
     std::shared_ptr<const Catalogue> now = provider_->snapshot(request->database);
+    request->is_reread = true;
     if (now == request->catalogue) return take(std::move(request));
     request->catalogue = std::move(now);
     request->answer = {};
@@ -282,17 +279,19 @@ class PooledFacts final : public CachedFacts {
     Pending& pending = found->second;
     if (provider_ != nullptr && request.answer.facts != nullptr &&
         (names_the_unknown(*request.answer.facts) || (request.catalogue == nullptr && request.answer.facts->has_unknown_function))) {
-      if (!request.has_caught_up) {
-        if (const uint64_t round = round_for(request); round != 0) {
+      // Before the first reading is over nothing has a name; after it a database without a catalogue is one that is not read.
+      const bool is_first = request.catalogue == nullptr;
+      if (!request.has_caught_up && !(is_first && provider_->rounds() > 0)) {
+        if (const uint64_t round = provider_->ask_round(); round != 0) {
           ++stats_.caught_up;
-          parked_.push_back({round, std::move(owned)});
+          parked_.push_back({is_first ? 1 : round, std::move(owned), is_first});
           return;
         }
       } else if (request.catalogue != provider_->snapshot(request.database)) {
-        return again(std::move(owned));  // It changed while the parser was at it.
+        return again(std::move(owned), true);  // It changed while the parser was at it.
       }
     }
-    if (request.has_caught_up) {  // Under the context of the catalogue that it was read with: that is the newest now.
+    if (request.is_reread) {  // Under the context of the catalogue that it was read with: that is the newest now.
       FactsQuery query;
       query.database = request.database;
       query.search_path = request.search_path;

@@ -229,6 +229,20 @@ TEST(FactsSource, BeforeTheFirstReadingOfTheCatalogueANameWaitsForIt) {
   EXPECT_EQ(testing::relations_of(*answer.facts), "public.t:r");
 }
 
+TEST(FactsSource, WhatTheFirstReadingDoesNotKnowIsWorthAnotherOne) {
+  const auto catalogue = std::make_shared<AskedCatalogue>();
+  Bench bench({}, catalogue);
+  EXPECT_EQ(bench.source->facts(query_of("select * from made_meanwhile")).state, FactsAnswer::State::kPending);
+  settle(bench, *catalogue);
+  catalogue->asked = 0;
+  catalogue->end_round(true);  // It had begun before the table was made.
+  settle(bench, *catalogue);
+  EXPECT_EQ(bench.source->facts(query_of("select * from made_meanwhile")).state, FactsAnswer::State::kPending);
+  catalogue->end_round(false);
+  EXPECT_EQ(bench.wait(), std::vector<uint64_t>{1});
+  EXPECT_EQ(testing::relations_of(*bench.source->facts(query_of("select * from made_meanwhile")).facts), "made_meanwhile:r?");
+}
+
 TEST(FactsSource, ADatabaseThatIsNotReadIsNotWaitedFor) {
   const auto catalogue = std::make_shared<AskedCatalogue>();
   Bench bench({}, catalogue);
