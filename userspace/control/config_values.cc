@@ -1,5 +1,7 @@
 #include "control/config_values.h"
 
+#include "core/time_text.h"
+
 #include <algorithm>
 #include <array>
 #include <cctype>
@@ -215,17 +217,7 @@ std::string size_text(uint64_t size) {
   return std::to_string(size) + "B";
 }
 
-std::string text_of(std::chrono::sys_seconds time) {
-  using namespace std::chrono;
-  const auto day_start = floor<days>(time);
-  const year_month_day date{day_start};
-  const hh_mm_ss clock{time - day_start};
-  char text[40];
-  std::snprintf(text, sizeof text, "%04d-%02u-%02uT%02d:%02d:%02dZ", static_cast<int>(date.year()), static_cast<unsigned>(date.month()),
-                static_cast<unsigned>(date.day()), static_cast<int>(clock.hours().count()), static_cast<int>(clock.minutes().count()),
-                static_cast<int>(clock.seconds().count()));
-  return text;
-}
+std::string text_of(std::chrono::sys_seconds time) { return utc_text(time); }
 
 bool is_plain_name(std::string_view text) {
   return !text.empty() && text.size() <= 64 && text.front() != '.' && text.front() != '-' &&

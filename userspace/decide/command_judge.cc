@@ -389,6 +389,13 @@ void CommandJudge::explain_hold(const Unit& unit, std::array<const StatementPlan
   std::string objects;
   for (const StatementPlan* plan : plans) {
     if (plan == nullptr || !plan->facts) continue;
+    const auto& kinds = plan->facts->kinds;
+    if (std::find(kinds.begin(), kinds.end(), "PrepareStmt") != kinds.end()) {
+      // One approval would be for every EXECUTE to come, with parameters that nobody has seen.
+      verdict.action = Verdict::Action::kBlock;
+      verdict.reason = "what a reviewer must approve is not prepared by SQL: send it itself, or prepare it by the protocol";
+      return;
+    }
     verdict.verbs |= plan->facts->verbs;
     for (const RelationRef& relation : plan->facts->relations) {
       if (!relation.is_read && !relation.is_written) continue;

@@ -173,6 +173,17 @@ TEST(Holds, WhatOnlyPreparesIsNotHeldTheRunIs) {
   EXPECT_EQ(judge.judge(judge.codec.execute(5)).action, Action::kHold);
 }
 
+TEST(Holds, SqlsOwnPrepareIsRefusedSinceItsRunsWouldNotAsk) {
+  Judge judge;
+  judge.grant().approval = "two-eyes";
+  StatementFacts& facts = judge.source.set("prepare x as select 1");
+  facts.verbs = bit(Verb::kRead);
+  facts.kinds = {"PrepareStmt", "SelectStmt"};
+  const Verdict verdict = judge.query("prepare x as select 1");
+  EXPECT_EQ(verdict.action, Action::kBlock);
+  EXPECT_NE(verdict.reason.find("send it itself"), std::string_view::npos);
+}
+
 TEST(Holds, AnObservedHoldHoldsNothing) {
   Judge judge;
   RuleConfig& rule = judge.rule("r", RuleAction::kHold);

@@ -2,12 +2,17 @@
 
 #include <algorithm>
 
+#include "core/time_text.h"
+
 namespace weir::decide {
 namespace {
 
 using std::chrono::seconds;
 using std::chrono::sys_seconds;
 using State = TicketAnswer::State;
+
+constexpr uint64_t kNumbersAhead = 500;  // That a file of a moment ago still covers; hit: refused until the next write.
+constexpr seconds kRetryWrite{1};
 
 uint64_t bytes_of(const Ticket& ticket) { return ticket.statement.size() + ticket.parameters.size() + ticket.objects.size(); }
 bool is_same_person(const Ticket& a, const Ticket& b) { return a.subject == b.subject && a.issuer == b.issuer; }
@@ -77,43 +82,97 @@ Result<std::unique_ptr<TicketBook>> TicketBook::open(std::string file, const Opt
   }
   auto book = std::unique_ptr<TicketBook>(new TicketBook(std::move(file), options));
   book->set_approvals(std::move(approvals));
-  const std::lock_guard lock(book->mutex_);
-  if (const auto written = book->commit(std::move(current), now); !written) return tl::unexpected<Error>(written.error());
+  book->records_ = std::move(current);
+  book->prune(now);
+  book->is_dirty_ = true;
+  if (const auto written = book->flush(); !written) return tl::unexpected<Error>(written.error());
+  book->thread_ = std::thread([self = book.get()] { self->serve(); });
   return book;
 }
 
-void TicketBook::index() {
-  open_.clear();
-  for (const auto& [number, ticket] : records_.tickets) {
-    if (ticket->is_open()) open_.insert(number);
+TicketBook::~TicketBook() {
+  if (!thread_.joinable()) return;
+  {
+    const std::lock_guard lock(mutex_);
+    is_stopping_ = true;
+  }
+  changed_.notify_all();
+  thread_.join();
+  (void)flush();  // Counted; the record has what was asked and answered.
+}
+
+void TicketBook::touch() {
+  is_dirty_ = true;
+  changed_.notify_all();
+}
+
+void TicketBook::serve() {
+  for (;;) {
+    {
+      std::unique_lock lock(mutex_);
+      changed_.wait(lock, [this] { return is_stopping_ || is_dirty_; });
+      if (is_stopping_) return;
+    }
+    if (flush()) continue;
+    std::unique_lock lock(mutex_);
+    changed_.wait_for(lock, kRetryWrite, [this] { return is_stopping_; });
   }
 }
 
-Result<void> TicketBook::commit(TicketRecords next, sys_seconds now) {
+Result<void> TicketBook::flush() {
+  const std::lock_guard writing(writer_);
+  std::unique_lock lock(mutex_);
+  if (!is_dirty_) return {};
+  return write(lock, records_);
+}
+
+// Pre: writer_ and mutex_ are held.  The disk is written without mutex_: no session waits for it.
+Result<void> TicketBook::write(std::unique_lock<std::mutex>& lock, TicketRecords records) {
+  const uint64_t until = records.next_number + (is_stopping_ ? 0 : kNumbersAhead);
+  records.next_number = until;
+  is_dirty_ = false;  // What changes from here on is for the next one.
+  lock.unlock();
+  auto written = write_tickets(file_, records);
+  lock.lock();
+  write_error_ = written ? "" : written.error().message;
+  if (written) {
+    numbers_until_ = until;
+  } else {
+    is_dirty_ = true;
+    ++counters_.write_failures;
+  }
+  return written;
+}
+
+Result<TicketPtr> TicketBook::put(const TicketPtr& before, Ticket after, std::unique_lock<std::mutex>& lock) {
+  const uint64_t number = after.number;
+  auto next = std::make_shared<const Ticket>(std::move(after));
+  TicketRecords records = records_;
+  records.tickets[number] = next;
+  if (const auto written = write(lock, std::move(records)); !written) return tl::unexpected<Error>(written.error());
+  TicketPtr& now = records_.tickets[number];
+  if (now != before) {  // Its session went away, or its deadline came, while the disk was written: the file follows.
+    touch();
+    return fail(Error::Kind::kDenied, state_text(*now));
+  }
+  now = std::move(next);
+  if (!now->is_open()) open_.erase(number);
+  return now;
+}
+
+void TicketBook::prune(sys_seconds now) {
   std::size_t closed = 0;
-  std::erase_if(next.tickets,
+  std::erase_if(records_.tickets,
                 [&](const auto& each) { return !each.second->is_open() && each.second->closed + options_.kept_for <= now; });
-  for (const auto& [number, ticket] : next.tickets) closed += ticket->is_open() ? 0 : 1;
-  for (auto each = next.tickets.begin(); each != next.tickets.end() && closed > options_.kept_max;) {
+  closed = records_.tickets.size() - open_.size();
+  for (auto each = records_.tickets.begin(); each != records_.tickets.end() && closed > options_.kept_max;) {
     if (each->second->is_open()) {
       ++each;
     } else {
-      each = next.tickets.erase(each);
+      each = records_.tickets.erase(each);
       --closed;
     }
   }
-  if (auto written = write_tickets(file_, next); !written) {
-    ++counters_.write_failures;
-    return written;
-  }
-  records_ = std::move(next);
-  index();
-  return {};
-}
-
-void TicketBook::keep() {
-  if (const auto written = write_tickets(file_, records_); !written) ++counters_.write_failures;
-  index();
 }
 
 // In memory first: what is over stays over, whatever the disk or the clock do.
@@ -125,19 +184,23 @@ void TicketBook::close(uint64_t number, State state, std::string text, sys_secon
   closed.closed = now;
   shorten(closed);
   ticket = std::make_shared<const Ticket>(std::move(closed));
+  open_.erase(number);
+  touch();
 }
 
 std::vector<uint64_t> TicketBook::sweep(sys_seconds now) {
+  if (now == swept_) return {};  // Times are whole seconds: what is over now was found by the first that asked in this one.
+  swept_ = now;
   std::erase_if(windows_, [now](const Window& window) { return now >= window.until || now < window.opened; });
-  std::vector<uint64_t> sessions;
+  std::vector<uint64_t> over, sessions;
   for (const uint64_t number : open_) {
-    const Ticket& ticket = *records_.tickets.at(number);
-    if (now < ticket.deadline) continue;
-    sessions.push_back(ticket.session);
+    if (now >= records_.tickets.at(number)->deadline) over.push_back(number);
+  }
+  for (const uint64_t number : over) {
+    sessions.push_back(records_.tickets.at(number)->session);
     close(number, State::kExpired, "nobody answered in time", now);
     ++counters_.expired;
   }
-  if (!sessions.empty()) keep();
   return sessions;
 }
 
@@ -188,19 +251,22 @@ Result<uint64_t> TicketBook::open(const TicketRequest& request, sys_seconds now)
       ticket.answers = window->answers;
       ticket.window_ticket = window->ticket;
       ticket.text =
-          "within the window that ticket " + std::to_string(window->ticket) + " opened until " + time_text(window->until);
+          "within the window that ticket " + std::to_string(window->ticket) + " opened until " + utc_text(window->until);
       shorten(ticket);
     } else if (const auto room = has_room(ticket); !room) {
       ++counters_.refused;
       return tl::unexpected<Error>(room.error());
     }
-    TicketRecords next = records_;
-    const uint64_t number = next.next_number++;
-    ticket.number = number;
-    next.tickets.emplace(number, std::make_shared<const Ticket>(std::move(ticket)));
-    if (const auto written = commit(std::move(next), now); !written) {
-      return fail(Error::Kind::kSystem, "the ticket cannot be kept: " + written.error().message, written.error().code);
+    if (!write_error_.empty() || records_.next_number >= numbers_until_) {
+      ++counters_.refused;
+      return fail(Error::Kind::kSystem, "the ticket cannot be kept: " + (write_error_.empty() ? "too many at once" : write_error_));
     }
+    const uint64_t number = records_.next_number++;
+    ticket.number = number;
+    if (!is_approved) open_.insert(number);
+    records_.tickets.emplace(number, std::make_shared<const Ticket>(std::move(ticket)));
+    prune(now);
+    touch();
     ++counters_.opened;
     if (is_approved) ++counters_.approved_by_window;
     return number;
@@ -233,7 +299,6 @@ void TicketBook::withdraw(uint64_t number, std::string_view why, sys_seconds now
   if (!open_.contains(number)) return;
   close(number, State::kWithdrawn, std::string(why.substr(0, kTicketReasonMax)), now);
   ++counters_.withdrawn;
-  keep();
 }
 
 std::vector<TicketPtr> TicketBook::list(Which which, sys_seconds now) {

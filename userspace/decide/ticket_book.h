@@ -1,14 +1,18 @@
 // Tickets: what waits for a reviewer, who may answer it, and what was answered.
 // Sessions open and ask by the contract of core/ticket.h; reviewers answer by the control socket or the API.
+// Sessions change memory only: what they change is written by a thread of the book's own, soon.  What reviewers say is written
+// before it counts.
 // Must never: let a requester, or anybody whom the requester acts for, approve; count one reviewer twice; change an answer;
-// give a number twice, also after a restart; approve what could not be written down.
+// give a number twice, also after a restart; take a reviewer's word that could not be written down; write while a session waits.
 #pragma once
+#include <condition_variable>
 #include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
 #include <set>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "decide/ticket_file.h"
@@ -38,7 +42,7 @@ class TicketBook final : public TicketDesk {
     uint32_t open_max = 1'000;            // Hit: kUnavailable.
     uint32_t open_per_identity_max = 50;  // So that nobody fills the reviewers' list alone.
     uint64_t open_bytes_max = 64u << 20;  // Limits::held_bytes_max: statements, parameters and objects of what is open.
-    uint32_t kept_max = 10'000;           // Closed ones; the oldest leave, the record has them.
+    uint32_t kept_max = 2'000;            // Closed ones; the oldest leave, the record has them.
     std::chrono::seconds kept_for{30 * 24 * 3600};
   };
   using OnAnswer = std::function<void(uint64_t session)>;
@@ -48,6 +52,7 @@ class TicketBook final : public TicketDesk {
   // Errors: kCorrupt (not ours, or damaged), kSystem.
   [[nodiscard]] static Result<std::unique_ptr<TicketBook>> open(std::string file, const Options&, std::vector<ApprovalConfig>,
                                                                 std::chrono::sys_seconds now);
+  ~TicketBook() override;  // Writes what is not written yet.
 
   // TicketDesk.
   [[nodiscard]] Result<uint64_t> open(const TicketRequest&, std::chrono::sys_seconds now) override;
@@ -77,6 +82,8 @@ class TicketBook final : public TicketDesk {
   void set_approvals(std::vector<ApprovalConfig>);
   // Of somebody whose binding was revoked.
   void end_windows_of(std::string_view subject);
+  // Returns when all that has changed is written.  Errors: kSystem; until a write works again no ticket is opened.
+  Result<void> flush();
   // Once in a while: what is over is closed, and its session told.
   void expire(std::chrono::sys_seconds now);
   // Called without a lock held, when a reviewer or a deadline closes a ticket.  Pre: before the first other call.
@@ -95,30 +102,41 @@ class TicketBook final : public TicketDesk {
     [[nodiscard]] bool covers(const Ticket&, std::chrono::sys_seconds now) const;
   };
   TicketBook(std::string file, const Options& options) : file_(std::move(file)), options_(options) {}
+  void serve();                               // The writer thread.
+  [[nodiscard]] Result<void> write(std::unique_lock<std::mutex>& lock, TicketRecords records);
 
   // Pre, all of them: mutex_ is held.
-  [[nodiscard]] Result<void> commit(TicketRecords next, std::chrono::sys_seconds now);
-  void keep();                                                // What is in memory, however the disk does.
+  void touch();                               // Memory has changed: the writer is told.
   std::vector<uint64_t> sweep(std::chrono::sys_seconds now);  // Sessions to tell.
+  void prune(std::chrono::sys_seconds now);
   void close(uint64_t ticket, TicketAnswer::State, std::string text, std::chrono::sys_seconds now);
-  void index();
   [[nodiscard]] Result<void> has_room(const Ticket&) const;
   [[nodiscard]] Result<TicketPtr> reviewable(uint64_t ticket, const Reviewer&, std::string_view reason) const;
-  [[nodiscard]] Result<Outcome> add_approval(uint64_t ticket, const Reviewer&, std::string_view reason,
-                                             std::chrono::sys_seconds until, std::chrono::sys_seconds now);
-  [[nodiscard]] Result<Outcome> add_denial(uint64_t ticket, const Reviewer&, std::string_view reason,
-                                           std::chrono::sys_seconds now);
+  // Pre, these three: writer_ is held too; `lock` holds mutex_, and lets it go while the disk is written.
+  // put(): `before` becomes `after`, on disk first.  Errors: kSystem; kDenied: it was closed meanwhile.
+  [[nodiscard]] Result<TicketPtr> put(const TicketPtr& before, Ticket after, std::unique_lock<std::mutex>& lock);
+  [[nodiscard]] Result<Outcome> add_approval(uint64_t ticket, const Reviewer&, std::string_view reason, std::chrono::sys_seconds until,
+                                             std::chrono::sys_seconds now, std::unique_lock<std::mutex>& lock);
+  [[nodiscard]] Result<Outcome> add_denial(uint64_t ticket, const Reviewer&, std::string_view reason, std::chrono::sys_seconds now,
+                                           std::unique_lock<std::mutex>& lock);
   void tell(const std::vector<uint64_t>& sessions) const;
 
   const std::string file_;
   const Options options_;
   OnAnswer on_answer_;
+  std::mutex writer_;        // One write at a time.  Taken before mutex_.
   mutable std::mutex mutex_;
+  std::condition_variable changed_;
+  bool is_dirty_ = false, is_stopping_ = false;
+  std::string write_error_;  // Of the last write; empty: it worked.
+  uint64_t numbers_until_ = 0;  // Below it the file keeps a restart from giving numbers again.
+  std::chrono::sys_seconds swept_{};
   TicketRecords records_;
   std::set<uint64_t> open_;  // Of records_.
   std::map<std::string, std::shared_ptr<const ApprovalConfig>, std::less<>> approvals_;
   std::vector<Window> windows_;
   mutable TicketCounters counters_;
+  std::thread thread_;
 };
 
 }  // namespace weir::decide

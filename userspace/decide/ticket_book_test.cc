@@ -47,7 +47,10 @@ class Tickets : public testing::Test {
                  approval_of("night-pair", {{"user:*"}, {}}, 2, true)};
     restart();
   }
-  ~Tickets() override { std::filesystem::remove_all(folder); }
+  ~Tickets() override {
+    book.reset();  // It may be writing.
+    std::filesystem::remove_all(folder);
+  }
 
   void restart(sys_seconds now = kNow) {
     book.reset();
@@ -322,6 +325,7 @@ TEST_F(Tickets, AStatementIsWholeWhileItWaitsAndCutAfterwards) {
   for (int i = 0; i < 10'000; ++i) large.statement += "\xc3\xa4";
   const uint64_t number = open(large);
   EXPECT_EQ(book->find(number, kNow)->statement, large.statement);
+  ASSERT_TRUE(book->flush());
   EXPECT_LT(text().size(), 10'000u);
   ASSERT_TRUE(approve(number, person("ann")));
   EXPECT_LE(book->find(number, kNow)->statement.size(), kTicketTextKept);
@@ -464,18 +468,47 @@ TEST_F(Tickets, AWindowEndsByADenialARevokeAReloadAndARestart) {
 
 TEST_F(Tickets, WhatCannotBeWrittenDoesNotHappen) {
   const uint64_t number = open(request("two-eyes"));
+  ASSERT_TRUE(book->flush());
   std::filesystem::remove_all(folder);
-  EXPECT_EQ(book->open(request("two-eyes"), kNow).error().kind, Error::Kind::kSystem);
   EXPECT_EQ(approve(number, person("ann")).error().kind, Error::Kind::kSystem);
   EXPECT_EQ(book->deny(number, person("ann"), "no", kNow).error().kind, Error::Kind::kSystem);
   EXPECT_EQ(state(number), State::kOpen);
   EXPECT_THAT(book->find(number, kNow)->answers, IsEmpty());
+  EXPECT_EQ(book->open(request("two-eyes"), kNow).error().kind, Error::Kind::kSystem) << "the last write failed: nobody is held for nothing";
   EXPECT_THAT(book->list(Which::kAll, kNow), SizeIs(1));
   EXPECT_THAT(told, IsEmpty());
-  EXPECT_EQ(book->counters().write_failures, 3u);
+  EXPECT_GE(book->counters().write_failures, 2u);
   EXPECT_EQ(state(number, kNow + minutes(10)), State::kExpired) << "what is over is over without a disk too";
   std::filesystem::create_directory(folder);
+  ASSERT_TRUE(book->flush());
   EXPECT_GT(open(request("two-eyes")), number);
+}
+
+TEST_F(Tickets, WhatSessionsChangeIsWrittenSoonAndByNobodyWhoWaits) {
+  const uint64_t open_one = open(request("two-eyes")), gone = open(request("two-eyes"));
+  book->withdraw(gone, "gone", kNow);
+  ASSERT_TRUE(book->flush());
+  const TicketRecords written = read_tickets(file()).value();
+  EXPECT_TRUE(written.tickets.at(open_one)->is_open());
+  EXPECT_EQ(written.tickets.at(gone)->state, State::kWithdrawn);
+  EXPECT_GT(written.next_number, gone + 100) << "a kill a moment later must not lead to numbers that were given since";
+  for (int i = 0; i < 1000 && text().find("one more") == std::string::npos; ++i) {  // The book's own thread does it as well.
+    if (i == 0) {
+      TicketRequest more = request("two-eyes");
+      more.statement = "one more";
+      open(more);
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+  EXPECT_NE(text().find("one more"), std::string::npos);
+}
+
+TEST_F(Tickets, NumbersOutrunTheFileByALittleAtMost) {
+  std::filesystem::remove_all(folder);  // No write works from here on, and none is known to have failed yet.
+  options.open_max = options.open_per_identity_max = 5'000;
+  uint64_t given = 0;
+  while (book->open(request("two-eyes", "svc:" + std::to_string(given)), kNow)) ++given;
+  EXPECT_LE(given, 500u);
 }
 
 TEST_F(Tickets, ADamagedFileIsAnErrorAndIsLeftAlone) {
@@ -505,6 +538,7 @@ TEST_F(Tickets, ADamagedFileIsAnErrorAndIsLeftAlone) {
 
 TEST_F(Tickets, TheFileIsForItsOwnerAlone) {
   open(request("two-eyes"));
+  ASSERT_TRUE(book->flush());
   struct stat status {};
   ASSERT_EQ(stat(file().c_str(), &status), 0);
   EXPECT_EQ(status.st_mode & 07777, 0600u);

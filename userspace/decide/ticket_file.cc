@@ -1,14 +1,11 @@
 #include "decide/ticket_file.h"
 
-#include <fcntl.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
-#include <ctime>
 #include <nlohmann/json.hpp>
 #include <optional>
+
+#include "core/time_text.h"
+#include "kernel/whole_file.h"
 
 namespace weir::decide {
 namespace {
@@ -185,26 +182,6 @@ bool read_records(const json& file, TicketRecords& records) {
   return true;
 }
 
-tl::unexpected<Error> fail_here(const std::string& path) {
-  const int code = errno;
-  return fail(code == ENOENT ? Error::Kind::kNotFound : Error::Kind::kSystem, path + ": " + std::strerror(code), code);
-}
-// For writing there is no "not there": what cannot be kept is the system's fault.
-tl::unexpected<Error> fail_to_write(const std::string& path) {
-  const int code = errno;
-  return fail(Error::Kind::kSystem, path + ": " + std::strerror(code), code);
-}
-
-bool write_fully(int fd, std::string_view text) {
-  while (!text.empty()) {
-    const ssize_t size = ::write(fd, text.data(), text.size());
-    if (size < 0 && errno == EINTR) continue;
-    if (size <= 0) return false;
-    text.remove_prefix(static_cast<std::size_t>(size));
-  }
-  return true;
-}
-
 std::string names_of(const std::vector<TicketReview>& answers, bool is_approval) {
   std::string all;
   for (const TicketReview& each : answers) {
@@ -232,17 +209,26 @@ TicketAnswer answer_of(const Ticket& ticket) {
   return answer;
 }
 
-void shorten(Ticket& ticket) {
-  for (std::string* text : {&ticket.statement, &ticket.parameters, &ticket.objects}) *text = beginning_of(*text);
+std::string state_text(const Ticket& ticket) {
+  const TicketAnswer answer = answer_of(ticket);
+  const std::string name = "ticket " + std::to_string(ticket.number);
+  switch (ticket.state) {
+    case State::kOpen:
+      return name + " is open";
+    case State::kApproved:
+      return name + " was approved by " + answer.by + " already";
+    case State::kDenied:
+      return answer.by.empty() ? name + " was denied: " + answer.reason : name + " was denied by " + answer.by;
+    case State::kExpired:
+      return name + " has expired at " + utc_text(ticket.deadline) + ": nobody answered in time";
+    case State::kWithdrawn:
+      return name + " was withdrawn: " + answer.reason;
+  }
+  return name;
 }
 
-std::string time_text(sys_seconds at) {
-  const std::time_t time = std::chrono::system_clock::to_time_t(at);
-  std::tm parts{};
-  gmtime_r(&time, &parts);
-  char buffer[32];
-  std::strftime(buffer, sizeof buffer, "%Y-%m-%dT%H:%M:%SZ", &parts);
-  return buffer;
+void shorten(Ticket& ticket) {
+  for (std::string* text : {&ticket.statement, &ticket.parameters, &ticket.objects}) *text = beginning_of(*text);
 }
 
 std::string hex_of(const CommandDigest& digest) {
@@ -263,22 +249,11 @@ std::string beginning_of(const std::string& text) {
 }
 
 Result<TicketRecords> read_tickets(const std::string& file) {
-  const int fd = ::open(file.c_str(), O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return fail_here(file);
-  std::string text;
-  std::string block(64 << 10, '\0');
-  ssize_t size = 0;
-  while (text.size() <= kFileSizeMax && (size = ::read(fd, block.data(), block.size())) != 0) {
-    if (size < 0 && errno == EINTR) continue;
-    if (size < 0) break;
-    text.append(block, 0, static_cast<std::size_t>(size));
-  }
-  const auto unread = fail_here(file);
-  ::close(fd);
-  if (size < 0) return unread;
+  const auto text = kernel::read_whole_file(file, kFileSizeMax);
+  if (!text && text.error().kind != Error::Kind::kCorrupt) return tl::unexpected<Error>(text.error());
   TicketRecords records;
-  const json parsed = json::parse(text, nullptr, false);
-  if (text.size() > kFileSizeMax || parsed.is_discarded() || !read_records(parsed, records)) {
+  const json parsed = text ? json::parse(*text, nullptr, false) : json();
+  if (!text || parsed.is_discarded() || !read_records(parsed, records)) {
     return fail(
         Error::Kind::kCorrupt,
         file +
@@ -291,32 +266,7 @@ Result<void> write_tickets(const std::string& file, const TicketRecords& records
   json content = {{"version", kVersion}, {"next_number", records.next_number}, {"tickets", json::array()}};
   for (const auto& [number, ticket] : records.tickets) content["tickets"].push_back(json_of(*ticket));
   // Statements are peers' bytes: `replace` keeps what is no UTF-8 from throwing here.
-  const std::string text = content.dump(1, ' ', false, json::error_handler_t::replace) + "\n";
-
-  const std::string aside = file + ".new";
-  const int fd = ::open(aside.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-  if (fd < 0) return fail_to_write(aside);
-  if (!write_fully(fd, text) || ::fsync(fd) != 0) {
-    const auto failed = fail_to_write(aside);
-    ::close(fd);
-    ::unlink(aside.c_str());
-    return failed;
-  }
-  ::close(fd);
-  if (::rename(aside.c_str(), file.c_str()) != 0) {
-    const auto failed = fail_to_write(file);
-    ::unlink(aside.c_str());
-    return failed;
-  }
-  const std::size_t slash = file.rfind('/');
-  const std::string folder = slash == std::string::npos ? "." : file.substr(0, slash + 1);
-  const int folder_fd = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (folder_fd < 0) return fail_to_write(folder);
-  const bool is_synced = ::fsync(folder_fd) == 0;
-  const auto failed = fail_to_write(folder);
-  ::close(folder_fd);
-  if (!is_synced) return failed;
-  return {};
+  return kernel::replace_whole_file(file, content.dump(1, ' ', false, json::error_handler_t::replace) + "\n");
 }
 
 }  // namespace weir::decide

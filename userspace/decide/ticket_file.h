@@ -55,7 +55,7 @@ inline constexpr std::size_t kTicketReasonMax = 1024;
 [[nodiscard]] std::string beginning_of(const std::string& text);
 void shorten(Ticket&);  // Closed: nobody decides by it any more.
 [[nodiscard]] TicketAnswer answer_of(const Ticket&);
-[[nodiscard]] std::string time_text(std::chrono::sys_seconds at);
+[[nodiscard]] std::string state_text(const Ticket&);  // "ticket 17 was denied by user:ann"
 [[nodiscard]] std::string hex_of(const CommandDigest&);
 
 // Errors: kNotFound; kCorrupt for what is not a whole and consistent file of this kind; kSystem.

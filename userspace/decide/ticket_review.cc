@@ -1,6 +1,7 @@
 // What reviewers say of a ticket: who may, when it is too late, and what it leaves behind.
 #include <algorithm>
 
+#include "core/time_text.h"
 #include "decide/rule_table.h"
 #include "decide/ticket_book.h"
 
@@ -17,24 +18,6 @@ bool may_review(const ApprovalConfig& terms, const Reviewer& reviewer) {
   const WhoConfig& who = terms.reviewers;
   // The configuration refuses it; here nobody is not anybody.
   return !(who.subjects.empty() && who.groups.empty()) && Who(who).admits(identity);
-}
-
-std::string state_text(const Ticket& ticket) {
-  const TicketAnswer answer = answer_of(ticket);
-  const std::string name = "ticket " + std::to_string(ticket.number);
-  switch (ticket.state) {
-    case State::kOpen:
-      return name + " is open";
-    case State::kApproved:
-      return name + " was approved by " + answer.by + " already";
-    case State::kDenied:
-      return answer.by.empty() ? name + " was denied: " + answer.reason : name + " was denied by " + answer.by;
-    case State::kExpired:
-      return name + " has expired at " + time_text(ticket.deadline) + ": nobody answered in time";
-    case State::kWithdrawn:
-      return name + " was withdrawn: " + answer.reason;
-  }
-  return name;
 }
 
 }  // namespace
@@ -59,7 +42,7 @@ Result<TicketPtr> TicketBook::reviewable(uint64_t number, const Reviewer& review
 }
 
 Result<TicketBook::Outcome> TicketBook::add_approval(uint64_t number, const Reviewer& reviewer, std::string_view reason,
-                                                     sys_seconds until, sys_seconds now) {
+                                                     sys_seconds until, sys_seconds now, std::unique_lock<std::mutex>& lock) {
   auto found = reviewable(number, reviewer, reason);
   if (!found) return tl::unexpected<Error>(found.error());
   const Ticket& ticket = **found;
@@ -80,7 +63,7 @@ Result<TicketBook::Outcome> TicketBook::add_approval(uint64_t number, const Revi
       return fail(Error::Kind::kInvalid, "what nobody can read opens no window");
     if (until <= now || until > now + ticket.terms->window_max) {
       return fail(Error::Kind::kInvalid, "a window of approval \"" + ticket.approval + "\" ends after now, and at " +
-                                             time_text(now + ticket.terms->window_max) + " at the latest");
+                                             utc_text(now + ticket.terms->window_max) + " at the latest");
     }
   }
   Ticket answered = ticket;
@@ -95,17 +78,17 @@ Result<TicketBook::Outcome> TicketBook::add_approval(uint64_t number, const Revi
       answered.subject, answered.issuer, answered.target, answered.approval, answered.acting_for, answered.verbs, now, until,
       number,           answered.answers};
   for (const TicketReview& each : answered.answers) window.until = std::min(window.until, each.until);
-  TicketRecords next = records_;
-  const auto kept = next.tickets[number] = std::make_shared<const Ticket>(std::move(answered));
-  if (const auto written = commit(std::move(next), now); !written) return tl::unexpected<Error>(written.error());
+  const auto put_down = put(*found, std::move(answered), lock);
+  if (!put_down) return tl::unexpected<Error>(put_down.error());
+  const TicketPtr& kept = *put_down;
   if (!is_enough) {
     const std::size_t left = kept->min_reviewers - kept->answers.size();
-    return Outcome{kept, "noted; " + std::to_string(left) + " more must approve until " + time_text(kept->deadline)};
+    return Outcome{kept, "noted; " + std::to_string(left) + " more must approve until " + utc_text(kept->deadline)};
   }
   ++counters_.approved;
   if (window.until <= now) return Outcome{kept, "approved"};
   const std::string text =
-      "approved; so is what " + window.subject + " asks for on " + window.target + " until " + time_text(window.until);
+      "approved; so is what " + window.subject + " asks for on " + window.target + " until " + utc_text(window.until);
   windows_.push_back(std::move(window));
   return Outcome{kept, text};
 }
@@ -114,9 +97,10 @@ Result<TicketBook::Outcome> TicketBook::approve(uint64_t number, const Reviewer&
                                                 sys_seconds until, sys_seconds now) {
   std::vector<uint64_t> sessions;
   Result<Outcome> outcome = [&]() -> Result<Outcome> {
-    const std::lock_guard lock(mutex_);
+    const std::lock_guard writing(writer_);
+    std::unique_lock lock(mutex_);
     sessions = sweep(now);
-    auto added = add_approval(number, reviewer, reason, until, now);
+    auto added = add_approval(number, reviewer, reason, until, now, lock);
     if (!added)
       ++counters_.answers_refused;
     else if (!added->ticket->is_open())
@@ -128,7 +112,7 @@ Result<TicketBook::Outcome> TicketBook::approve(uint64_t number, const Reviewer&
 }
 
 Result<TicketBook::Outcome> TicketBook::add_denial(uint64_t number, const Reviewer& reviewer, std::string_view reason,
-                                                   sys_seconds now) {
+                                                   sys_seconds now, std::unique_lock<std::mutex>& lock) {
   auto found = reviewable(number, reviewer, reason);
   if (!found) return tl::unexpected<Error>(found.error());
   const Ticket& ticket = **found;
@@ -142,11 +126,11 @@ Result<TicketBook::Outcome> TicketBook::add_denial(uint64_t number, const Review
   denied.state = State::kDenied;
   denied.closed = now;
   shorten(denied);
-  TicketRecords next = records_;
-  const auto kept = next.tickets[number] = std::make_shared<const Ticket>(std::move(denied));
   // Before the disk is asked: a denial that cannot be written leaves the ticket open, but lets nothing through unasked.
-  std::erase_if(windows_, [&](const Window& each) { return each.is_of(*kept); });
-  if (const auto written = commit(std::move(next), now); !written) return tl::unexpected<Error>(written.error());
+  std::erase_if(windows_, [&](const Window& each) { return each.is_of(denied); });
+  const auto put_down = put(*found, std::move(denied), lock);
+  if (!put_down) return tl::unexpected<Error>(put_down.error());
+  const TicketPtr& kept = *put_down;
   ++counters_.denied;
   return Outcome{kept, "denied"};
 }
@@ -155,9 +139,10 @@ Result<TicketBook::Outcome> TicketBook::deny(uint64_t number, const Reviewer& re
                                              sys_seconds now) {
   std::vector<uint64_t> sessions;
   Result<Outcome> outcome = [&]() -> Result<Outcome> {
-    const std::lock_guard lock(mutex_);
+    const std::lock_guard writing(writer_);
+    std::unique_lock lock(mutex_);
     sessions = sweep(now);
-    auto added = add_denial(number, reviewer, reason, now);
+    auto added = add_denial(number, reviewer, reason, now, lock);
     if (!added)
       ++counters_.answers_refused;
     else if (added->ticket->state == State::kDenied)

@@ -1,14 +1,10 @@
 #include "identify/binding_file.h"
 
-#include <fcntl.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
 #include <unordered_set>
 
 #include "identify/strict_json.h"
+#include "kernel/whole_file.h"
 
 namespace weir::identify {
 namespace {
@@ -147,21 +143,6 @@ bool read_records(const json& file, BindingRecords& records) {
   });
 }
 
-tl::unexpected<Error> fail_here(const std::string& path) {
-  const int code = errno;
-  return fail(code == ENOENT ? Error::Kind::kNotFound : Error::Kind::kSystem, path + ": " + std::strerror(code), code);
-}
-
-bool write_fully(int fd, std::string_view text) {
-  while (!text.empty()) {
-    const ssize_t size = ::write(fd, text.data(), text.size());
-    if (size < 0 && errno == EINTR) continue;
-    if (size <= 0) return false;
-    text.remove_prefix(static_cast<std::size_t>(size));
-  }
-  return true;
-}
-
 }  // namespace
 
 bool has_ended(const Binding& binding, sys_seconds now) {
@@ -169,22 +150,11 @@ bool has_ended(const Binding& binding, sys_seconds now) {
 }
 
 Result<BindingRecords> read_bindings(const std::string& file) {
-  const int fd = ::open(file.c_str(), O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return fail_here(file);
-  std::string text;
-  std::string block(64 << 10, '\0');
-  ssize_t size = 0;
-  while (text.size() <= kFileSizeMax && (size = ::read(fd, block.data(), block.size())) != 0) {
-    if (size < 0 && errno == EINTR) continue;
-    if (size < 0) break;
-    text.append(block, 0, static_cast<std::size_t>(size));
-  }
-  const auto unread = fail_here(file);
-  ::close(fd);
-  if (size < 0) return unread;
+  const auto text = kernel::read_whole_file(file, kFileSizeMax);
+  if (!text && text.error().kind != Error::Kind::kCorrupt) return tl::unexpected<Error>(text.error());
   BindingRecords records;
-  const auto parsed = parse_strict_json(text);
-  if (text.size() > kFileSizeMax || !parsed || !read_records(*parsed, records)) {
+  const auto parsed = parse_strict_json(text ? std::string_view(*text) : std::string_view());
+  if (!parsed || !read_records(*parsed, records)) {
     return fail(Error::Kind::kCorrupt, file +
                                            " is damaged or not a file of bindings; move it away and start again: static "
                                            "bindings come back, everybody else signs in anew");
@@ -197,32 +167,7 @@ Result<void> write_bindings(const std::string& file, const BindingRecords& recor
   for (const Binding& binding : records.bindings) content["bindings"].push_back(json_of(binding));
   for (const SpentToken& token : records.spent) content["spent"].push_back(json_of(token));
   // Subjects were checked when they came in; `replace` keeps a surprise from throwing here.
-  const std::string text = content.dump(1, ' ', false, json::error_handler_t::replace) + "\n";
-
-  const std::string aside = file + ".new";
-  const int fd = ::open(aside.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-  if (fd < 0) return fail_here(aside);
-  if (!write_fully(fd, text) || ::fsync(fd) != 0) {
-    const auto failed = fail_here(aside);
-    ::close(fd);
-    ::unlink(aside.c_str());
-    return failed;
-  }
-  ::close(fd);
-  if (::rename(aside.c_str(), file.c_str()) != 0) {
-    const auto failed = fail_here(file);
-    ::unlink(aside.c_str());
-    return failed;
-  }
-  const std::size_t slash = file.rfind('/');
-  const std::string folder = slash == std::string::npos ? "." : file.substr(0, slash + 1);
-  const int folder_fd = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (folder_fd < 0) return fail_here(folder);
-  const bool is_synced = ::fsync(folder_fd) == 0;
-  const auto failed = fail_here(folder);
-  ::close(folder_fd);
-  if (!is_synced) return failed;
-  return {};
+  return kernel::replace_whole_file(file, content.dump(1, ' ', false, json::error_handler_t::replace) + "\n");
 }
 
 }  // namespace weir::identify

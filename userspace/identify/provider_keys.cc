@@ -1,7 +1,8 @@
 #include "identify/provider_keys.h"
 
 #include <algorithm>
-#include <ctime>
+
+#include "core/time_text.h"
 
 namespace weir::identify {
 namespace {
@@ -12,15 +13,6 @@ using std::chrono::sys_seconds;
 constexpr seconds kNapMax{30};  // A clock that was set back is noticed that late.
 
 sys_seconds wall() { return std::chrono::floor<seconds>(std::chrono::system_clock::now()); }
-
-std::string text_of(sys_seconds at) {
-  const std::time_t time = std::chrono::system_clock::to_time_t(at);
-  std::tm parts{};
-  gmtime_r(&time, &parts);
-  char buffer[32];
-  std::strftime(buffer, sizeof buffer, "%Y-%m-%dT%H:%M:%SZ", &parts);
-  return buffer;
-}
 
 Result<HttpsAnswer> get(const std::string& url, const IssuerConfig& issuer, std::size_t size_max, const Https& https) {
   auto answer = https({.url = url, .form = {}, .user = {}, .password = {}, .ca_file = issuer.ca_file, .size_max = size_max});
@@ -66,7 +58,7 @@ Result<std::shared_ptr<const KeySet>> ProviderKeys::current(sys_seconds now) con
   if (keys_ && now - status_.fetched <= issuer_.jwks_expire) return keys_;
   if (!keys_ && status_.error.empty())
     return fail(Error::Kind::kUnavailable, what + "its keys are being fetched for the first time; try again in a few seconds");
-  const std::string age = keys_ ? "its keys are of " + text_of(status_.fetched) + ", too old, and cannot be fetched again: "
+  const std::string age = keys_ ? "its keys are of " + utc_text(status_.fetched) + ", too old, and cannot be fetched again: "
                                 : "its keys cannot be fetched: ";
   return fail(Error::Kind::kUnavailable, what + age + (status_.error.empty() ? "a try is under way" : status_.error) + fix);
 }

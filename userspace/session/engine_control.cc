@@ -5,6 +5,7 @@
 
 #include "control/config_loader.h"
 #include "control/metrics_text.h"
+#include "core/time_text.h"
 #include "control/policy_json.h"
 #include "session/engine_state.h"
 
@@ -13,15 +14,7 @@ namespace {
 
 using nlohmann::json;
 
-std::string text_of(std::chrono::sys_seconds at) {
-  if (at == std::chrono::sys_seconds{}) return "";
-  const std::time_t seconds = std::chrono::system_clock::to_time_t(at);
-  std::tm parts{};
-  gmtime_r(&seconds, &parts);
-  char buffer[32];
-  std::strftime(buffer, sizeof buffer, "%Y-%m-%dT%H:%M:%SZ", &parts);
-  return buffer;
-}
+std::string text_of(std::chrono::sys_seconds at) { return at == std::chrono::sys_seconds{} ? "" : utc_text(at); }
 
 json describe(const identify::Binding& binding) {
   const Identity& identity = *binding.identity;

@@ -82,7 +82,9 @@ Result<json> Engine::list_tickets(const json& arguments) {
   const bool is_all = all != arguments.end() && all->is_boolean() && all->get<bool>();
   json list = json::array();
   for (const decide::TicketPtr& ticket : tickets_->list(is_all ? decide::TicketBook::Which::kAll : decide::TicketBook::Which::kOpen, wall_seconds())) {
-    list.push_back(describe(*ticket));
+    decide::Ticket shown = *ticket;
+    decide::shorten(shown);  // Marked as cut; asked for by its number it is whole.
+    list.push_back(describe(shown));
   }
   return list;
 }

@@ -7,6 +7,7 @@
 #include <memory>
 
 #include "base/check.h"
+#include "core/time_text.h"
 #include "session/outbox.h"
 #include "session/session.h"
 
@@ -15,7 +16,7 @@ namespace {
 
 constexpr std::chrono::seconds kRemindEvery{60};
 constexpr std::size_t kPreparedMax = 64;
-constexpr std::size_t kStatementMax = 16 << 10;
+constexpr std::size_t kShownMax = 256 << 10;  // Of what a reviewer decides by: hit: refused, since a part would hide the rest.
 
 // SHA-256 over the parts, each behind its length: no two lists of parts give the same bytes.
 CommandDigest digest_of(std::initializer_list<Bytes> parts) {
@@ -30,15 +31,6 @@ CommandDigest digest_of(std::initializer_list<Bytes> parts) {
   CommandDigest digest{};
   WEIR_CHECK(EVP_DigestFinal_ex(context.get(), reinterpret_cast<unsigned char*>(digest.data()), nullptr) == 1);
   return digest;
-}
-
-std::string text_of(std::chrono::sys_seconds at) {
-  const std::time_t seconds = std::chrono::system_clock::to_time_t(at);
-  std::tm parts{};
-  gmtime_r(&seconds, &parts);
-  char buffer[32];
-  std::strftime(buffer, sizeof buffer, "%Y-%m-%dT%H:%M:%SZ", &parts);
-  return buffer;
 }
 
 }  // namespace
@@ -89,8 +81,11 @@ bool Session::open_ticket(const Unit& unit, Verdict& verdict) {
   DecideContext context = decide_context(Direction::kToTarget);
   Unit shown = unit;
   if (prepared != nullptr) shown.text = codec_->statement(unit.meanings[0]);
-  if (unit.kind == UnitKind::kCommand) request.statement = as_text(judged_by_->policy->redact(context, *codec_, shown, wire)).substr(0, kStatementMax);
+  if (unit.kind == UnitKind::kCommand) request.statement = as_text(judged_by_->policy->redact(context, *codec_, shown, wire));
   request.parameters = prepared != nullptr ? prepared->parameters : std::string();
+  if (request.statement.size() + request.parameters.size() + request.objects.size() > kShownMax) {
+    return refuse_held(verdict, "it is too large to be shown to a reviewer");
+  }
   const auto opened = services_.tickets->open(request, wall_seconds());
   if (!opened) {
     services_.counters.add(Metric::kHoldsUnopened);
@@ -101,7 +96,7 @@ bool Session::open_ticket(const Unit& unit, Verdict& verdict) {
   const TicketAnswer now = services_.tickets->ask(*opened, wall_seconds());
   record_note("ticket " + std::to_string(*opened) + " asks for approval " + request.approval);
   if (now.state == TicketAnswer::State::kOpen) {
-    tell_held("held for approval, ticket " + std::to_string(*opened) + ": " + std::string(verdict.reason) + ". Without an answer it is refused at " + text_of(now.deadline));
+    tell_held("held for approval, ticket " + std::to_string(*opened) + ": " + std::string(verdict.reason) + ". Without an answer it is refused at " + utc_text(now.deadline));
   }
   return true;
 }
@@ -177,10 +172,11 @@ bool Session::refuse_answered(const Unit& unit, Verdict& verdict, TicketAnswer::
   return true;
 }
 
-// Nobody waits for the answer any more.  A drain lets reviewers go on until its own time is over.
+// Nobody waits for the answer any more: the client left or cancelled, or the gateway stops, and hears no reviewers.
 void Session::withdraw_hold() {
   const char* why = nullptr;
   if (stream(Direction::kToTarget).is_eof) why = "the client left";
+  if (is_draining_) why = "the gateway is being stopped";
   if (services_.directory.take_cancel(id_)) {
     hold_->is_cancelled = true;
     why = "its client cancelled it";

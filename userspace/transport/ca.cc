@@ -192,7 +192,7 @@ Result<CaDescription> show_ca(const std::string& certificate_file) {
 std::string text_of(const CaDescription& ca, std::chrono::sys_seconds now) {
   const auto days = std::chrono::duration_cast<std::chrono::days>(ca.not_after - now).count();
   std::string text = "Subject      " + ca.subject + "\nSHA-256      " + ca.fingerprint + "\nValid        " +
-                     date_text(ca.not_before) + " to " + date_text(ca.not_after) +
+                     utc_text(ca.not_before) + " to " + utc_text(ca.not_after) +
                      (days < 0 ? " (expired)" : " (" + std::to_string(days) + " days left)") + "\nMay sign for ";
   for (const std::string& name : ca.permitted) text += (&name == &ca.permitted.front() ? "" : ", ") + name;
   if (ca.permitted.empty()) text += "any name";

@@ -147,15 +147,6 @@ std::string fingerprint_of(const X509* certificate) {
 std::chrono::sys_seconds not_before_of(const X509* certificate) { return time_of(X509_get0_notBefore(certificate)); }
 std::chrono::sys_seconds not_after_of(const X509* certificate) { return time_of(X509_get0_notAfter(certificate)); }
 
-std::string date_text(std::chrono::sys_seconds time) {
-  const std::time_t seconds = time.time_since_epoch().count();
-  std::tm parts{};
-  gmtime_r(&seconds, &parts);
-  char text[32] = {};
-  std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts);
-  return text;
-}
-
 std::string printable(std::string_view text, std::size_t size_max) {
   static constexpr char kHex[] = "0123456789abcdef";
   std::string out;

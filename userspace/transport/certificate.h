@@ -9,6 +9,7 @@
 
 #include "base/bytes.h"
 #include "base/result.h"
+#include "core/time_text.h"
 #include "transport/openssl_ptr.h"
 
 namespace weir::transport {
@@ -29,7 +30,6 @@ std::size_t endpoint_hash(const X509* certificate, std::array<std::byte, 64>& ou
 [[nodiscard]] std::string fingerprint_of(const X509* certificate);  // SHA-256, hex with colons.
 [[nodiscard]] std::chrono::sys_seconds not_before_of(const X509* certificate);
 [[nodiscard]] std::chrono::sys_seconds not_after_of(const X509* certificate);
-[[nodiscard]] std::string date_text(std::chrono::sys_seconds time);  // "2027-12-31T00:00:00Z"
 
 // What a peer sent, fit for a message: printable ASCII as it is, the rest as \xNN, at most `size_max` and "..." then.
 [[nodiscard]] std::string printable(std::string_view text, std::size_t size_max = 120);

@@ -109,7 +109,7 @@ Result<std::unique_ptr<LeafMint>> LeafMint::load(const TlsConfig& config, std::c
   }
   if (not_after_of(ca) <= now) {
     return fail(Error::Kind::kInvalid,
-                file + " expired on " + date_text(not_after_of(ca)) + "; move both files away and run `weir ca init`");
+                file + " expired on " + utc_text(not_after_of(ca)) + "; move both files away and run `weir ca init`");
   }
   auto mint = std::unique_ptr<LeafMint>(new LeafMint);
   mint->file_ = file;
@@ -134,7 +134,7 @@ Result<std::shared_ptr<const Leaf>> LeafMint::leaf(const LeafNames& wanted, std:
   if (cached != cache_.end() && now < cached->second->renew_at) return cached->second;
 
   const auto expires = std::min(now + kValidity, not_after_of(ca));
-  if (expires <= now) return fail(Error::Kind::kInvalid, file_ + " expired on " + date_text(expires));
+  if (expires <= now) return fail(Error::Kind::kInvalid, file_ + " expired on " + utc_text(expires));
   auto leaf = std::make_shared<Leaf>();
   leaf->certificate.reset(X509_new());
   leaf->key.reset(EVP_EC_gen("P-256"));

@@ -151,7 +151,7 @@ std::string expiry_warning(const TargetConfig& target, const TlsLeg& client, std
   const auto expires = not_after_of(SSL_CTX_get0_certificate(client.context.get()));
   if (expires > now + kSoon) return {};
   return "target " + target.name + ": " + target.tls.certificate_file + (expires <= now ? " expired on " : " expires on ") +
-         date_text(expires) + "; give the gateway the target's new pair";
+         utc_text(expires) + "; give the gateway the target's new pair";
 }
 
 }  // namespace

@@ -52,12 +52,12 @@ std::string explain_certificate(const TlsLeg& leg, const X509* certificate, int 
              "; set tls.server_name to a name that it has, or tls.to_target: verify-ca to accept any that the CA signed";
     case X509_V_ERR_CERT_HAS_EXPIRED:
       return whose +
-             (certificate != nullptr ? " (" + subject_of(certificate) + ") expired on " + date_text(not_after_of(certificate))
+             (certificate != nullptr ? " (" + subject_of(certificate) + ") expired on " + utc_text(not_after_of(certificate))
                                      : " has expired") +
              "; renew it at the target, or set this host's clock";
     case X509_V_ERR_CERT_NOT_YET_VALID:
       return whose +
-             (certificate != nullptr ? " is valid from " + date_text(not_before_of(certificate)) : " is not yet valid") +
+             (certificate != nullptr ? " is valid from " + utc_text(not_before_of(certificate)) : " is not yet valid") +
              "; is this host's clock behind?";
     case X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT:
       return whose + " is signed by itself and is not in " + leg.trust +

@@ -214,3 +214,23 @@ def restarted(context):
         states = {t["number"]: t["state"] for t in _tickets(context, "--all")}
         expect_equal(states[ticket["number"]], "denied", "the ticket")
         expect(_answer(context, "approve", ticket).returncode != 0, "an approval after the restart")
+
+
+@case("what a reviewer could not be shown whole is refused, and SQL's own PREPARE is no way round an approval", config=_with_approvals, spoils=True)
+def not_hidden(context):
+    word = _hold(context)
+    with context.target_never_sees(word), context.wire() as wire:
+        reply = wire.query(f"select '{word}' /* {'x' * 300_000} */")
+        expect_equal(reply.code, "42501", "300 kB")
+        expect_in("too large to be shown", reply.errors[0]["M"], "the reason")
+        reply = wire.query(f"prepare later as select '{word}'")
+        expect_equal(reply.code, "42501", "PREPARE")
+        expect_in("send it itself", reply.errors[0]["M"], "the reason")
+        expect_equal(_tickets(context), [], "no ticket was opened for either")
+        wire.send(query(f"select '{word}' /* {'y' * 20_000} */"))
+        ticket = _wait_ticket(context, word)
+        whole = context.lab.weir_json("tickets", str(ticket["number"]))
+        expect_in("y" * 20_000, whole["statement"], "asked for by its number it is whole")
+        expect_in("bytes in all", ticket["statement"], "the list says that it is cut")
+        _answer(context, "deny", ticket)
+        wire.read_reply()
