@@ -182,9 +182,9 @@ class Weir(Direct):
     """The whole gateway, started with one configuration."""
     is_weir = True
 
-    def __init__(self, lab, name, config, tls=False):
+    def __init__(self, lab, name, config, tls=False, is_trial=False):
         super().__init__(lab)
-        self.name, self.config, self.tls = name, config, tls
+        self.name, self.config, self.tls, self.is_trial = name, config, tls, is_trial
 
     def start(self):
         self.lab.gateway_start(self.config)
@@ -217,6 +217,24 @@ def _async(text):
     return _auto_cores(text).replace("durability: before-forward", "durability: async")
 
 
+def _set(pattern, replacement):
+    def edit(text):
+        changed = re.sub(pattern, replacement, text, count=1)
+        if changed == text:
+            raise LabError(f"the trial finds no {pattern}")
+        return changed
+    return edit
+
+
+# Settings that were tried for speed; run by --only.  README.md says what each gave.
+TRIALS = {
+    "two-cores": _set(r"durability: before-forward", "durability: async"),  # As the lab has it.
+    "commit-50ms": lambda text: _set(r"commit_every: 2ms", "commit_every: 50ms")(_async(text)),
+    "no-responses": lambda text: _set(r"responses: head", "responses: none")(_async(text)),
+    "small-buffers": lambda text: _set(r"  user: weir\n", "  user: weir\n  limits: {receive_buffer_count: 64, receive_buffer_size: 4KiB}\n")(_async(text)),
+}
+
+
 def make_contenders(lab, folder):
     variant = lab.config_variant
     return [
@@ -227,4 +245,6 @@ def make_contenders(lab, folder):
         Weir(lab, "weir-no-rules", variant("bench-no-rules", lambda text: _auto_cores(_without_rules(text)), "plain")),
         Weir(lab, "weir-bare", variant("bench-bare", lambda text: _async(_without_rules(text)), "plain")),
         Weir(lab, "weir-tls", variant("bench-tls", _auto_cores), tls=True),
+        Weir(lab, "weir-try-two-cores-sync", lab.config_path("plain"), is_trial=True),
+        *(Weir(lab, f"weir-try-{name}", variant(f"bench-try-{name}", edit, "plain"), is_trial=True) for name, edit in TRIALS.items()),
     ]

@@ -40,4 +40,19 @@ def print_report(result, modes):
                 line += f"   cpu {row['cpu_us_per_transaction']['median']:.1f} us each"
             summary.setdefault(mode.name, {})[name] = row
             print(line)
+        if mode.is_rate:
+            _print_machine(rounds, mode, names, summary[mode.name])
     return summary
+
+
+_COLUMNS = {"busy": "busy", "idle": "idle", "server_user": "server user", "server_kernel": "server kernel", "switches": "switches"}
+
+
+def _print_machine(rounds, mode, names, summary):
+    """Where a transaction's time went, on all processors together."""
+    print(f"  one transaction, medians: us of all processors, of PostgreSQL; context switches\n  {'':20}" + "".join(f"{title:>15}" for title in _COLUMNS.values()))
+    for name in names:
+        samples = [r[name][mode.name]["machine"] for r in rounds if mode.name in r.get(name, {})]
+        if samples:
+            summary[name]["machine"] = {key: statistics.median(sample[key] for sample in samples) for key in _COLUMNS}
+            print(f"  {name:20}" + "".join(f"{summary[name]['machine'][key]:15.1f}" for key in _COLUMNS))

@@ -8,7 +8,7 @@
 namespace weir {
 
 // `cpus`: of this host, 0: not known.  Auto leaves one for what runs off the data path: sealing, parsing, control.  Measured on
-// two CPUs (bench/README.md): two cores do no more than one, and cost a third more CPU time each transaction.
+// two CPUs (bench/README.md, weir-try-two-cores): two cores do no more than one, and cost more CPU time each transaction.
 inline uint32_t core_count(const EngineConfig& engine, unsigned cpus) {
   if (!engine.cores.empty()) return static_cast<uint32_t>(engine.cores.size());
   return std::max(cpus, 2U) - 1;
