@@ -5,11 +5,19 @@
 #include "simulation/postgres_target.h"
 
 namespace weir::simulation {
+namespace {
+
+constexpr std::chrono::seconds kSlow{70};   // A client is told again each minute.
+
+}  // namespace
 
 Result<uint64_t> Reviewers::open(const TicketRequest& request, std::chrono::sys_seconds) {
   const uint64_t number = tickets_.size() + 1;
   const auto state = is_denied(request.statement) ? TicketAnswer::State::kDenied : TicketAnswer::State::kApproved;
-  tickets_[number] = {request.statement, world_.now() + world_.delay(std::chrono::milliseconds(3'000)), state, false, false};
+  const bool is_slow = !has_slow_ && world_.random().one_in(16);
+  has_slow_ = has_slow_ || is_slow;
+  const auto answered_at = world_.now() + world_.delay(std::chrono::milliseconds(3'000)) + (is_slow ? kSlow : std::chrono::seconds(0));
+  tickets_[number] = {request.statement, answered_at, state, is_slow, false, false};
   return number;
 }
 
@@ -36,6 +44,10 @@ bool Reviewers::has_approved(const std::string& statement) const {
   return std::any_of(tickets_.begin(), tickets_.end(), [&](const auto& each) {
     return each.second.statement == statement && each.second.is_told && each.second.answer == TicketAnswer::State::kApproved;
   });
+}
+
+std::size_t Reviewers::slow_count() const {
+  return static_cast<std::size_t>(std::count_if(tickets_.begin(), tickets_.end(), [](const auto& each) { return each.second.is_slow && each.second.is_told; }));
 }
 
 std::size_t Reviewers::open_count() const {

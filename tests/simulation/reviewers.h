@@ -19,11 +19,13 @@ class Reviewers final : public TicketDesk {
   [[nodiscard]] bool has_approved(const std::string& statement) const;
   [[nodiscard]] std::size_t open_count() const;   // Asked, and neither answered nor withdrawn.
   [[nodiscard]] std::size_t count() const { return tickets_.size(); }
+  [[nodiscard]] std::size_t slow_count() const;   // Answered so late that the client was told a second time.
 
  private:
-  struct Ticket { std::string statement; std::chrono::nanoseconds answered_at{}; TicketAnswer::State answer{}; bool is_withdrawn = false, is_told = false; };
+  struct Ticket { std::string statement; std::chrono::nanoseconds answered_at{}; TicketAnswer::State answer{}; bool is_slow = false, is_withdrawn = false, is_told = false; };
   World& world_;
   std::map<uint64_t, Ticket> tickets_;
+  bool has_slow_ = false;   // One a run: time goes on for everybody.
 };
 
 }  // namespace weir::simulation

@@ -41,6 +41,7 @@ struct Simulation {
   void start();
   void advance();
   void check_sessions();
+  void check_notices();
   void check_record();
   void check_leaks();
   void broken(const char* checker, std::string what) { report.violations.push_back({checker, std::move(what)}); }
@@ -114,6 +115,21 @@ void Simulation::advance() {
   gateway->io().post(session::encode(session::Request::kDrain));
   while (!gateway->loop().is_drained() && world.now() < kAllEnd) gateway->loop().turn();
   if (!gateway->loop().is_drained() && !chosen.disk_errors) broken("I8", "the core did not drain");
+}
+
+// Each held command was told once, and once more after a minute.
+void Simulation::check_notices() {
+  std::size_t told = 0;
+  for (std::size_t i = 0; i < clients.size(); ++i) {
+    if (!clients[i] || people[i] != Person::kGranted) continue;
+    if (!clients[i]->is_done()) return;  // Nobody knows what it would have heard.
+    const auto& messages = clients[i]->told();
+    told += static_cast<std::size_t>(std::count_if(messages.begin(), messages.end(), [](const std::string& message) { return message.starts_with('N'); }));
+  }
+  const Reviewers& reviewers = gateway->reviewers();
+  if (told != reviewers.count() + reviewers.slow_count()) {
+    broken("hold", "clients were told " + std::to_string(told) + " times of " + std::to_string(reviewers.count()) + " tickets, " + std::to_string(reviewers.slow_count()) + " of them slow");
+  }
 }
 
 void Simulation::check_sessions() {
@@ -239,6 +255,7 @@ Report run(uint64_t seed) {
   const bool is_over = simulation.gateway->loop().live() == 0;
   if (is_over) {
     simulation.check_sessions();
+    simulation.check_notices();
     simulation.check_record();
     simulation.check_leaks();
   }

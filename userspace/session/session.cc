@@ -310,6 +310,8 @@ void Session::check_end() {
     } else if (is_draining_ && end_ == EndReason::kNone && codec_->is_idle() && streams_[0].units.empty()) {
       refuse(EndReason::kDrained, "57P01", "the gateway is being stopped");
       flush(Side::kClient);
+    } else if (hold_ && streams_[1].is_half_closed) {
+      close(EndReason::kTargetClosed, false);  // There is nothing left that an approval could let pass.
     } else if (streams_[1].is_eof && streams_[1].is_finished && streams_[1].is_half_closed && leg(Side::kClient).fin_seen) {
       close(EndReason::kTargetClosed, false);
     }

@@ -24,6 +24,7 @@ RULE = """rules:
 APPROVALS = """
 approvals:
   - {name: local, reviewers: {subjects: ["local:*"]}, deadline: 60s}
+  - {name: second, reviewers: {subjects: ["local:*"]}, deadline: 60s}
   - {name: short, reviewers: {subjects: ["local:*"]}, deadline: 1s}
   - {name: elsewhere, reviewers: {groups: [dba]}, deadline: 60s}
 """
@@ -93,6 +94,39 @@ def approved(context):
     expect(any(f"ticket {ticket['number']} was approved by local:" in note and "CHG-17" in note for note in notes), f"the notes: {notes}")
     held = [event for event in context.replay(session) if event["kind"] == "command" and word in (event["text"] or "")]
     expect_equal([(event["verdict"], event["outcome"]) for event in held], [("hold", "passed"), ("hold", "blocked")], "the commands")
+
+
+@case("a command that two rules hold for different reviewers needs both", config=_with_approvals, spoils=True)
+def two_approvals(context):
+    word = "h" + os.urandom(6).hex()
+    one, other = RULE.format(word=word, approval="local"), RULE.format(word=word, approval="second")
+    context.extra_rules(one + other.partition("rules:\n")[2].replace("id: asks", "id: asks-too"))
+    context.lab.gateway_reload()
+    with context.target_never_sees(word), context.wire() as wire:
+        wire.send(query(f"select '{word}'"))
+        first = _wait_ticket(context, word)
+        _answer(context, "approve", first)
+        second = _wait_ticket(context, word)
+        expect_equal((first["approval"], second["approval"]), ("local", "second"), "the approvals")
+        _answer(context, "deny", second)
+        expect_equal(wire.read_reply().code, "42501", "one approval of two")
+    with context.wire() as wire:
+        wire.send(query(f"select '{word}'"))
+        for _ in range(2):
+            _answer(context, "approve", _wait_ticket(context, word))
+        expect_equal(wire.read_reply().values(), [(word,)], "both approved")
+
+
+@case("a target that goes away while a command is held ends the session; its ticket is withdrawn", config=_with_approvals, spoils=True)
+def target_gone(context):
+    word = _hold(context)
+    with context.target_never_sees(word), context.wire() as wire:
+        wire.send(query(f"select '{word}'"))
+        ticket = _wait_ticket(context, word)
+        context.lab.superuser("select pg_terminate_backend(pid) from pg_stat_activity where usename = 'orders_app'")
+        reply = wire.read_reply()
+        expect_equal((reply.code, reply.status), ("57P01", None), "what the client hears")
+        wait_until("the ticket is withdrawn", lambda: any(t["number"] == ticket["number"] and t["state"] == "withdrawn" for t in _tickets(context, "--all")), 10, 0.2)
 
 
 @case("a denied command is refused with the reviewer's words and leaves the session in step", config=_with_approvals, spoils=True)
