@@ -3,6 +3,7 @@
 
 #include "control/cli_text.h"
 #include "control/config_values.h"
+#include "control/record_options.h"
 #include "control/verbs.h"
 #include "record/reader.h"
 
@@ -33,28 +34,18 @@ std::string who_text(const json& act) {
 Result<record::ActFilter> filter_of(const VerbCall& call) {
   record::ActFilter filter;
   filter.act = call.text("act");
-  if (call.has("limit")) filter.count_max = call.options["limit"].as<uint64_t>();
-  for (const char* key : {"since", "until"}) {
-    if (!call.has(key)) continue;
-    const auto moment = parse_moment(call.text(key));
-    if (!moment) return fail(Error::Kind::kInvalid, std::string("--") + key + " " + moment.error().message);
-    (key[0] == 's' ? filter.since : filter.until) = *moment;
-  }
+  if (auto period = read_period(call, filter); !period) return tl::unexpected<Error>(period.error());
   return filter;
 }
 
 int run_events(VerbCall& call) {
   const auto filter = filter_of(call);
   if (!filter) return call.fail(filter.error());
-  std::string folder = call.text("state");
-  if (folder.empty()) {
-    const auto config = call.load_state();
-    if (!config) return kExitUsage;
-    folder = config->state;
-  }
+  const auto folder = record_folder(call);
+  if (!folder) return kExitUsage;
   ordered_json list = ordered_json::array();
   TextTable table({{"AT"}, {"WHO"}, {"ACT"}, {"OBJECT"}, {"OUTCOME"}, {"REASON"}});
-  const auto listed = record::list_acts(record::RecordPlace::of(folder), *filter, [&](const std::string& line) {
+  const auto listed = record::list_acts(record::RecordPlace::of(*folder), *filter, [&](const std::string& line) {
     const json act = json::parse(line, nullptr, false);
     if (!act.is_object()) return true;
     const std::string outcome = text_at(act, "outcome");

@@ -8,6 +8,7 @@
 #include "control/config_values.h"
 #include "control/control_client.h"
 #include "control/logging.h"
+#include "control/record_options.h"
 #include "control/verbs.h"
 #include "record/reader.h"
 #include "record/verify.h"
@@ -18,14 +19,6 @@ namespace {
 namespace po = boost::program_options;
 using nlohmann::json;
 using nlohmann::ordered_json;
-
-// --state FOLDER, else the configuration's.
-std::optional<std::string> folder_of(VerbCall& call) {
-  if (call.has("state")) return call.text("state");
-  const auto config = call.load_state();
-  if (!config) return std::nullopt;
-  return config->state;
-}
 
 // "2027-01-02T03:04:05.678Z" to the second: what a table has room for.
 std::string short_time(const std::string& text) {
@@ -63,20 +56,14 @@ Result<record::SessionFilter> filter_of(const VerbCall& call) {
   filter.subject = call.text("subject");
   filter.only_blocked = call.has("blocked");
   if (call.has("live")) filter.is_live = true;
-  if (call.has("limit")) filter.count_max = call.options["limit"].as<uint64_t>();
-  for (const char* key : {"since", "until"}) {
-    if (!call.has(key)) continue;
-    const auto moment = parse_moment(call.text(key));
-    if (!moment) return fail(Error::Kind::kInvalid, std::string("--") + key + " " + moment.error().message);
-    (key[0] == 's' ? filter.since : filter.until) = *moment;
-  }
+  if (auto period = read_period(call, filter); !period) return tl::unexpected<Error>(period.error());
   return filter;
 }
 
 int run_sessions(VerbCall& call) {
   const auto filter = filter_of(call);
   if (!filter) return call.fail(filter.error());
-  const auto folder = folder_of(call);
+  const auto folder = record_folder(call);
   if (!folder) return kExitUsage;
   if (call.json) {
     ArrayWriter array(call.terminal.out);
@@ -147,7 +134,7 @@ void tell_engine(VerbCall& call, uint64_t session) {
 int run_replay(VerbCall& call) {
   const auto session = call.words().size() == 1 ? parse_number(call.words()[0]) : Result<uint64_t>(fail(Error::Kind::kInvalid, ""));
   if (!session) return call.fail(kExitUsage, "name one session by its number; `weir sessions` lists them");
-  const auto folder = folder_of(call);
+  const auto folder = record_folder(call);
   if (!folder) return kExitUsage;
   tell_engine(call, *session);
   std::optional<ArrayWriter> array;
@@ -238,7 +225,7 @@ void print_report(VerbCall& call, const record::VerifyReport& report) {
 int run_verify(VerbCall& call) {
   record::VerifyOptions options;
   if (call.words().size() > 1) return call.fail(kExitUsage, "at most one folder");
-  const auto folder = call.words().empty() ? folder_of(call) : std::optional(call.words()[0]);
+  const auto folder = call.words().empty() ? record_folder(call) : std::optional(call.words()[0]);
   if (!folder) return kExitUsage;
   options.place = record::RecordPlace::of(*folder);
   auto keys = keys_of(call);
