@@ -24,6 +24,7 @@ class Packet:
     flags: int
     size: int            # Payload bytes.
     payload: bytes
+    hops: int            # TTL, or the hop limit, as it stands in the packet.
 
 
 class Capture:
@@ -75,16 +76,16 @@ def _tcp(when, frame):
         header = (frame[14] & 15) * 4
         total = struct.unpack("!H", frame[16:18])[0]
         source, target = inet_ntop(AF_INET, frame[26:30]), inet_ntop(AF_INET, frame[30:34])
-        tcp, size = 14 + header, total - header
+        tcp, size, hops = 14 + header, total - header, frame[22]
     elif kind == 0x86DD and frame[20] == 6:
         source, target = inet_ntop(AF_INET6, frame[22:38]), inet_ntop(AF_INET6, frame[38:54])
-        tcp, size = 54, struct.unpack("!H", frame[18:20])[0]
+        tcp, size, hops = 54, struct.unpack("!H", frame[18:20])[0], frame[21]
     else:
         return None
     source_port, target_port, sequence, acknowledged = struct.unpack("!HHII", frame[tcp : tcp + 12])
     offset = (frame[tcp + 12] >> 4) * 4
     return Packet(when, source, source_port, target, target_port, sequence, acknowledged, frame[tcp + 13],
-                  max(size - offset, 0), bytes(frame[tcp + offset :]))
+                  max(size - offset, 0), bytes(frame[tcp + offset :]), hops)
 
 
 def is_within(sequence, start, size):

@@ -94,7 +94,7 @@ def error_fields(body):
 class Wire:
     """One connection.  `make_socket` gives an unconnected socket (of the client's namespace)."""
 
-    def __init__(self, make_socket, address, *, timeout=15, sequence=None, source_port=0, receive_buffer=None):
+    def __init__(self, make_socket, address, *, timeout=15, sequence=None, hops=None, source_port=0, receive_buffer=None):
         family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
         self.socket = make_socket(family)
         self.socket.settimeout(timeout)
@@ -103,8 +103,11 @@ class Wire:
         if source_port:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             self.socket.bind(("::" if family == socket.AF_INET6 else "0.0.0.0", source_port))
+        if hops is not None:
+            six = family == socket.AF_INET6
+            self.socket.setsockopt(socket.IPPROTO_IPV6 if six else socket.IPPROTO_IP, socket.IPV6_UNICAST_HOPS if six else socket.IP_TTL, hops)
         if sequence is not None:
-            # The initial sequence number is ours: a raw packet of this socket is then known wherever it is seen.
+            # The initial sequence number is ours: who acknowledges it saw this very flow.
             tcp = socket.IPPROTO_TCP
             self.socket.setsockopt(tcp, TCP_REPAIR, 1)
             self.socket.setsockopt(tcp, TCP_REPAIR_QUEUE, TCP_SEND_QUEUE)

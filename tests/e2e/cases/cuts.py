@@ -6,7 +6,7 @@ import termios
 import time
 
 from capture import Capture
-from cases.closed import FORCED, raw_packets
+from cases.closed import RAW_HOPS, raw_packets
 from harness import case, expect, expect_equal
 from pgwire import query
 from weirlab import wait_until
@@ -37,7 +37,7 @@ def _cut_case(name, cut, restore=None):
     def check(context):
         before = context.session_ids()
         with Capture(context.lab, "target", context.folder, expression="tcp port 5432") as capture:
-            with context.wire(sequence=FORCED, receive_buffer=65536) as wire:
+            with context.wire(hops=RAW_HOPS, receive_buffer=65536) as wire:
                 wire.send(query("select repeat('z', 1000) from generate_series(1, 3000000)"))
                 for _ in range(50):
                     wire.socket.recv(16384)
