@@ -8,7 +8,7 @@ import pathlib
 import re
 import sys
 
-STAGES = ["kernel", "io", "steer", "accept", "identify", "transport", "parse", "decide", "mask", "forward", "record"]
+STAGES = ["kernel", "io", "steer", "accept", "identify", "transport", "parse", "decide", "mask", "forward", "record", "store"]
 JOINERS = {"session", "control"}
 ALLOWED = {stage: {"base", "core"} for stage in STAGES}
 for stage in ("io", "steer", "accept", "identify", "decide"):
