@@ -110,8 +110,13 @@ TEST_F(Frames, BindingsAreListedReplacedAndTakenOutById) {
   all = bindings->list();
   ASSERT_EQ(all->size(), 1u);
   EXPECT_EQ((*all)[0].id, 13u);
-  EXPECT_TRUE(*bindings->remove(13));
-  EXPECT_FALSE(*bindings->remove(13));
+  EXPECT_FALSE(bindings->remove(one.where, 12));  // It is somebody else's.
+  EXPECT_TRUE(bindings->remove(one.where, 13));
+  EXPECT_FALSE(bindings->remove(one.where, 13));
+  two.id = 15;
+  ASSERT_TRUE(bindings->put(two));
+  EXPECT_FALSE(bindings->remove(*Prefix::parse("fd57:1::/96"), 15));  // Within it, and not it.
+  EXPECT_TRUE(bindings->remove(two.where, 15));
   steer::KernelBinding wrong;
   wrong.where = one.where;
   EXPECT_FALSE(bindings->put(wrong));  // No id.

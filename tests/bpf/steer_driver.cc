@@ -130,7 +130,10 @@ class Relay {
       say({{"event", "bound"}, {"ok", put.has_value()}, {"error", put ? "" : put.error().message}});
     } else if (verb == "unbind") {
       words >> id;
-      say({{"event", "unbound"}, {"ok", *bindings_->remove(id)}});
+      bool is_done = false;
+      const auto all = bindings_->list();
+      for (const steer::KernelBinding& each : *all) is_done = (each.id == id && bindings_->remove(each.where, id)) || is_done;
+      say({{"event", "unbound"}, {"ok", is_done}});
     } else if (verb == "cut-binding" || verb == "cut-session") {
       words >> id;
       say({{"event", "cut"}, {"count", verb == "cut-binding" ? steering_->cut_binding(id) : steering_->cut_session(id)}});

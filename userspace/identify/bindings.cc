@@ -2,9 +2,10 @@
 
 #include <algorithm>
 #include <charconv>
-#include <cstring>
+#include <iterator>
 #include <tuple>
-#include <unordered_map>
+
+#include "identify/binding_index.h"
 
 namespace weir::identify {
 namespace {
@@ -14,15 +15,6 @@ using std::chrono::sys_seconds;
 using Kind = BindOutcome::Kind;
 
 constexpr seconds kSkewMax{600};  // Of any issuer: a used token is remembered beyond its end by as much.
-
-struct AddressHash {
-  std::size_t operator()(const Address& address) const noexcept {
-    uint64_t high = 0, low = 0;
-    std::memcpy(&high, address.bytes.data(), 8);
-    std::memcpy(&low, address.bytes.data() + 8, 8);
-    return static_cast<std::size_t>((high ^ (low * 0x9e3779b97f4a7c15ULL)) * 0xbf58476d1ce4e5b9ULL >> 16);
-  }
-};
 
 bool is_same_person(const Identity& identity, const VerifiedToken& token) {
   return identity.issuer == token.issuer && identity.subject == token.subject;
@@ -62,26 +54,38 @@ std::vector<Binding> take(std::vector<Binding>& bindings, Predicate is_out) {
   return taken;
 }
 
+// What revoke() takes: an id, an address or prefix, or a subject.
+class Fits {
+ public:
+  explicit Fits(std::string_view which) : which_(which), place_(Prefix::parse(which)) {
+    const auto [end, error] = std::from_chars(which.data(), which.data() + which.size(), id_);
+    is_id_ = error == std::errc{} && end == which.data() + which.size();
+  }
+  bool operator()(const Binding& binding) const {
+    if (is_id_) return binding.identity->binding_id == id_;
+    return place_ ? binding.where == *place_ : binding.identity->subject == which_;
+  }
+
+ private:
+  std::string_view which_;
+  uint64_t id_ = 0;
+  bool is_id_ = false;
+  Result<Prefix> place_;
+};
+
+std::vector<Binding> by_id(std::vector<Binding> bindings) {
+  std::sort(bindings.begin(), bindings.end(),
+            [](const Binding& a, const Binding& b) { return a.identity->binding_id < b.identity->binding_id; });
+  return bindings;
+}
+
 }  // namespace
 
 struct BindingTable::Snapshot {
-  std::vector<Binding> all;  // By id.
-  std::unordered_map<Address, IdentityPtr, AddressHash> addresses;
-  std::vector<Binding> prefixes;  // Static; the longest first.
+  const std::vector<Binding> all;  // By id.
+  const BindingIndex index;
 
-  explicit Snapshot(std::vector<Binding> bindings) : all(std::move(bindings)) {
-    std::sort(all.begin(), all.end(),
-              [](const Binding& a, const Binding& b) { return a.identity->binding_id < b.identity->binding_id; });
-    for (const Binding& each : all) {
-      if (each.is_static) {
-        prefixes.push_back(each);
-      } else {
-        addresses.emplace(each.where.address, each.identity);
-      }
-    }
-    std::stable_sort(prefixes.begin(), prefixes.end(),
-                     [](const Binding& a, const Binding& b) { return a.where.bits > b.where.bits; });
-  }
+  explicit Snapshot(std::vector<Binding> bindings) : all(by_id(std::move(bindings))), index(all) {}
 };
 
 BindingTable::BindingTable(std::string file, const Options& options) : file_(std::move(file)), options_(options) {}
@@ -121,17 +125,12 @@ std::shared_ptr<const BindingTable::Snapshot> BindingTable::snapshot() const {
   return snapshot_;
 }
 
-IdentityPtr BindingTable::find(const Address& address, sys_seconds now) const {
+IdentityPtr BindingTable::find(const Address& address, sys_seconds now) const { return snapshot()->index.find(address, now); }
+
+std::optional<Binding> BindingTable::at(const Prefix& where, sys_seconds now) const {
   const auto current = snapshot();
-  const auto is_live = [now](const IdentityPtr& identity) {
-    return identity->expires == sys_seconds{} || identity->expires > now;
-  };
-  const auto bound = current->addresses.find(address);
-  if (bound != current->addresses.end() && is_live(bound->second)) return bound->second;
-  for (const Binding& each : current->prefixes) {
-    if (each.where.contains(address) && is_live(each.identity)) return each.identity;
-  }
-  return nullptr;
+  const Binding* found = current->index.at(where, now);
+  return found == nullptr ? std::nullopt : std::optional(*found);
 }
 
 std::vector<Binding> BindingTable::list(sys_seconds now) const {
@@ -284,17 +283,17 @@ BindOutcome BindingTable::admit(BindingRecords& next, const VerifiedToken& token
   return outcome;
 }
 
+std::vector<Binding> BindingTable::fitting(std::string_view which) const {
+  const auto current = snapshot();
+  std::vector<Binding> fitting;
+  std::copy_if(current->all.begin(), current->all.end(), std::back_inserter(fitting), Fits(which));
+  return fitting;
+}
+
 Result<std::vector<Binding>> BindingTable::revoke(std::string_view which, sys_seconds now) {
-  uint64_t id = 0;
-  const auto [end, error] = std::from_chars(which.data(), which.data() + which.size(), id);
-  const bool is_id = error == std::errc{} && end == which.data() + which.size();
-  const auto place = Prefix::parse(which);
   const std::lock_guard lock(writer_);
   BindingRecords next = records_;
-  std::vector<Binding> ended = take(next.bindings, [&](const Binding& each) {
-    if (is_id) return each.identity->binding_id == id;
-    return place ? each.where == *place : each.identity->subject == which;
-  });
+  std::vector<Binding> ended = take(next.bindings, Fits(which));
   if (ended.empty()) return ended;
   // Every live token that bound there, renewals included.
   std::erase_if(next.spent, [&](const SpentToken& each) { return each.until <= now; });

@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -56,11 +57,16 @@ class BindingTable {
 
   // Any thread.  Null: nobody is bound there.  An address binding before a static one, the longest prefix first.
   [[nodiscard]] IdentityPtr find(const Address&, std::chrono::sys_seconds now) const;
+  // Any thread.  What holds at exactly this prefix, if anything does.
+  [[nodiscard]] std::optional<Binding> at(const Prefix&, std::chrono::sys_seconds now) const;
   // Any thread.  What find() goes by, for the kernel's map: no prefix twice, since an address binding hides a static one of
   // the same address until it ends.
   [[nodiscard]] std::vector<Binding> in_force(std::chrono::sys_seconds now) const;
   // Any thread.  All that has not ended, by id.
   [[nodiscard]] std::vector<Binding> list(std::chrono::sys_seconds now) const;
+
+  // Any thread.  What revoke() would end.
+  [[nodiscard]] std::vector<Binding> fitting(std::string_view which) const;
 
   // The calls below: any thread, one at a time (they lock), slow (they write the file).  Errors: kSystem when the file could
   // not be written; then nothing has changed.  What they return as ended is to be taken from the kernel's map and its

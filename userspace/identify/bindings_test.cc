@@ -105,6 +105,16 @@ TEST_F(Bindings, ABindingEndsByItself) {
   EXPECT_THAT(*table->expire(kNow + hours(1)), IsEmpty());
 }
 
+TEST_F(Bindings, WhatARevokeWouldEndIsToldBefore) {
+  bind(token_of("alice", "1"), "198.18.1.2");
+  const uint64_t id = bind(token_of("alice", "2"), "198.18.1.3").binding.identity->binding_id;
+  EXPECT_THAT(table->fitting("alice"), SizeIs(2));
+  EXPECT_THAT(table->fitting("198.18.1.3"), SizeIs(1));
+  EXPECT_THAT(table->fitting(std::to_string(id)), SizeIs(1));
+  EXPECT_THAT(table->fitting("bob"), IsEmpty());
+  EXPECT_EQ(subject_at("198.18.1.3"), "alice");  // And nothing has happened.
+}
+
 TEST_F(Bindings, OneTokenBindsOneAddress) {
   bind(token_of("alice", "1"), "198.18.1.2");
   const BindOutcome elsewhere = bind(token_of("alice", "1"), "198.18.1.3");

@@ -174,32 +174,42 @@ Result<json> Engine::bind(const json& arguments) {
   return result;
 }
 
-// In the kernel first, then the sessions, with the statement that runs at the target.
-uint32_t Engine::end_bindings(const std::vector<identify::Binding>& ended) {
+// In the kernel first, then the sessions, with the statement that runs at the target.  Post: how many flows it were.
+uint32_t Engine::cut_bindings(const std::vector<identify::Binding>& ended) {
   uint32_t flows = 0;
+  for (const identify::Binding& binding : ended) static_cast<void>(kernel_bindings_->remove(binding.where, binding.identity->binding_id));
   for (const identify::Binding& binding : ended) {
-    const uint64_t id = binding.identity->binding_id;
-    if (auto removed = kernel_bindings_->remove(id); !removed) logging_->log().error("binding {}: {}", id, removed.error().message);
-    for (const auto& core : cores_) core->post(Request::kCutBinding, id);
-    flows += steering_->cut_binding(id);
-  }
-  if (ended.empty()) return flows;
-  // What they hid is in force again.
-  for (const identify::Binding& binding : bindings_->in_force(wall_seconds())) {
-    const bool was_hidden = std::any_of(ended.begin(), ended.end(), [&](const identify::Binding& gone) { return gone.where == binding.where; });
-    if (!was_hidden) continue;
-    if (auto put = kernel_bindings_->put(kernel_binding(binding)); !put) logging_->log().error("binding {}: {}", binding.identity->binding_id, put.error().message);
+    for (const auto& core : cores_) core->post(Request::kCutBinding, binding.identity->binding_id);
+    flows += steering_->cut_binding(binding.identity->binding_id);
   }
   return flows;
 }
 
+uint32_t Engine::end_bindings(const std::vector<identify::Binding>& ended) {
+  const uint32_t flows = cut_bindings(ended);
+  show_hidden(ended);
+  return flows;
+}
+
+// What they hid is in force again.  Pre: the table has them no more.
+void Engine::show_hidden(const std::vector<identify::Binding>& ended) {
+  for (const identify::Binding& gone : ended) {
+    const auto hidden = bindings_->at(gone.where, wall_seconds());
+    if (!hidden) continue;
+    if (auto put = kernel_bindings_->put(kernel_binding(*hidden)); !put) logging_->log().error("binding {}: {}", hidden->identity->binding_id, put.error().message);
+  }
+}
+
 Result<json> Engine::revoke(const json& arguments, const control::ControlPeer& peer) {
   const std::string which = argument(arguments, "which");
+  const std::vector<identify::Binding> fitting = bindings_->fitting(which);
+  if (fitting.empty()) return fail(Error::Kind::kNotFound, "no binding has the id, address or subject \"" + which + "\"");
+  // Before the disk is asked: its sessions end now, whatever becomes of that.
+  const uint32_t flows = cut_bindings(fitting);
   auto ended = bindings_->revoke(which, wall_seconds());
-  if (!ended) return tl::unexpected<Error>(ended.error());
-  if (ended->empty()) return fail(Error::Kind::kNotFound, "no binding has the id, address or subject \"" + which + "\"");
+  if (!ended) return fail(ended.error().kind, "cut, but not taken back for good (a reload or a restart brings it back): " + ended.error().message);
   for (const identify::Binding& binding : *ended) tickets_->end_windows_of(binding.identity->subject);
-  const uint32_t flows = end_bindings(*ended);
+  show_hidden(*ended);
   logging_->log().info("revoke {} by {}, reason: {}", control::escape_bytes(which), who(peer), control::escape_bytes(argument(arguments, "reason")));
   json revoked = json::array();
   for (const identify::Binding& binding : *ended) revoked.push_back(describe(binding));

@@ -71,7 +71,9 @@ class Engine final : public control::ControlHandler, public control::ApiHost {
   [[nodiscard]] Result<decide::Reviewer> reviewer_of(const nlohmann::json& arguments, const control::ControlPeer& peer);
   [[nodiscard]] std::vector<control::MetricSample> ticket_samples() const;
   [[nodiscard]] Result<identify::VerifiedToken> verify(std::string_view token);
+  uint32_t cut_bindings(const std::vector<identify::Binding>& ended);
   uint32_t end_bindings(const std::vector<identify::Binding>& ended);
+  void show_hidden(const std::vector<identify::Binding>& ended);
   [[nodiscard]] Result<void> sync_kernel_bindings();
   // A configuration made ready, not in force yet.
   struct Built { RuntimePtr runtime; std::unique_ptr<identify::TokenVerifier> tokens; };

@@ -3,6 +3,9 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <map>
+#include <unordered_set>
+#include <utility>
 
 #include "abi.h"
 #include "kernel/tcx.h"
@@ -94,18 +97,13 @@ Result<void> KernelBindings::put(const KernelBinding& binding) {
   return fail(Error::Kind::kSystem, "bind " + binding.where.text() + ": " + std::strerror(-error), -error);
 }
 
-Result<bool> KernelBindings::remove(uint64_t id) {
-  bool is_found = false;
+// A trie answers with the longest prefix that covers the key: an id stands at one place alone, so it tells whether that was it.
+bool KernelBindings::remove(const Prefix& where, uint64_t id) {
+  const weir_prefix_key key = steer::to_abi(where);
+  const int map = is_one_address(where) ? addresses_.get() : networks_.get();
+  const void* place = is_one_address(where) ? static_cast<const void*>(&key.addr) : &key;
   weir_binding value{};
-  for (const weir_addr& key : map_keys<weir_addr>(addresses_.get())) {
-    if (bpf_map_lookup_elem(addresses_.get(), &key, &value) != 0 || value.id != id) continue;
-    is_found = bpf_map_delete_elem(addresses_.get(), &key) == 0 || is_found;
-  }
-  for (const weir_prefix_key& key : map_keys<weir_prefix_key>(networks_.get())) {
-    if (bpf_map_lookup_elem(networks_.get(), &key, &value) != 0 || value.id != id) continue;
-    is_found = bpf_map_delete_elem(networks_.get(), &key) == 0 || is_found;
-  }
-  return is_found;
+  return bpf_map_lookup_elem(map, place, &value) == 0 && value.id == id && bpf_map_delete_elem(map, place) == 0;
 }
 
 Result<std::vector<KernelBinding>> KernelBindings::list() const {
@@ -126,28 +124,18 @@ Result<std::vector<KernelBinding>> KernelBindings::list() const {
 Result<std::vector<uint64_t>> KernelBindings::replace(std::span<const KernelBinding> all) {
   const auto before = list();
   if (!before) return tl::unexpected<Error>(before.error());
+  std::unordered_set<uint64_t> ids;
+  std::map<std::pair<Address, uint8_t>, uint64_t> wanted;
   for (const KernelBinding& binding : all) {
     if (auto put_in = put(binding); !put_in) return tl::unexpected<Error>(put_in.error());
+    ids.insert(binding.id);
+    wanted[{binding.where.address, binding.where.bits}] = binding.id;
   }
   std::vector<uint64_t> gone;
   for (const KernelBinding& old : *before) {
-    const bool is_kept = std::any_of(all.begin(), all.end(), [&](const KernelBinding& binding) { return binding.id == old.id; });
-    if (is_kept) {
-      // The same id at another address: the old address goes.
-      const bool is_same = std::any_of(all.begin(), all.end(), [&](const KernelBinding& b) { return b.id == old.id && b.where == old.where; });
-      if (is_same) continue;
-    } else {
-      gone.push_back(old.id);
-    }
-    const bool is_taken_over = std::any_of(all.begin(), all.end(), [&](const KernelBinding& binding) { return binding.where == old.where; });
-    if (is_taken_over) continue;
-    if (is_one_address(old.where)) {
-      const weir_addr key = steer::to_abi(old.where.address);
-      bpf_map_delete_elem(addresses_.get(), &key);
-    } else {
-      const weir_prefix_key key = steer::to_abi(old.where);
-      bpf_map_delete_elem(networks_.get(), &key);
-    }
+    if (!ids.contains(old.id)) gone.push_back(old.id);
+    // Where nobody is bound any more: also the former place of one that has moved.
+    if (!wanted.contains({old.where.address, old.where.bits})) static_cast<void>(remove(old.where, old.id));
   }
   return gone;
 }

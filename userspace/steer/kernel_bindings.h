@@ -35,8 +35,8 @@ class KernelBindings {
   // A prefix that is already bound gets the new id: flows of the old one are dropped by the kernel from then on; call
   // KernelSteering::cut_binding(old) to end their sockets as well.
   [[nodiscard]] Result<void> put(const KernelBinding&);
-  // By id.  Post: true if it was there.
-  [[nodiscard]] Result<bool> remove(uint64_t id);
+  // Post: true if that binding was there.  One look, however many there are: revoking is not to wait for a walk.
+  [[nodiscard]] bool remove(const Prefix& where, uint64_t id);
   [[nodiscard]] Result<std::vector<KernelBinding>> list() const;
   // Makes the kernel's set equal to `all`: at start-up and on a reload.  Post: the ids that were taken out.
   [[nodiscard]] Result<std::vector<uint64_t>> replace(std::span<const KernelBinding> all);
