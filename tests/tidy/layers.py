@@ -11,7 +11,7 @@ import sys
 STAGES = ["kernel", "io", "steer", "accept", "identify", "transport", "parse", "decide", "mask", "forward", "record", "store"]
 JOINERS = {"session", "control"}
 ALLOWED = {stage: {"base", "core"} for stage in STAGES}
-for stage in ("io", "steer", "accept", "identify", "decide"):
+for stage in ("io", "steer", "accept", "identify", "decide", "store"):
     ALLOWED[stage].add("kernel")  # raw-UAPI shims, whole files
 ALLOWED["base"] = set()
 ALLOWED["core"] = {"base"}

@@ -2,12 +2,15 @@
 #include <gtest/gtest.h>
 
 #include "store/memory_store.h"
+#include "store/sqlite_store.h"
+#include "store/store_test_support.h"
 
 namespace weir::store {
 namespace {
 
 // Two gateways on one store.
 struct Pair {
+  std::shared_ptr<Folder> folder;  // Of the store's file, if it has one; goes last.
   std::unique_ptr<Store> one, other;
 };
 using MakePair = Pair (*)();
@@ -59,9 +62,32 @@ TEST_P(StoreContract, NamesAndBodiesHaveBounds) {
   }
 }
 
+TEST_P(StoreContract, WhatMustNotBeThereIsNotRemoved) {
+  ASSERT_TRUE(pair_.one->write({{"ticket", "7", 0, "{}"}}));
+  const auto gone = pair_.other->write({{"ticket", "7", 0, std::nullopt}});
+  ASSERT_FALSE(gone);
+  EXPECT_EQ(gone.error().kind, Error::Kind::kDenied);
+  EXPECT_TRUE(pair_.other->write({{"ticket", "8", 0, std::nullopt}}));
+}
+
+TEST_P(StoreContract, AnyBytesOfABodyComeBack) {
+  const std::string body = "{\"a\":\"\xc3\xa4 ' \\\" $1 ?\"}" + std::string(300'000, ' ');
+  const std::string id = "a/b'\"; DROP TABLE weir_store_item; --\xe2\x82\xac";
+  ASSERT_TRUE(pair_.one->write({{"ticket", id, 0, body}}));
+  const auto found = pair_.other->find("ticket", id);
+  ASSERT_TRUE(found && *found);
+  EXPECT_EQ((*found)->body, body);
+  EXPECT_EQ((*found)->id, id);
+}
+
 INSTANTIATE_TEST_SUITE_P(Memory, StoreContract, testing::Values([] {
   auto shared = std::make_shared<SharedMemory>();
-  return Pair{std::make_unique<MemoryStore>("gw-1", shared), std::make_unique<MemoryStore>("gw-2", shared)};
+  return Pair{nullptr, std::make_unique<MemoryStore>("gw-1", shared), std::make_unique<MemoryStore>("gw-2", shared)};
+}));
+// Two handles on one file, as no two gateways have: who comes second must be told here as well.
+INSTANTIATE_TEST_SUITE_P(Sqlite, StoreContract, testing::Values([] {
+  auto folder = std::make_shared<Folder>();
+  return Pair{folder, SqliteStore::open(folder->file("store.db"), "gw-1").value(), SqliteStore::open(folder->file("store.db"), "gw-2").value()};
 }));
 
 TEST(MemoryStore, OthersAreToldOfChangesAndRemovals) {
