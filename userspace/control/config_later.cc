@@ -1,4 +1,4 @@
-// Sections that a later version carries out: notify, retention, store, encryption, evidence log, archive.  They are
+// Sections that a later version carries out: notify, retention, encryption, evidence log, archive.  They are
 // read for their form, so that a file written for later is checked now, and each says that it has no effect.
 #include <algorithm>
 
@@ -76,24 +76,6 @@ void read_retention(MapReader retention) {
     hold.finish();
   }
   retention.finish();
-}
-
-void read_store(MapReader& root) {
-  if (!root.has("store")) {
-    root.take("store");
-    return;
-  }
-  const YamlNode* node = root.take("store");
-  if (node != nullptr && node->kind == YamlNode::Kind::kMap) {
-    MapReader store = root.map("store");
-    check_url(store, "url", {"sqlite:", "postgresql://"});
-    std::string file;
-    store.file("password_file", file, FileKind::kSecret);
-    store.finish();
-  } else if (node != nullptr) {
-    check_url(root, "store", {"sqlite:", "postgresql://"});
-  }
-  root.has_no_effect("store", "bindings are kept in `state`");
 }
 
 void read_encryption(MapReader section) {

@@ -142,6 +142,7 @@ std::vector<ConfigProblem> restart_needed(const Config& running, const Config& w
   compare_steer(compare, running.steer, wanted.steer);
   compare_targets(compare, running, wanted);
   compare_record(compare, running.record, wanted.record);
+  compare.key("store", running.store, wanted.store);
   compare.key("control.socket", running.control.socket, wanted.control.socket);
   compare.key("control.metrics", running.control.metrics, wanted.control.metrics);
   compare_api(compare, running.api, wanted.api);

@@ -17,6 +17,7 @@ void read_rules(MapReader& file, std::vector<RuleConfig>& out);
 void read_data_kinds(MapReader& file, std::vector<DataKindConfig>& out);
 void read_masks(MapReader root, Config& out);
 void read_record(MapReader root, RecordConfig& out);
+void read_store(MapReader& root, StoreConfig& out);
 void read_control(MapReader root, ControlConfig& out);
 void read_api(MapReader root, ApiConfig& out);
 void read_log(MapReader root, LogConfig& out);
@@ -25,7 +26,6 @@ void read_changes(MapReader root, Config& out);
 // Sections that later versions carry out; here they are checked for form.
 void read_notify(MapReader& root);
 void read_retention(MapReader root);
-void read_store(MapReader& root);
 void read_encryption(MapReader section);   // record.encryption
 void read_evidence_log(MapReader section); // record.log, but for its origin
 void read_archive(MapReader section);      // record.archive

@@ -198,6 +198,16 @@ struct RecordConfig {
   std::string signing_key_file;              // Ed25519, PEM.
   std::string origin;
 };
+// Where what outlives the process is kept (core/store.h).
+struct StoreConfig {
+  bool is_shared = false;                    // PostgreSQL, of several gateways; else `file`.
+  std::string file = "store.db";             // SQLite: a file in `state`.
+  std::string host, database, user;          // host: a name, an address, or the folder of a Unix socket.
+  uint16_t port = 5432;
+  VerifyMode tls = VerifyMode::kVerifyFull;
+  std::string ca_file, password_file;
+  bool operator==(const StoreConfig&) const = default;
+};
 struct ControlConfig { std::string socket; std::string metrics; };
 // Who holds a role: who is named, and who is in one of the groups.  By name, no patterns; both empty: nobody.
 struct ApiRoleConfig { std::vector<std::string> subjects, groups; };
@@ -231,6 +241,7 @@ struct Config {
   std::string mask_hash_key_file;
   bool masks_keep_length = true;
   RecordConfig record;
+  StoreConfig store;
   ControlConfig control;
   ApiConfig api;
   LogConfig log;

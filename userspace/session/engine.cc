@@ -354,7 +354,7 @@ Result<void> run_engine(EngineOptions options) {
   setenv("HOME", options.config.state.c_str(), 1);
   signal(SIGHUP, SIG_IGN);
   Engine engine(std::move(options));
-  for (auto step : {&Engine::open_kernel, &Engine::open_api, &Engine::drop_privileges, &Engine::open_record, &Engine::open_policy, &Engine::start_cores, &Engine::start_control}) {
+  for (auto step : {&Engine::open_kernel, &Engine::open_api, &Engine::drop_privileges, &Engine::open_record, &Engine::open_store, &Engine::open_policy, &Engine::start_cores, &Engine::start_control}) {
     if (auto done = (engine.*step)(); !done) return done;
   }
   engine.serve_until_signal();

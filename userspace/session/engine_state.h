@@ -26,6 +26,7 @@
 #include "steer/kernel_steering.h"
 #include "steer/steer.h"
 #include "steer/steer_watch.h"
+#include "store/measured_store.h"
 
 namespace weir::session {
 
@@ -39,6 +40,7 @@ class Engine final : public control::ControlHandler, public control::ApiHost {
   [[nodiscard]] Result<void> open_api();           // Its ports, which may be below 1024.
   [[nodiscard]] Result<void> drop_privileges();
   [[nodiscard]] Result<void> open_record();
+  [[nodiscard]] Result<void> open_store();
   [[nodiscard]] Result<void> open_policy();
   [[nodiscard]] Result<void> start_cores();
   [[nodiscard]] Result<void> start_control();
@@ -70,6 +72,9 @@ class Engine final : public control::ControlHandler, public control::ApiHost {
   [[nodiscard]] Result<nlohmann::json> answer_ticket(std::string_view verb, const nlohmann::json& arguments, const control::ControlPeer& peer);
   [[nodiscard]] Result<decide::Reviewer> reviewer_of(const nlohmann::json& arguments, const control::ControlPeer& peer);
   [[nodiscard]] std::vector<control::MetricSample> ticket_samples() const;
+  // engine_store.cc
+  [[nodiscard]] nlohmann::json store_status() const;
+  [[nodiscard]] std::vector<control::MetricSample> store_samples() const;
   [[nodiscard]] Result<identify::VerifiedToken> verify(std::string_view token);
   uint32_t cut_bindings(const std::vector<identify::Binding>& ended);
   uint32_t end_bindings(const std::vector<identify::Binding>& ended);
@@ -99,6 +104,7 @@ class Engine final : public control::ControlHandler, public control::ApiHost {
   std::vector<record::PendingFile> pending_;
   record::PosixFiles files_;
   std::unique_ptr<record::SealerThread> sealer_;
+  std::unique_ptr<store::MeasuredStore> store_;       // What outlives the process; ends after all that writes to it.
   std::unique_ptr<identify::BindingTable> bindings_;
   std::unique_ptr<decide::TicketBook> tickets_;       // The sessions' TicketDesk: made before the cores, ends after them.
   identify::KeyFetchers key_fetchers_{[this](std::string_view text) { logging_->log().warn("{}", text); }};  // Made after logging_, and ends before it.

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "store/memory_store.h"
+#include "store/postgres_test_server.h"
 #include "store/sqlite_store.h"
 #include "store/store_test_support.h"
 
@@ -17,6 +18,7 @@ using MakePair = Pair (*)();
 
 class StoreContract : public testing::TestWithParam<MakePair> {
  protected:
+  void SetUp() override { ASSERT_TRUE(pair_.one && pair_.other); }
   Pair pair_ = GetParam()();
 };
 
@@ -88,6 +90,16 @@ INSTANTIATE_TEST_SUITE_P(Memory, StoreContract, testing::Values([] {
 INSTANTIATE_TEST_SUITE_P(Sqlite, StoreContract, testing::Values([] {
   auto folder = std::make_shared<Folder>();
   return Pair{folder, SqliteStore::open(folder->file("store.db"), "gw-1").value(), SqliteStore::open(folder->file("store.db"), "gw-2").value()};
+}));
+
+// On a real server; without one these fail.
+INSTANTIATE_TEST_SUITE_P(Postgres, StoreContract, testing::Values([] {
+  auto login = TestServer::instance().fresh("gw-1");
+  auto first = PostgresStore::open(login, nullptr);
+  login.gateway = "gw-2";
+  auto second = PostgresStore::open(login, nullptr);
+  EXPECT_TRUE(first && second) << TestServer::instance().failure();
+  return first && second ? Pair{nullptr, std::move(*first), std::move(*second)} : Pair{};
 }));
 
 TEST(MemoryStore, OthersAreToldOfChangesAndRemovals) {
