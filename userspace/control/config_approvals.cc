@@ -38,12 +38,8 @@ void read_approval(MapReader approval, ApprovalConfig& out) {
   if (approval.has("window_max") && !out.is_for_class) {
     context.error(approval.place_of("window_max"), approval.path_of("window_max") + " belongs to bound_to: class");
   }
-  if (approval.choice_of("if_client_leaves", {"withdraw", "keep"}) == 1) {
-    context.warn(approval.place_of("if_client_leaves"), approval.path_of("if_client_leaves") + ": keep has no effect in this version", "a ticket is withdrawn when its client leaves");
-  }
-  if (approval.choice_of("at_restart", {"deny", "resume"}) == 1) {
-    context.warn(approval.place_of("at_restart"), approval.path_of("at_restart") + ": resume has no effect in this version", "what is open at a start is denied");
-  }
+  approval.choice("if_client_leaves", out.is_kept_without_client, {std::pair{std::string_view("withdraw"), false}, {"keep", true}});
+  approval.choice("at_restart", out.is_resumed_at_restart, {std::pair{std::string_view("deny"), false}, {"resume", true}});
   approval.choice_of("on_revoke", {"cancel", "finish"});
   approval.has_no_effect("on_revoke");
   approval.finish();

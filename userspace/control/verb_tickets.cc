@@ -58,7 +58,8 @@ class TicketPrinter {
     line("parameters", text_at(ticket, "parameters"));
     line("digest", text_at(ticket, "digest"));
     line("opened", text_at(ticket, "opened") + ", deadline " + text_at(ticket, "deadline"));
-    line("session", std::to_string(ticket.value("session", uint64_t{0})) + ", unit " + std::to_string(ticket.value("unit", uint64_t{0})));
+    line("session", std::to_string(ticket.value("session", uint64_t{0})) + ", unit " + std::to_string(ticket.value("unit", uint64_t{0})) +
+                        (text_at(ticket, "gateway").empty() ? "" : ", gateway " + text_at(ticket, "gateway")) + (ticket.value("kept", false) ? "; nobody waits now" : ""));
     for (const json& each : ticket.value("answers", json::array())) {
       line(text_at(each, "what").c_str(), text_at(each, "by") + (text_at(each, "issuer").empty() ? "" : " of " + text_at(each, "issuer")) + " at " + text_at(each, "at") + ": " +
                                               text_at(each, "reason") + (text_at(each, "until").empty() ? "" : " (window until " + text_at(each, "until") + ")"));

@@ -144,6 +144,9 @@ struct ApprovalConfig {
   std::chrono::seconds deadline{600};        // Then it is denied.
   bool is_for_class = false;                 // bound_to: class.  A reviewer may open a window for the verbs on that target.
   std::chrono::seconds window_max{3600};
+  // A ticket outlives who asked: then its approval lets the same command through once, asked again before the deadline.
+  bool is_resumed_at_restart = false;        // at_restart: resume.  Else it is denied.
+  bool is_kept_without_client = false;       // if_client_leaves: keep.  Else it is withdrawn.
   SourcePlace place;
 };
 

@@ -49,6 +49,13 @@ class TicketDesk {
   [[nodiscard]] virtual TicketAnswer ask(uint64_t ticket, std::chrono::sys_seconds now) = 0;
   // Nobody waits for it any more.  What was answered before stays as it was answered.
   virtual void withdraw(uint64_t ticket, std::string_view why, std::chrono::sys_seconds now) = 0;
+  // As withdraw(), but the approval may say that the ticket is kept for the same command, asked again.  Post: how it stands for
+  // who left: never open.
+  enum class Leave : uint8_t { kClientLeft, kGatewayStops };
+  [[nodiscard]] virtual TicketAnswer leave(uint64_t ticket, Leave, std::string_view why, std::chrono::sys_seconds now) {
+    withdraw(ticket, why, now);
+    return ask(ticket, now);
+  }
 };
 
 }  // namespace weir

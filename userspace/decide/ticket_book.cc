@@ -11,11 +11,13 @@ using std::chrono::seconds;
 using std::chrono::sys_seconds;
 using State = TicketAnswer::State;
 
-constexpr uint64_t kNumbersAhead = 500;  // That a file of a moment ago still covers; hit: refused until the next write.
-constexpr seconds kRetryWrite{1};
-
 uint64_t bytes_of(const Ticket& ticket) { return ticket.statement.size() + ticket.parameters.size() + ticket.objects.size(); }
 bool is_same_person(const Ticket& a, const Ticket& b) { return a.subject == b.subject && a.issuer == b.issuer; }
+// What an approval is bound to, but for the session.
+bool is_same_command(const Ticket& a, const Ticket& b) {
+  return is_same_person(a, b) && a.acting_for == b.acting_for && a.target == b.target && a.login == b.login && a.database == b.database &&
+         a.approval == b.approval && a.digest == b.digest;
+}
 
 Ticket ticket_of(const TicketRequest& request, sys_seconds now) {
   Ticket ticket;
@@ -43,7 +45,7 @@ Ticket ticket_of(const TicketRequest& request, sys_seconds now) {
 
 bool is_same(const ApprovalConfig& a, const ApprovalConfig& b) {
   return a.reviewers.subjects == b.reviewers.subjects && a.reviewers.groups == b.reviewers.groups &&
-         a.min_reviewers == b.min_reviewers && a.deadline == b.deadline && a.is_for_class == b.is_for_class &&
+         a.min_reviewers == b.min_reviewers && a.is_resumed_at_restart == b.is_resumed_at_restart && a.is_kept_without_client == b.is_kept_without_client && a.deadline == b.deadline && a.is_for_class == b.is_for_class &&
          a.window_max == b.window_max;
 }
 
@@ -61,117 +63,26 @@ bool TicketBook::Window::covers(const Ticket& other, sys_seconds now) const {
          now < until;
 }
 
-Result<std::unique_ptr<TicketBook>> TicketBook::open(std::string file, const Options& options,
-                                                     std::vector<ApprovalConfig> approvals, sys_seconds now) {
-  auto records = read_tickets(file);
-  if (!records && records.error().kind != Error::Kind::kNotFound) return tl::unexpected<Error>(records.error());
-  TicketRecords current;
-  if (records) {
-    current = std::move(*records);
-    for (auto& [number, ticket] : current.tickets) {
-      if (!ticket->is_open()) continue;
-      Ticket denied = *ticket;
-      denied.state = State::kDenied;
-      denied.text = "the gateway was restarted";
-      denied.closed = now;
-      ticket = std::make_shared<const Ticket>(std::move(denied));
-    }
-  } else {
-    // A lost file must not lead to old numbers, which the record has.  A thousand a second is more than any gateway opens.
-    current.next_number = static_cast<uint64_t>(std::max<int64_t>(now.time_since_epoch().count(), 0)) * 1000 + 1;
-  }
-  auto book = std::unique_ptr<TicketBook>(new TicketBook(std::move(file), options));
-  book->set_approvals(std::move(approvals));
-  book->records_ = std::move(current);
-  book->prune(now);
-  book->is_dirty_ = true;
-  if (const auto written = book->flush(); !written) return tl::unexpected<Error>(written.error());
-  book->thread_ = std::thread([self = book.get()] { self->serve(); });
-  return book;
-}
-
-TicketBook::~TicketBook() {
-  if (!thread_.joinable()) return;
-  {
-    const std::lock_guard lock(mutex_);
-    is_stopping_ = true;
-  }
-  changed_.notify_all();
-  thread_.join();
-  (void)flush();  // Counted; the record has what was asked and answered.
-}
-
-void TicketBook::touch() {
-  is_dirty_ = true;
-  changed_.notify_all();
-}
-
-void TicketBook::serve() {
-  for (;;) {
-    {
-      std::unique_lock lock(mutex_);
-      changed_.wait(lock, [this] { return is_stopping_ || is_dirty_; });
-      if (is_stopping_) return;
-    }
-    if (flush()) continue;
-    std::unique_lock lock(mutex_);
-    changed_.wait_for(lock, kRetryWrite, [this] { return is_stopping_; });
-  }
-}
-
-Result<void> TicketBook::flush() {
-  const std::lock_guard writing(writer_);
-  std::unique_lock lock(mutex_);
-  if (!is_dirty_) return {};
-  return write(lock, records_);
-}
-
-// Pre: writer_ and mutex_ are held.  The disk is written without mutex_: no session waits for it.
-Result<void> TicketBook::write(std::unique_lock<std::mutex>& lock, TicketRecords records) {
-  const uint64_t until = records.next_number + (is_stopping_ ? 0 : kNumbersAhead);
-  records.next_number = until;
-  is_dirty_ = false;  // What changes from here on is for the next one.
-  lock.unlock();
-  auto written = write_tickets(file_, records);
-  lock.lock();
-  write_error_ = written ? "" : written.error().message;
-  if (written) {
-    numbers_until_ = until;
-  } else {
-    is_dirty_ = true;
-    ++counters_.write_failures;
-  }
-  return written;
-}
-
-Result<TicketPtr> TicketBook::put(const TicketPtr& before, Ticket after, std::unique_lock<std::mutex>& lock) {
-  const uint64_t number = after.number;
-  auto next = std::make_shared<const Ticket>(std::move(after));
-  TicketRecords records = records_;
-  records.tickets[number] = next;
-  if (const auto written = write(lock, std::move(records)); !written) return tl::unexpected<Error>(written.error());
-  TicketPtr& now = records_.tickets[number];
-  if (now != before) {  // Its session went away, or its deadline came, while the disk was written: the file follows.
-    touch();
-    return fail(Error::Kind::kDenied, state_text(*now));
-  }
-  now = std::move(next);
-  if (!now->is_open()) open_.erase(number);
-  return now;
-}
-
 void TicketBook::prune(sys_seconds now) {
-  std::size_t closed = 0;
-  std::erase_if(records_.tickets,
-                [&](const auto& each) { return !each.second->is_open() && each.second->closed + options_.kept_for <= now; });
-  closed = records_.tickets.size() - open_.size();
-  for (auto each = records_.tickets.begin(); each != records_.tickets.end() && closed > options_.kept_max;) {
-    if (each->second->is_open()) {
+  // From the store each gateway takes its own, and what a gateway that is not there any more left behind.
+  const auto leaves = [&](const Ticket& ticket) {
+    const auto version = versions_.find(ticket.number);
+    const bool is_left_behind = ticket.deadline + 2 * options_.kept_for <= now;
+    if (version != versions_.end() && (is_own(ticket) || is_left_behind)) gone_.emplace(ticket.number, version->second);
+    if (version != versions_.end()) versions_.erase(version);
+    dirty_.erase(ticket.number);
+  };
+  std::size_t closed = records_.tickets.size() - open_.size();
+  for (auto each = records_.tickets.begin(); each != records_.tickets.end();) {
+    const Ticket& ticket = *each->second;
+    const bool is_old = ticket.closed + options_.kept_for <= now;
+    if (ticket.is_open() || kept_.contains(ticket.number) || claimed_.contains(ticket.number) || (!is_old && closed <= options_.kept_max)) {
       ++each;
-    } else {
-      each = records_.tickets.erase(each);
-      --closed;
+      continue;
     }
+    leaves(ticket);
+    each = records_.tickets.erase(each);
+    --closed;
   }
 }
 
@@ -183,9 +94,12 @@ void TicketBook::close(uint64_t number, State state, std::string text, sys_secon
   closed.text = std::move(text);
   closed.closed = now;
   shorten(closed);
+  const bool is_here = is_own(closed);
   ticket = std::make_shared<const Ticket>(std::move(closed));
   open_.erase(number);
-  touch();
+  kept_.erase(number);
+  claimed_.erase(number);
+  if (is_here) touch(number);  // What waits at another gateway is closed by that one; here it is over all the same.
 }
 
 std::vector<uint64_t> TicketBook::sweep(sys_seconds now) {
@@ -193,26 +107,35 @@ std::vector<uint64_t> TicketBook::sweep(sys_seconds now) {
   swept_ = now;
   std::erase_if(windows_, [now](const Window& window) { return now >= window.until || now < window.opened; });
   std::vector<uint64_t> over, sessions;
-  for (const uint64_t number : open_) {
-    if (now >= records_.tickets.at(number)->deadline) over.push_back(number);
+  for (const std::set<uint64_t>* waiting : {&open_, &claimed_}) {
+    for (const uint64_t number : *waiting) {
+      if (now >= records_.tickets.at(number)->deadline) over.push_back(number);
+    }
   }
+  std::erase_if(kept_, [&](uint64_t number) { return now >= records_.tickets.at(number)->deadline && !records_.tickets.at(number)->is_open(); });
   for (const uint64_t number : over) {
-    sessions.push_back(records_.tickets.at(number)->session);
-    close(number, State::kExpired, "nobody answered in time", now);
-    ++counters_.expired;
+    const Ticket& ticket = *records_.tickets.at(number);
+    if (is_own(ticket)) {
+      if (!ticket.is_detached) sessions.push_back(ticket.session);
+      ++counters_.expired;
+    }
+    close(number, State::kExpired, claimed_.contains(number) ? "the approval could not be written down in time" : "nobody answered in time", now);
   }
   return sessions;
 }
 
 void TicketBook::tell(const std::vector<uint64_t>& sessions) const {
-  if (!on_answer_) return;
-  for (const uint64_t session : sessions) on_answer_(session);
+  for (const uint64_t session : sessions) {
+    if (on_answer_) on_answer_(session);
+  }
 }
 
 Result<void> TicketBook::has_room(const Ticket& ticket) const {
-  uint64_t bytes = bytes_of(ticket), own_bytes = bytes, own = 1;
+  uint64_t bytes = bytes_of(ticket), own_bytes = bytes, own = 1, here = 0;
   for (const uint64_t number : open_) {
     const Ticket& other = *records_.tickets.at(number);
+    if (!is_own(other)) continue;
+    ++here;
     bytes += bytes_of(other);
     if (!is_same_person(ticket, other)) continue;
     own_bytes += bytes_of(other);
@@ -222,8 +145,8 @@ Result<void> TicketBook::has_room(const Ticket& ticket) const {
     return fail(Error::Kind::kUnavailable,
                 "too many commands of " + ticket.subject + " wait for reviewers (" + std::to_string(own - 1) + ")");
   }
-  if (open_.size() >= options_.open_max || bytes > options_.open_bytes_max) {
-    return fail(Error::Kind::kUnavailable, "too many commands wait for reviewers (" + std::to_string(open_.size()) + ")");
+  if (here >= options_.open_max || bytes > options_.open_bytes_max) {
+    return fail(Error::Kind::kUnavailable, "too many commands wait for reviewers (" + std::to_string(here) + ")");
   }
   return {};
 }
@@ -242,11 +165,16 @@ Result<uint64_t> TicketBook::open(const TicketRequest& request, sys_seconds now)
     ticket.deadline = now + terms->second->deadline;
     ticket.min_reviewers = terms->second->min_reviewers;
     ticket.terms = terms->second;
+    ticket.gateway = options_.gateway;
+    ticket.may_resume = terms->second->is_resumed_at_restart;
+    ticket.may_keep = terms->second->is_kept_without_client;
+    if (const uint64_t kept = resume(ticket, now); kept != 0) return kept;
     const auto window =
         std::find_if(windows_.begin(), windows_.end(), [&](const Window& each) { return each.covers(ticket, now); });
     const bool is_approved = window != windows_.end();
     if (is_approved) {
       ticket.state = State::kApproved;
+      ticket.is_used = true;
       ticket.closed = now;
       ticket.answers = window->answers;
       ticket.window_ticket = window->ticket;
@@ -257,16 +185,20 @@ Result<uint64_t> TicketBook::open(const TicketRequest& request, sys_seconds now)
       ++counters_.refused;
       return tl::unexpected<Error>(room.error());
     }
-    if (!write_error_.empty() || records_.next_number >= numbers_until_) {
+    if (next_number_ == numbers_until_ && spare_first_ != 0) {
+      next_number_ = std::exchange(spare_first_, 0);
+      numbers_until_ = next_number_ + kNumbersAhead;
+    }
+    if (!write_error_.empty() || next_number_ == numbers_until_) {
       ++counters_.refused;
       return fail(Error::Kind::kSystem, "the ticket cannot be kept: " + (write_error_.empty() ? "too many at once" : write_error_));
     }
-    const uint64_t number = records_.next_number++;
+    const uint64_t number = next_number_++;
     ticket.number = number;
     if (!is_approved) open_.insert(number);
     records_.tickets.emplace(number, std::make_shared<const Ticket>(std::move(ticket)));
     prune(now);
-    touch();
+    touch(number);
     ++counters_.opened;
     if (is_approved) ++counters_.approved_by_window;
     return number;
@@ -287,6 +219,7 @@ TicketAnswer TicketBook::ask(uint64_t number, sys_seconds now) {
       answer.reason = "there is no ticket " + std::to_string(number);
     } else {
       answer = answer_of(*found->second);
+      if (claimed_.contains(number)) answer.state = State::kOpen;
       std::erase(over, found->second->session);
     }
   }
@@ -296,9 +229,63 @@ TicketAnswer TicketBook::ask(uint64_t number, sys_seconds now) {
 
 void TicketBook::withdraw(uint64_t number, std::string_view why, sys_seconds now) {
   const std::lock_guard lock(mutex_);
-  if (!open_.contains(number)) return;
+  if (!open_.contains(number) && !claimed_.contains(number)) return;
   close(number, State::kWithdrawn, std::string(why.substr(0, kTicketReasonMax)), now);
   ++counters_.withdrawn;
+}
+
+TicketAnswer TicketBook::leave(uint64_t number, Leave how, std::string_view why, sys_seconds now) {
+  std::vector<uint64_t> over;
+  bool is_kept = false;
+  {
+    const std::lock_guard lock(mutex_);
+    over = sweep(now);
+    if (open_.contains(number)) {
+      TicketPtr& ticket = records_.tickets.at(number);
+      is_kept = how == Leave::kClientLeft ? ticket->may_keep : ticket->may_resume;
+      if (is_kept) {
+        Ticket kept = *ticket;
+        kept.is_detached = true;
+        ticket = std::make_shared<const Ticket>(std::move(kept));
+        kept_.insert(number);
+        touch(number);
+        ++counters_.kept;
+      }
+    }
+    if (const auto found = records_.tickets.find(number); found != records_.tickets.end()) std::erase(over, found->second->session);
+  }
+  tell(over);
+  if (!is_kept) withdraw(number, why, now);
+  TicketAnswer answer = ask(number, now);
+  if (is_kept) {
+    answer.state = State::kWithdrawn;
+    answer.by.clear();
+    answer.reason = std::string(why) + "; the ticket is kept for the same command until " + utc_text(answer.deadline);
+  }
+  return answer;
+}
+
+uint64_t TicketBook::resume(const Ticket& asked, sys_seconds now) {
+  const auto found = std::find_if(kept_.begin(), kept_.end(), [&](uint64_t number) {
+    const Ticket& ticket = *records_.tickets.at(number);
+    return is_same_command(ticket, asked) && now < ticket.deadline;
+  });
+  if (found == kept_.end() || !write_error_.empty()) return 0;
+  const uint64_t number = *found;
+  TicketPtr& ticket = records_.tickets.at(number);
+  Ticket next = *ticket;
+  next.session = asked.session;
+  next.unit = asked.unit;
+  next.is_detached = false;
+  if (!next.is_open()) {
+    next.is_used = true;
+    claimed_.insert(number);
+  }
+  ticket = std::make_shared<const Ticket>(std::move(next));
+  kept_.erase(found);
+  touch(number);
+  ++counters_.resumed;
+  return number;
 }
 
 std::vector<TicketPtr> TicketBook::list(Which which, sys_seconds now) {
@@ -342,9 +329,15 @@ void TicketBook::set_approvals(std::vector<ApprovalConfig> configs) {
   });
 }
 
-void TicketBook::end_windows_of(std::string_view subject) {
+void TicketBook::end_windows_of(std::string_view subject, sys_seconds now) {
   const std::lock_guard lock(mutex_);
   std::erase_if(windows_, [&](const Window& each) { return each.subject == subject; });
+  const std::set<uint64_t> kept = kept_;
+  for (const uint64_t number : kept) {
+    if (records_.tickets.at(number)->subject != subject) continue;
+    close(number, State::kWithdrawn, "the binding of who asked was revoked", now);
+    ++counters_.withdrawn;
+  }
 }
 
 void TicketBook::expire(sys_seconds now) {
@@ -359,7 +352,7 @@ void TicketBook::expire(sys_seconds now) {
 TicketCounters TicketBook::counters() const {
   const std::lock_guard lock(mutex_);
   TicketCounters counters = counters_;
-  counters.open = open_.size();
+  counters.open = static_cast<uint64_t>(std::count_if(open_.begin(), open_.end(), [&](uint64_t number) { return is_own(*records_.tickets.at(number)); }));
   return counters;
 }
 

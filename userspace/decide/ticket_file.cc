@@ -31,7 +31,8 @@ json json_of(const Ticket& ticket) {
                        {"at", number_of(each.at)},
                        {"approves", each.is_approval},
                        {"reason", each.reason},
-                       {"until", number_of(each.until)}});
+                       {"until", number_of(each.until)},
+                       {"groups", each.groups}});
   }
   return {{"number", ticket.number},
           {"session", ticket.session},
@@ -47,9 +48,9 @@ json json_of(const Ticket& ticket) {
           {"rule", ticket.rule},
           {"approval", ticket.approval},
           {"reason", ticket.reason},
-          {"statement", beginning_of(ticket.statement)},
-          {"parameters", beginning_of(ticket.parameters)},
-          {"objects", beginning_of(ticket.objects)},
+          {"statement", ticket.statement},
+          {"parameters", ticket.parameters},
+          {"objects", ticket.objects},
           {"verbs", ticket.verbs},
           {"digest", hex_of(ticket.digest)},
           {"opened", number_of(ticket.opened)},
@@ -59,6 +60,12 @@ json json_of(const Ticket& ticket) {
           {"state", weir::name_of(ticket.state)},
           {"text", ticket.text},
           {"window_ticket", ticket.window_ticket},
+          {"gateway", ticket.gateway},
+          {"may_resume", ticket.may_resume},
+          {"may_keep", ticket.may_keep},
+          {"detached", ticket.is_detached},
+          {"used", ticket.is_used},
+          {"window_ended", ticket.is_window_ended},
           {"answers", std::move(answers)}};
 }
 
@@ -96,6 +103,8 @@ class Members {
     if (member == nullptr || !member->is_array()) return bad<const json&>(kNone);
     return *member;
   }
+  // A file of before there was a store does not have all.
+  [[nodiscard]] bool has(const char* name) const { return find(name) != nullptr; }
   template <class E, std::size_t N>
   E one_of(const char* name, const E (&values)[N]) {
     const std::string word = text(name);
@@ -160,8 +169,16 @@ bool read_ticket(const json& object, Ticket& ticket) {
   for (const json& each : members.list("answers")) {
     Members answer(each);
     ticket.answers.push_back({answer.text("by"), answer.text("issuer"), answer.time("at"), answer.truth("approves"),
-                              answer.text("reason"), answer.time("until")});
+                              answer.text("reason"), answer.time("until"), answer.has("groups") ? answer.texts("groups") : std::vector<std::string>()});
     if (!answer.is_good()) return false;
+  }
+  if (members.has("gateway")) {
+    ticket.gateway = members.text("gateway");
+    ticket.may_resume = members.truth("may_resume");
+    ticket.may_keep = members.truth("may_keep");
+    ticket.is_detached = members.truth("detached");
+    ticket.is_used = members.truth("used");
+    ticket.is_window_ended = members.truth("window_ended");
   }
   const auto digest = digest_of(members.text("digest"));
   if (digest) ticket.digest = *digest;
@@ -262,11 +279,14 @@ Result<TicketRecords> read_tickets(const std::string& file) {
   return records;
 }
 
-Result<void> write_tickets(const std::string& file, const TicketRecords& records) {
-  json content = {{"version", kVersion}, {"next_number", records.next_number}, {"tickets", json::array()}};
-  for (const auto& [number, ticket] : records.tickets) content["tickets"].push_back(json_of(*ticket));
-  // Statements are peers' bytes: `replace` keeps what is no UTF-8 from throwing here.
-  return kernel::replace_whole_file(file, content.dump(1, ' ', false, json::error_handler_t::replace) + "\n");
+// Statements are peers' bytes: `replace` keeps what is no UTF-8 from throwing here.
+std::string text_of(const Ticket& ticket) { return json_of(ticket).dump(-1, ' ', false, json::error_handler_t::replace); }
+
+Result<Ticket> parse_ticket(std::string_view text) {
+  const json parsed = json::parse(text, nullptr, false);
+  Ticket ticket;
+  if (parsed.is_discarded() || !read_ticket(parsed, ticket) || ticket.number == 0 || ticket.gateway.empty()) return fail(Error::Kind::kCorrupt, "not a ticket");
+  return ticket;
 }
 
 }  // namespace weir::decide

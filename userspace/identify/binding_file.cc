@@ -162,12 +162,22 @@ Result<BindingRecords> read_bindings(const std::string& file) {
   return records;
 }
 
-Result<void> write_bindings(const std::string& file, const BindingRecords& records) {
-  json content = {{"version", kVersion}, {"next_id", records.next_id}, {"bindings", json::array()}, {"spent", json::array()}};
-  for (const Binding& binding : records.bindings) content["bindings"].push_back(json_of(binding));
-  for (const SpentToken& token : records.spent) content["spent"].push_back(json_of(token));
-  // Subjects were checked when they came in; `replace` keeps a surprise from throwing here.
-  return kernel::replace_whole_file(file, content.dump(1, ' ', false, json::error_handler_t::replace) + "\n");
+// Subjects were checked when they came in; `replace` keeps a surprise from throwing here.
+std::string text_of(const Binding& binding) { return json_of(binding).dump(-1, ' ', false, json::error_handler_t::replace); }
+std::string text_of(const SpentToken& token) { return json_of(token).dump(-1, ' ', false, json::error_handler_t::replace); }
+
+Result<Binding> parse_binding(std::string_view text) {
+  const auto parsed = parse_strict_json(text);
+  Binding binding;
+  if (!parsed || !read_binding(*parsed, binding) || binding.identity->binding_id == 0) return fail(Error::Kind::kCorrupt, "not a binding");
+  return binding;
+}
+
+Result<SpentToken> parse_spent(std::string_view text) {
+  const auto parsed = parse_strict_json(text);
+  SpentToken token;
+  if (!parsed || !read_spent(*parsed, token)) return fail(Error::Kind::kCorrupt, "not a used token");
+  return token;
 }
 
 }  // namespace weir::identify

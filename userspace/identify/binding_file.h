@@ -1,10 +1,11 @@
-// Bindings on disk: state/bindings.json, written whole and aside, synced, then renamed, so that a crash leaves the old or the
-// new one.
+// Bindings as text: an item of the store each; and state/bindings.json, all of them in one file, as versions before there was
+// a store wrote it, which is read once.
 // Must never: hold a token; only what it said, its id, or its digest.
 #pragma once
 #include <chrono>
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/result.h"
@@ -20,6 +21,7 @@ struct Binding {
   std::chrono::sys_seconds bound_at{};
   uint32_t refused_attempts = 0;  // Others who tried to bind this address; since start-up.
   std::string last_refused_subject;
+  uint64_t version = 0;           // Of the store's item; 0: it has none yet.
 };
 [[nodiscard]] bool has_ended(const Binding&, std::chrono::sys_seconds now);
 
@@ -29,6 +31,7 @@ struct SpentToken {
   Address where;
   bool is_revoked = false;
   std::chrono::sys_seconds until{};  // Nobody accepts the token any more from here on.
+  uint64_t version = 0;              // As Binding's.
 };
 
 struct BindingRecords {
@@ -39,7 +42,11 @@ struct BindingRecords {
 
 // Errors: kNotFound; kCorrupt for what is not a whole and consistent file of this kind; kSystem.
 [[nodiscard]] Result<BindingRecords> read_bindings(const std::string& file);
-// Errors: kSystem; then the old file is still there.
-[[nodiscard]] Result<void> write_bindings(const std::string& file, const BindingRecords&);
+
+// Items of the store.  Errors: kCorrupt.
+[[nodiscard]] std::string text_of(const Binding&);
+[[nodiscard]] std::string text_of(const SpentToken&);
+[[nodiscard]] Result<Binding> parse_binding(std::string_view text);
+[[nodiscard]] Result<SpentToken> parse_spent(std::string_view text);
 
 }  // namespace weir::identify

@@ -88,31 +88,6 @@ struct BindingTable::Snapshot {
   explicit Snapshot(std::vector<Binding> bindings) : all(by_id(std::move(bindings))), index(all) {}
 };
 
-BindingTable::BindingTable(std::string file, const Options& options) : file_(std::move(file)), options_(options) {}
-
-Result<std::unique_ptr<BindingTable>> BindingTable::open(std::string file, const Options& options, sys_seconds now) {
-  auto records = read_bindings(file);
-  if (!records && records.error().kind != Error::Kind::kNotFound) return tl::unexpected<Error>(records.error());
-  BindingRecords current;
-  if (records) {
-    current = std::move(*records);
-    take(current.bindings, [&](const Binding& each) { return has_ended(each, now); });
-  } else {
-    // A lost file must not lead to old ids: the kernel's flow map may still know them.  A thousand a second is more than
-    // any gateway binds.
-    current.next_id = static_cast<uint64_t>(std::max<int64_t>(now.time_since_epoch().count(), 0)) * 1000 + 1;
-  }
-  auto table = std::unique_ptr<BindingTable>(new BindingTable(std::move(file), options));
-  if (const auto written = table->commit(std::move(current)); !written) return tl::unexpected<Error>(written.error());
-  return table;
-}
-
-Result<void> BindingTable::commit(BindingRecords next) {
-  if (auto written = write_bindings(file_, next); !written) return written;
-  publish(std::move(next));
-  return {};
-}
-
 void BindingTable::publish(BindingRecords next) {
   auto snapshot = std::make_shared<const Snapshot>(next.bindings);
   records_ = std::move(next);
@@ -158,7 +133,9 @@ void BindingTable::set_options(const Options& options) {
 
 Result<std::vector<Binding>> BindingTable::set_static(const std::vector<StaticBindingConfig>& configured, sys_seconds now) {
   const std::lock_guard lock(writer_);
+  if (auto reserved = reserve_ids(configured.size()); !reserved) return tl::unexpected<Error>(reserved.error());
   BindingRecords next = records_;
+  next.next_id = next_id_;
   std::vector<Binding> old = take(next.bindings, [](const Binding& each) { return each.is_static; });
   for (const StaticBindingConfig& config : configured) {
     if (config.until != sys_seconds{} && config.until <= now) continue;
@@ -182,20 +159,28 @@ Result<std::vector<Binding>> BindingTable::set_static(const std::vector<StaticBi
     binding.bound_at = now;
     next.bindings.push_back(std::move(binding));
   }
+  next_id_ = next.next_id;  // Given, also if it cannot be written.
   if (const auto written = commit(std::move(next)); !written) return tl::unexpected<Error>(written.error());
   return old;
 }
 
 Result<BindOutcome> BindingTable::bind(const VerifiedToken& token, const Address& address, sys_seconds now) {
   const std::lock_guard lock(writer_);
-  BindingRecords next = records_;
-  std::erase_if(next.spent, [&](const SpentToken& each) { return each.until <= now; });
-  BindOutcome outcome = admit(next, token, address, now);
-  if (outcome.is_bound()) {
-    if (const auto written = commit(std::move(next)); !written) return tl::unexpected<Error>(written.error());
-  } else if (outcome.kind == Kind::kAddressTaken) {
-    count_refusal(outcome.binding);
-  }
+  if (auto reserved = reserve_ids(1); !reserved) return tl::unexpected<Error>(reserved.error());
+  // By what all gateways did until now, told of or not.
+  SpentToken key;
+  key.key = token.key;
+  if (auto seen = refresh({{kBindingKind, address.text()}, BindingStore::key_of(key)}); !seen) return tl::unexpected<Error>(seen.error());
+  BindOutcome outcome;
+  auto changed = change([&](BindingRecords& next) {
+    std::erase_if(next.spent, [&](const SpentToken& each) { return each.until <= now; });
+    next.next_id = next_id_;
+    outcome = admit(next, token, address, now);
+    next_id_ = next.next_id;  // Given, also if it cannot be written.
+    return outcome.is_bound();
+  });
+  if (!changed) return tl::unexpected<Error>(changed.error());
+  if (outcome.kind == Kind::kAddressTaken) count_refusal(outcome.binding);
   return outcome;
 }
 
@@ -292,27 +277,35 @@ std::vector<Binding> BindingTable::fitting(std::string_view which) const {
 
 Result<std::vector<Binding>> BindingTable::revoke(std::string_view which, sys_seconds now) {
   const std::lock_guard lock(writer_);
-  BindingRecords next = records_;
-  std::vector<Binding> ended = take(next.bindings, Fits(which));
-  if (ended.empty()) return ended;
-  // Every live token that bound there, renewals included.
-  std::erase_if(next.spent, [&](const SpentToken& each) { return each.until <= now; });
-  for (SpentToken& token : next.spent) {
-    token.is_revoked = token.is_revoked || std::any_of(ended.begin(), ended.end(), [&](const Binding& each) {
-                         return !each.is_static && each.where.address == token.where;
-                       });
-  }
-  if (const auto written = commit(std::move(next)); !written) return tl::unexpected<Error>(written.error());
+  std::vector<Binding> ended;
+  auto changed = change([&](BindingRecords& next) {
+    ended = take(next.bindings, Fits(which));
+    if (ended.empty()) return false;
+    // Every live token that bound there, renewals included.
+    std::erase_if(next.spent, [&](const SpentToken& each) { return each.until <= now; });
+    for (SpentToken& token : next.spent) {
+      token.is_revoked = token.is_revoked || std::any_of(ended.begin(), ended.end(), [&](const Binding& each) {
+                           return !each.is_static && each.where.address == token.where;
+                         });
+    }
+    return true;
+  });
+  if (!changed) return tl::unexpected<Error>(changed.error());
   return ended;
 }
 
+// From memory at once: the end of a binding waits for nobody's disk.
 Result<std::vector<Binding>> BindingTable::expire(sys_seconds now) {
   const std::lock_guard lock(writer_);
   BindingRecords next = records_;
   std::vector<Binding> ended = take(next.bindings, [&](const Binding& each) { return has_ended(each, now); });
-  if (ended.empty()) return ended;
-  std::erase_if(next.spent, [&](const SpentToken& each) { return each.until <= now; });
-  if (const auto written = commit(std::move(next)); !written) return tl::unexpected<Error>(written.error());
+  if (ended.empty() && unwritten_.empty()) return ended;
+  if (!ended.empty()) {
+    std::erase_if(next.spent, [&](const SpentToken& each) { return each.until <= now; });
+    for (const BindingStore::Change& each : store_.differences(records_, next)) unwritten_.push_back(each.write);
+    publish(std::move(next));
+  }
+  unwritten_ = store_.write_each(std::move(unwritten_));
   return ended;
 }
 

@@ -1,6 +1,7 @@
 // Who is behind an address.  Sessions ask once, when they start; people and the configuration change it seldom.
-// Readers take the current snapshot under a lock held for a pointer copy; writers build the next one aside, put it on disk,
-// then swap it in: nobody is let in by a binding that a crash could forget.
+// Readers take the current snapshot under a lock held for a pointer copy; writers build the next one aside, put what differs into
+// the store, then swap it in: nobody is let in by a binding that a crash could forget.  Several gateways may share the store: what
+// another one binds and revokes comes by watch(), and a binding is decided by what the store has at that moment.
 // Must never: use a binding id twice, also after a restart; give a binding past its end; bind a token to a second address.
 //
 // Key: the address.  Interface, VLAN and, on link, the MAC belong to it as well (README "Known gaps"): until they do, a host
@@ -8,6 +9,7 @@
 #pragma once
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -19,6 +21,7 @@
 #include "core/config.h"
 #include "core/identity.h"
 #include "identify/binding_file.h"
+#include "identify/binding_store.h"
 #include "identify/token.h"
 
 namespace weir::identify {
@@ -47,13 +50,14 @@ class BindingTable {
     std::chrono::seconds ttl_max{8 * 3600};
     bool one_identity_per_address = true;
     uint32_t bindings_max = 65536;
+    std::string gateway = "gw";   // Whose static bindings these are.  Config::name.
+    std::string earlier_file;     // state/bindings.json of before there was a store: taken over once, then renamed.
   };
 
-  // Reads `file` (state/bindings.json), or starts anew when there is none: then ids start above any that an earlier file of
-  // this host can have given.  Bindings that have ended by `now` are left out.
-  // Errors: kCorrupt (not ours, or damaged), kSystem.
-  [[nodiscard]] static Result<std::unique_ptr<BindingTable>> open(std::string file, const Options&,
-                                                                  std::chrono::sys_seconds now);
+  // Ids start above any that a lost or older store of this gateway can have given.  Bindings that have ended by `now` are left
+  // out.  Pre: `store` outlives the table.  Errors: those of Store; kCorrupt: an item, or the earlier file, is damaged.
+  [[nodiscard]] static Result<std::unique_ptr<BindingTable>> open(Store& store, const Options&, std::chrono::sys_seconds now);
+  ~BindingTable();
 
   // Any thread.  Null: nobody is bound there.  An address binding before a static one, the longest prefix first.
   [[nodiscard]] IdentityPtr find(const Address&, std::chrono::sys_seconds now) const;
@@ -68,8 +72,16 @@ class BindingTable {
   // Any thread.  What revoke() would end.
   [[nodiscard]] std::vector<Binding> fitting(std::string_view which) const;
 
-  // The calls below: any thread, one at a time (they lock), slow (they write the file).  Errors: kSystem when the file could
-  // not be written; then nothing has changed.  What they return as ended is to be taken from the kernel's map and its
+  // What other gateways changed, since the last call: to be taken from the kernel's map and cut, or to be put into it.
+  struct ForeignChanges {
+    std::vector<Binding> ended, bound;
+  };
+  [[nodiscard]] ForeignChanges take_foreign();
+  // Called on the store's thread, without a lock held, when there is something to take.
+  void set_on_foreign(std::function<void()> on_foreign);
+
+  // The calls below: any thread, one at a time (they lock), slow (they write to the store).  Errors: kUnavailable and kSystem
+  // when it could not be written; then nothing has changed.  What they return as ended is to be taken from the kernel's map and its
   // sessions cut.
 
   // At start-up and reload.  A binding that the new configuration has unchanged keeps its id.
@@ -79,13 +91,28 @@ class BindingTable {
   // By id, by address (text) or by subject: all that fit.  Static ones are revoked too, until the configuration gives them
   // again.  The tokens behind them do not bind again.  Empty: nothing fitted.
   [[nodiscard]] Result<std::vector<Binding>> revoke(std::string_view which, std::chrono::sys_seconds now);
-  // Takes out what has ended.
+  // Takes out what has ended, whether or not the store can be written: then it is tried again.
   [[nodiscard]] Result<std::vector<Binding>> expire(std::chrono::sys_seconds now);
 
  private:
   struct Snapshot;  // A table's bindings, indexed.
 
-  BindingTable(std::string file, const Options& options);
+  struct Watch {  // Outlives the table, as the store's thread may.
+    std::mutex mutex;
+    BindingTable* table = nullptr;
+  };
+
+  BindingTable(Store& store, const Options& options);
+  [[nodiscard]] Result<void> start(std::chrono::sys_seconds now);
+  [[nodiscard]] Result<void> take_over_file(std::chrono::sys_seconds now);
+  void on_change(const BindingStore::Key& key, const StoreItem* told);
+  // Pre, those below: writer_ is held.
+  [[nodiscard]] Result<void> reserve_ids(uint64_t count);
+  [[nodiscard]] Result<void> refresh(const std::vector<BindingStore::Key>& keys);
+  void note_foreign(const BindingRecords& before, const BindingRecords& after, const std::vector<BindingStore::Key>& keys);
+  // `decide` makes the next records of the current ones; again with newer ones when another gateway wrote first.
+  // False of `decide`: nothing is to change.
+  [[nodiscard]] Result<void> change(const std::function<bool(BindingRecords&)>& decide);
   [[nodiscard]] Result<void> commit(BindingRecords next);
   void publish(BindingRecords next);
   void count_refusal(const Binding& holder);
@@ -93,10 +120,16 @@ class BindingTable {
   [[nodiscard]] BindOutcome admit(BindingRecords& next, const VerifiedToken&, const Address&,
                                   std::chrono::sys_seconds now) const;
 
-  const std::string file_;
-  std::mutex writer_;  // records_ and options_.
+  BindingStore store_;
+  Store& raw_store_;
+  std::mutex writer_;  // All below, but for reader_ and snapshot_.
   Options options_;
   BindingRecords records_;
+  uint64_t next_id_ = 1, ids_until_ = 1, ids_floor_ = 0;
+  std::vector<StoreWrite> unwritten_;  // Of what has ended by itself.
+  ForeignChanges foreign_;
+  std::function<void()> on_foreign_;
+  const std::shared_ptr<Watch> watch_ = std::make_shared<Watch>();
   mutable std::mutex reader_;  // The pointer alone.
   std::shared_ptr<const Snapshot> snapshot_;
 };

@@ -5,6 +5,7 @@
 #include <thread>
 
 #include "identify/token_test_support.h"
+#include "store/memory_store.h"
 
 namespace weir::identify::testing {
 namespace {
@@ -35,7 +36,9 @@ class Bindings : public ::testing::Test {
   Bindings() { restart(); }
   void restart(sys_seconds now = kNow) {
     table.reset();
-    auto opened = BindingTable::open(folder / "bindings.json", options, now);
+    options.gateway = "gw-1";
+    options.earlier_file = folder / "bindings.json";
+    auto opened = BindingTable::open(memory, options, now);
     ASSERT_TRUE(opened) << opened.error().message;
     table = std::move(*opened);
   }
@@ -46,10 +49,26 @@ class Bindings : public ::testing::Test {
     const IdentityPtr identity = table->find(at(where), now);
     return identity ? identity->subject : "";
   }
+  // As the store has it: what a restart would find.
+  std::string stored() const {
+    std::string all;
+    for (const auto& [key, item] : shared->items) all += key.first + " " + key.second + " " + item.body + "\n";
+    return all;
+  }
   Folder folder;
+  std::shared_ptr<store::SharedMemory> shared = std::make_shared<store::SharedMemory>();
+  store::MemoryStore memory{"gw-1", shared}, other_memory{"gw-2", shared};
   BindingTable::Options options;
   std::unique_ptr<BindingTable> table;
 };
+
+// What a version without a store wrote.
+constexpr const char* kEarlierFile = R"({"version": 1, "next_id": 9,
+ "bindings": [{"id": 7, "where": "198.18.1.2", "static": false, "bound_at": 1, "subject": "alice", "groups": ["agents"], "issuer": "lab-idp",
+               "token_id": "1", "email": "", "acting_for": [], "expires": 4000000000, "reason": ""},
+              {"id": 8, "where": "198.18.3.0/24", "static": true, "bound_at": 1, "subject": "office", "groups": ["agents"], "issuer": "",
+               "token_id": "", "email": "", "acting_for": [], "expires": 0, "reason": "lab client"}],
+ "spent": [{"key": "lab-idp jti:1", "where": "198.18.1.2", "revoked": false, "until": 4000000000}]})";
 
 TEST_F(Bindings, NobodyIsBoundAtFirst) {
   EXPECT_EQ(table->find(at("198.18.1.2"), kNow), nullptr);
@@ -83,17 +102,32 @@ TEST_F(Bindings, AWorkloadsAssuranceIsKeptAndAnotherOneIsAnotherBinding) {
   EXPECT_EQ(bind(token, "198.18.1.2").kind, Kind::kRenewed);
 }
 
-TEST_F(Bindings, AFileOfBeforeThereWereWorkloadsIsRead) {
-  bind(token_of("alice", "1"), "198.18.1.2");
-  std::ifstream in(folder / "bindings.json");
-  json file = json::parse(in);
-  file["bindings"][0].erase("workload");
-  folder.write("bindings.json", file.dump(), 0600);
+TEST_F(Bindings, TheFileOfAnEarlierVersionIsTakenOverOnce) {
+  folder.write("bindings.json", kEarlierFile, 0600);
   restart();
+  EXPECT_EQ(table->find(at("198.18.1.2"), kNow)->binding_id, 7u);
   EXPECT_EQ(table->find(at("198.18.1.2"), kNow)->assurance, Assurance::kNetwork);
-  file["bindings"][0]["workload"] = "yes";
-  folder.write("bindings.json", file.dump(), 0600);
-  EXPECT_FALSE(BindingTable::open(folder / "bindings.json", options, kNow));
+  EXPECT_EQ(bind(token_of("alice", "1"), "198.18.1.9").kind, Kind::kTokenElsewhere);
+  EXPECT_THAT(*table->set_static({static_of("198.18.3.0/24", "office")}, kNow), IsEmpty());
+  EXPECT_EQ(table->find(at("198.18.3.1"), kNow)->binding_id, 8u);
+  EXPECT_FALSE(std::filesystem::exists(folder / "bindings.json"));
+  EXPECT_TRUE(std::filesystem::exists(folder / "bindings.json.taken-over"));
+  table->revoke("alice", kNow).value();
+  restart();
+  EXPECT_EQ(subject_at("198.18.1.2"), "");
+  // As after a crash in between: what the store has counts.
+  folder.write("bindings.json", kEarlierFile, 0600);
+  const BindOutcome bob = bind(token_of("bob", "2"), "198.18.1.2");
+  restart();
+  EXPECT_EQ(subject_at("198.18.1.2"), "bob");
+  EXPECT_GT(bob.binding.identity->binding_id, 9u);
+}
+
+TEST_F(Bindings, AnEarlierFileIsNotTakenOverWhileTheStoreIsAway) {
+  folder.write("bindings.json", kEarlierFile, 0600);
+  shared->refuse_writes = true;
+  EXPECT_FALSE(BindingTable::open(memory, options, kNow));
+  EXPECT_TRUE(std::filesystem::exists(folder / "bindings.json"));
 }
 
 TEST_F(Bindings, ABindingEndsByItself) {
@@ -196,7 +230,8 @@ TEST_F(Bindings, IdsAreNeverUsedAgain) {
     restart();
   }
   for (std::size_t i = 1; i < ids.size(); ++i) EXPECT_GT(ids[i], ids[i - 1]);
-  std::filesystem::remove(folder / "bindings.json");  // Not even when the file is lost.
+  shared->items.clear();  // Not even when the store is lost.
+  shared->numbers.clear();
   restart(kNow + seconds(60));
   EXPECT_GT(bind(token_of("alice", "9"), "198.18.1.2").binding.identity->binding_id, ids.back());
 }
@@ -304,19 +339,31 @@ TEST_F(Bindings, AFullTableRefusesNewOnesAndStillRenews) {
 
 TEST_F(Bindings, WhatCannotBeWrittenDoesNotHappen) {
   bind(token_of("alice", "1"), "198.18.1.2");
-  std::filesystem::remove_all(folder.path);
-  EXPECT_FALSE(table->bind(token_of("bob", "2"), at("198.18.1.3"), kNow));
+  shared->refuse_writes = true;
+  const auto refused = table->bind(token_of("bob", "2"), at("198.18.1.3"), kNow);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().kind, Error::Kind::kUnavailable);
+  EXPECT_THAT(refused.error().message, HasSubstr("nothing has changed"));
   EXPECT_EQ(subject_at("198.18.1.3"), "");
   EXPECT_FALSE(table->revoke("alice", kNow));
   EXPECT_EQ(subject_at("198.18.1.2"), "alice");
-  EXPECT_FALSE(table->expire(kNow + hours(2)));
   EXPECT_FALSE(table->set_static({static_of("198.18.1.9", "x")}, kNow));
 }
 
-TEST_F(Bindings, ADamagedFileIsAnErrorAndIsLeftAlone) {
+TEST_F(Bindings, ABindingEndsInTimeWhileTheStoreIsAwayAndLeavesItLater) {
   bind(token_of("alice", "1"), "198.18.1.2");
-  const std::string file = folder / "bindings.json";
-  std::string good((std::istreambuf_iterator<char>(*std::make_unique<std::ifstream>(file))), {});
+  shared->refuse_writes = true;
+  EXPECT_THAT(*table->expire(kNow + hours(2)), SizeIs(1));
+  EXPECT_THAT(table->list(kNow), IsEmpty());
+  EXPECT_THAT(stored(), HasSubstr("binding 198.18.1.2"));
+  EXPECT_THAT(*table->expire(kNow + hours(2)), IsEmpty());
+  shared->refuse_writes = false;
+  EXPECT_THAT(*table->expire(kNow + hours(2)), IsEmpty());
+  EXPECT_EQ(stored(), "");
+}
+
+TEST_F(Bindings, ADamagedFileIsAnErrorAndIsLeftAlone) {
+  const std::string file = folder / "bindings.json", good = kEarlierFile;
   const auto replaced = [&](const std::string& what, const std::string& with) {
     std::string text = good;
     const std::size_t place = text.find(what);
@@ -326,10 +373,10 @@ TEST_F(Bindings, ADamagedFileIsAnErrorAndIsLeftAlone) {
   for (const std::string& text :
        {std::string(), good.substr(0, good.size() / 2), std::string("[]"), replaced("\"version\": 1", "\"version\": 2"),
         replaced("\"where\": \"198.18.1.2\"", "\"where\": \"198.18.1.x\""), replaced("\"static\": false", "\"static\": 0"),
-        replaced("\"next_id\": ", "\"next_id\": -"), replaced("\"next_id\": 1", "\"next_id\": 0.1"),
-        replaced("\"subject\"", "\"subjekt\""), replaced("\"groups\": [", "\"groups\": [1,")}) {
+        replaced("\"next_id\": ", "\"next_id\": -"), replaced("\"next_id\": 9", "\"next_id\": 0.1"),
+        replaced("\"subject\"", "\"subjekt\""), replaced("\"groups\": [", "\"groups\": [1,"), replaced("\"id\": 8", "\"id\": 7")}) {
     std::ofstream(file, std::ios::trunc) << text;
-    const auto opened = BindingTable::open(file, options, kNow);
+    const auto opened = BindingTable::open(memory, options, kNow);
     ASSERT_FALSE(opened) << text;
     EXPECT_EQ(opened.error().kind, Error::Kind::kCorrupt);
     EXPECT_THAT(opened.error().message, HasSubstr("move it away"));
@@ -338,16 +385,109 @@ TEST_F(Bindings, ADamagedFileIsAnErrorAndIsLeftAlone) {
   }
 }
 
-TEST_F(Bindings, TheFileIsForItsOwnerAloneAndHoldsNoToken) {
+TEST_F(Bindings, ADamagedItemIsAnErrorThatNamesIt) {
+  bind(token_of("alice", "1"), "198.18.1.2");
+  for (const char* body : {"{}", "[]", "x", R"({"id":5,"where":"198.18.1.3"})"}) {
+    table.reset();
+    shared->items[{"binding", "198.18.1.2"}].body = body;
+    const auto opened = BindingTable::open(memory, options, kNow);
+    ASSERT_FALSE(opened) << body;
+    EXPECT_EQ(opened.error().kind, Error::Kind::kCorrupt);
+    EXPECT_THAT(opened.error().message, HasSubstr("binding 198.18.1.2 is damaged"));
+  }
+}
+
+TEST_F(Bindings, TheStoreHoldsNoToken) {
   Issuer issuer;
   const std::string token = issuer.token();
   bind(*verify_token(token, issuer.config, issuer.keys(), kNow), "198.18.1.2");
-  struct stat status {};
-  ASSERT_EQ(stat((folder / "bindings.json").c_str(), &status), 0);
-  EXPECT_EQ(status.st_mode & 07777, 0600u);
-  std::string text((std::istreambuf_iterator<char>(*std::make_unique<std::ifstream>(folder / "bindings.json"))), {});
-  EXPECT_EQ(text.find(token.substr(token.rfind('.') + 1)), std::string::npos);
-  EXPECT_FALSE(std::filesystem::exists(folder / "bindings.json.new"));
+  EXPECT_THAT(stored(), HasSubstr("binding 198.18.1.2"));
+  EXPECT_EQ(stored().find(token.substr(token.rfind('.') + 1)), std::string::npos);
+}
+
+TEST_F(Bindings, ATokenWithALongIdIsRememberedAsWell) {
+  const std::string id(3000, 'j');
+  bind(token_of("alice", id), "198.18.1.2");
+  restart();
+  EXPECT_EQ(bind(token_of("alice", id), "198.18.1.3").kind, Kind::kTokenElsewhere);
+}
+
+// Two gateways on one store.
+class SharedBindings : public Bindings {
+ protected:
+  SharedBindings() {
+    BindingTable::Options others = options;
+    others.gateway = "gw-2";
+    others.earlier_file.clear();
+    other = BindingTable::open(other_memory, others, kNow).value();
+  }
+  static std::string subject_of(const BindingTable& where, const char* address) {
+    const IdentityPtr identity = where.find(at(address), kNow);
+    return identity ? identity->subject : "";
+  }
+  std::unique_ptr<BindingTable> other;
+};
+
+TEST_F(SharedBindings, ABindingOfOneIsTheOthersAndSoIsItsEnd) {
+  int calls = 0;
+  other->set_on_foreign([&] { ++calls; });
+  const uint64_t id = bind(token_of("alice", "1"), "198.18.1.2").binding.identity->binding_id;
+  EXPECT_EQ(subject_of(*other, "198.18.1.2"), "alice");
+  auto foreign = other->take_foreign();
+  ASSERT_THAT(foreign.bound, SizeIs(1));
+  EXPECT_EQ(foreign.bound.front().identity->binding_id, id);
+  EXPECT_THAT(foreign.ended, IsEmpty());
+  EXPECT_GE(calls, 1);
+  bind(token_of("alice", "2"), "198.18.1.2");  // Renewed: nobody is cut.
+  EXPECT_THAT(other->take_foreign().ended, IsEmpty());
+  table->revoke("alice", kNow).value();
+  EXPECT_EQ(subject_of(*other, "198.18.1.2"), "");
+  foreign = other->take_foreign();
+  ASSERT_THAT(foreign.ended, SizeIs(1));
+  EXPECT_EQ(foreign.ended.front().identity->binding_id, id);
+  EXPECT_EQ(other->bind(token_of("alice", "1"), at("198.18.1.2"), kNow)->kind, Kind::kTokenRevoked);
+  EXPECT_EQ(other->bind(token_of("alice", "2"), at("198.18.1.2"), kNow)->kind, Kind::kTokenRevoked);
+}
+
+TEST_F(SharedBindings, ATokenAndAnAddressAreTakenOverAllGateways) {
+  EXPECT_EQ(bind(token_of("alice", "1"), "198.18.1.2").kind, Kind::kBound);
+  EXPECT_EQ(other->bind(token_of("alice", "1"), at("198.18.1.3"), kNow)->kind, Kind::kTokenElsewhere);
+  EXPECT_EQ(other->bind(token_of("bob", "2"), at("198.18.1.2"), kNow)->kind, Kind::kAddressTaken);
+  const auto renewed = other->bind(token_of("alice", "3"), at("198.18.1.2"), kNow);
+  EXPECT_EQ(renewed->kind, Kind::kRenewed);
+  EXPECT_EQ(renewed->binding.identity->binding_id, table->find(at("198.18.1.2"), kNow)->binding_id);
+}
+
+TEST_F(SharedBindings, WhatWasNotToldOfIsSeenBeforeItIsDecided) {
+  const auto watchers = std::exchange(shared->watchers, {});  // Nobody is told.
+  EXPECT_EQ(bind(token_of("alice", "1"), "198.18.1.2").kind, Kind::kBound);
+  EXPECT_EQ(subject_of(*other, "198.18.1.2"), "");
+  EXPECT_EQ(other->bind(token_of("bob", "2"), at("198.18.1.2"), kNow)->kind, Kind::kAddressTaken);
+  EXPECT_EQ(other->bind(token_of("alice", "1"), at("198.18.1.3"), kNow)->kind, Kind::kTokenElsewhere);
+  // A revoke that finds another version looks again: it is not the binding that it meant any more, but it is that person's.
+  EXPECT_EQ(other->bind(token_of("alice", "3"), at("198.18.1.2"), kNow)->kind, Kind::kRenewed);
+  EXPECT_THAT(*table->revoke("alice", kNow), SizeIs(1));
+  EXPECT_EQ(bind(token_of("alice", "3"), "198.18.1.2").kind, Kind::kTokenRevoked);
+  EXPECT_EQ(stored().find("binding 198.18.1.2"), std::string::npos);
+}
+
+TEST_F(SharedBindings, IdsAndStaticBindingsAreEachGatewaysOwn) {
+  ASSERT_TRUE(table->set_static({static_of("198.18.1.2", "agent")}, kNow));
+  ASSERT_TRUE(other->set_static({static_of("198.18.1.2", "agent")}, kNow));
+  const uint64_t one = table->find(at("198.18.1.2"), kNow)->binding_id, two = other->find(at("198.18.1.2"), kNow)->binding_id;
+  EXPECT_NE(one, two);
+  ASSERT_THAT(*table->set_static({}, kNow), SizeIs(1));
+  EXPECT_EQ(subject_of(*other, "198.18.1.2"), "agent");
+  restart();
+  EXPECT_EQ(subject_at("198.18.1.2"), "");
+}
+
+TEST_F(SharedBindings, AStoreThatIsAwayLeavesWhatIsBound) {
+  bind(token_of("alice", "1"), "198.18.1.2");
+  shared->refuse_writes = true;
+  EXPECT_EQ(subject_of(*other, "198.18.1.2"), "alice");
+  EXPECT_FALSE(other->bind(token_of("alice", "3"), at("198.18.1.2"), kNow));
+  EXPECT_THAT(*other->expire(kNow + hours(2)), SizeIs(1));
 }
 
 TEST_F(Bindings, ReadersAndWritersDoNotDisturbEachOther) {

@@ -162,7 +162,7 @@ Result<Engine::Built> Engine::build(const Config& wanted) {
 }
 
 identify::BindingTable::Options Engine::binding_options(const Config& config) {
-  return {config.identity.binding_ttl_max, config.identity.one_identity_per_address, config.steer.bindings_max};
+  return {config.identity.binding_ttl_max, config.identity.one_identity_per_address, config.steer.bindings_max, config.name, config.state + "/bindings.json"};
 }
 
 steer::KernelBinding Engine::kernel_binding(const identify::Binding& binding) {
@@ -175,13 +175,15 @@ steer::KernelBinding Engine::kernel_binding(const identify::Binding& binding) {
 
 Result<void> Engine::open_policy() {
   const Config& wanted = options_.config;
-  auto table = identify::BindingTable::open(wanted.state + "/bindings.json", binding_options(wanted), wall_seconds());
+  auto table = identify::BindingTable::open(*store_, binding_options(wanted), wall_seconds());
   if (!table) return tl::unexpected<Error>(table.error());
   bindings_ = std::move(*table);
   if (auto set = bindings_->set_static(wanted.identity.static_bindings, wall_seconds()); !set) return tl::unexpected<Error>(set.error());
   decide::TicketBook::Options tickets;
   tickets.open_bytes_max = wanted.engine.limits.held_bytes_max;
-  auto book = decide::TicketBook::open(wanted.state + "/tickets.json", tickets, wanted.approvals, wall_seconds());
+  tickets.gateway = wanted.name;
+  tickets.earlier_file = wanted.state + "/tickets.json";
+  auto book = decide::TicketBook::open(*store_, tickets, wanted.approvals, wall_seconds());
   if (!book) return tl::unexpected<Error>(book.error());
   tickets_ = std::move(*book);
   parsers_ = std::make_unique<postgres::SqlParserPool>(wanted.engine.limits);
@@ -242,6 +244,10 @@ Result<void> Engine::start_cores() {
     table.push_back({sockets.v4.get(), sockets.v6.get()});
   }
   for (const auto& core : cores_) core->listen();
+  bindings_->set_on_foreign([this] {
+    const std::lock_guard lock(control_mutex_);
+    take_foreign_bindings();
+  });
   return steering_->set_listeners(table);
 }
 
@@ -289,6 +295,7 @@ void Engine::on_tick() {
   tell_space();
   watch_->handle();
   tickets_->expire(wall_seconds());
+  take_foreign_bindings();
   auto ended = bindings_->expire(wall_seconds());
   if (ended) {
     end_bindings(*ended);
@@ -329,6 +336,7 @@ void Engine::drain() {
   if (admission_) admission_->close();
   if (api_) api_->stop();
   if (server_) server_->stop();
+  if (bindings_) bindings_->set_on_foreign(nullptr);
   for (const auto& core : cores_) {
     core->post(Request::kDrain);
     core->listen();

@@ -163,6 +163,7 @@ Result<json> Engine::bind(const json& arguments) {
     return tl::unexpected<Error>(token.error());
   }
   auto outcome = bindings_->bind(*token, *address, wall_seconds());
+  take_foreign_bindings();  // What it found on the way.
   if (!outcome) return tl::unexpected<Error>(outcome.error());
   logging_->log().info("bind {} to {}: {}", address->text(), control::escape_bytes(token->subject), outcome->text);
   if (!outcome->is_bound()) return fail(Error::Kind::kDenied, outcome->text);
@@ -208,8 +209,9 @@ Result<json> Engine::revoke(const json& arguments, const control::ControlPeer& p
   // Before the disk is asked: its sessions end now, whatever becomes of that.
   const uint32_t flows = cut_bindings(fitting);
   auto ended = bindings_->revoke(which, wall_seconds());
+  take_foreign_bindings();  // What it found on the way.
   if (!ended) return fail(ended.error().kind, "cut, but not taken back for good (a reload or a restart brings it back): " + ended.error().message);
-  for (const identify::Binding& binding : *ended) tickets_->end_windows_of(binding.identity->subject);
+  for (const identify::Binding& binding : *ended) tickets_->end_windows_of(binding.identity->subject, wall_seconds());
   show_hidden(*ended);
   logging_->log().info("revoke {} by {}, reason: {}", control::escape_bytes(which), who(peer), control::escape_bytes(argument(arguments, "reason")));
   json revoked = json::array();

@@ -73,6 +73,7 @@ class Engine final : public control::ControlHandler, public control::ApiHost {
   [[nodiscard]] Result<decide::Reviewer> reviewer_of(const nlohmann::json& arguments, const control::ControlPeer& peer);
   [[nodiscard]] std::vector<control::MetricSample> ticket_samples() const;
   // engine_store.cc
+  void take_foreign_bindings();  // Pre: control_mutex_ is held.
   [[nodiscard]] nlohmann::json store_status() const;
   [[nodiscard]] std::vector<control::MetricSample> store_samples() const;
   [[nodiscard]] Result<identify::VerifiedToken> verify(std::string_view token);

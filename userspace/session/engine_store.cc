@@ -21,6 +21,22 @@ Result<void> Engine::open_store() {
   return {};
 }
 
+// What other gateways bound and revoked, into the kernel's map and through the cores.
+void Engine::take_foreign_bindings() {
+  const identify::BindingTable::ForeignChanges foreign = bindings_->take_foreign();
+  for (const identify::Binding& binding : foreign.ended) {
+    // Before its end: somebody revoked it, or another person has the address.
+    if (!has_ended(binding, wall_seconds())) tickets_->end_windows_of(binding.identity->subject, wall_seconds());
+    logging_->log().info("binding {} of {} was ended by another gateway", binding.identity->binding_id, binding.where.text());
+  }
+  end_bindings(foreign.ended);
+  for (const identify::Binding& each : foreign.bound) {
+    const auto binding = bindings_->at(each.where, wall_seconds());
+    if (!binding) continue;
+    if (auto put = kernel_bindings_->put(kernel_binding(*binding)); !put) logging_->log().error("binding {}: {}", binding->identity->binding_id, put.error().message);
+  }
+}
+
 json Engine::store_status() const { return {{"name", store_->name()}, {"health", store_->is_healthy() ? "good" : "failed: what it must keep is refused"}}; }
 
 std::vector<control::MetricSample> Engine::store_samples() const {

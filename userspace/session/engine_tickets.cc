@@ -36,7 +36,8 @@ json describe(const decide::Ticket& ticket) {
           {"opened", time_text(ticket.opened)}, {"deadline", time_text(ticket.deadline)}, {"closed", time_text(ticket.closed)},
           {"min_reviewers", ticket.min_reviewers}, {"window_ticket", ticket.window_ticket},
           {"window_possible", ticket.is_open() && ticket.terms != nullptr && ticket.terms->is_for_class},
-          {"session", ticket.session},       {"unit", ticket.unit},             {"answers", std::move(answers)}};
+          {"session", ticket.session},       {"unit", ticket.unit},
+          {"gateway", ticket.gateway},       {"kept", ticket.is_detached},      {"answers", std::move(answers)}};
 }
 
 std::string text_at(const json& arguments, const char* name) {
@@ -124,6 +125,8 @@ std::vector<control::MetricSample> Engine::ticket_samples() const {
           sample(kTickets, "event=\"denied\"", "", MetricType::kCounter, counts.denied),
           sample(kTickets, "event=\"expired\"", "", MetricType::kCounter, counts.expired),
           sample(kTickets, "event=\"withdrawn\"", "", MetricType::kCounter, counts.withdrawn),
+          sample(kTickets, "event=\"kept\"", "", MetricType::kCounter, counts.kept),
+          sample(kTickets, "event=\"resumed\"", "", MetricType::kCounter, counts.resumed),
           sample(kTickets, "event=\"refused\"", "", MetricType::kCounter, counts.refused),
           sample(kTickets, "event=\"answer-refused\"", "", MetricType::kCounter, counts.answers_refused),
           sample(kTickets, "event=\"not-written\"", "", MetricType::kCounter, counts.write_failures)};

@@ -157,7 +157,7 @@ class Session final : public SideFacts {
   bool refuse_held(Verdict& verdict, std::string_view why);
   bool resolve_hold(const Unit& unit, Verdict& verdict);
   bool refuse_answered(const Unit& unit, Verdict& verdict, TicketAnswer::State state, std::string_view text);
-  void withdraw_hold();
+  std::optional<TicketAnswer> withdraw_hold();
   bool release_held(const Unit& unit, Verdict& verdict);
   void drop_hold();
   [[nodiscard]] std::chrono::sys_seconds wall_seconds() const { return std::chrono::floor<std::chrono::seconds>(services_.io.wall()); }

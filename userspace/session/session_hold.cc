@@ -131,8 +131,8 @@ bool Session::resolve_hold(const Unit& unit, Verdict& verdict) {
     if (!open_ticket(unit, verdict)) return true;
   }
   while (!hold_->is_released()) {
-    withdraw_hold();
-    const TicketAnswer answer = services_.tickets->ask(hold_->ticket, wall_seconds());
+    const std::optional<TicketAnswer> left = withdraw_hold();
+    const TicketAnswer answer = left ? *left : services_.tickets->ask(hold_->ticket, wall_seconds());
     if (answer.state == TicketAnswer::State::kOpen) {
       if (services_.io.now() - hold_->told_at < kRemindEvery) return false;
       hold_->told_at = services_.io.now();
@@ -173,15 +173,16 @@ bool Session::refuse_answered(const Unit& unit, Verdict& verdict, TicketAnswer::
 }
 
 // Nobody waits for the answer any more: the client left or cancelled, or the gateway stops, and hears no reviewers.
-void Session::withdraw_hold() {
-  const char* why = nullptr;
-  if (stream(Direction::kToTarget).is_eof) why = "the client left";
-  if (is_draining_) why = "the gateway is being stopped";
+// Post: how the ticket stands for this session; nothing: somebody waits.
+std::optional<TicketAnswer> Session::withdraw_hold() {
   if (services_.directory.take_cancel(id_)) {
     hold_->is_cancelled = true;
-    why = "its client cancelled it";
+    services_.tickets->withdraw(hold_->ticket, "its client cancelled it", wall_seconds());
+    return services_.tickets->ask(hold_->ticket, wall_seconds());
   }
-  if (why != nullptr) services_.tickets->withdraw(hold_->ticket, why, wall_seconds());
+  if (is_draining_) return services_.tickets->leave(hold_->ticket, TicketDesk::Leave::kGatewayStops, "the gateway is being stopped", wall_seconds());
+  if (stream(Direction::kToTarget).is_eof) return services_.tickets->leave(hold_->ticket, TicketDesk::Leave::kClientLeft, "the client left", wall_seconds());
+  return std::nullopt;
 }
 
 // Approved by all who must.  Judged again by what is in force now: a reload may have closed it.
@@ -222,9 +223,16 @@ bool Session::release_held(const Unit& unit, Verdict& verdict) {
 void Session::drop_hold() {
   if (!hold_) return;
   if (!hold_->is_released()) {
-    services_.tickets->withdraw(hold_->ticket, "the session ended", wall_seconds());
+    const bool has_left = end_ == EndReason::kClientClosed || end_ == EndReason::kClientReset, stops = end_ == EndReason::kDrained;
+    std::string why = "the session ended";
+    if (has_left || stops) {
+      const auto how = stops ? TicketDesk::Leave::kGatewayStops : TicketDesk::Leave::kClientLeft;
+      why = services_.tickets->leave(hold_->ticket, how, stops ? "the gateway is being stopped" : "the client left", wall_seconds()).reason;
+    } else {
+      services_.tickets->withdraw(hold_->ticket, why, wall_seconds());
+    }
     services_.counters.add(Metric::kHoldsWithdrawn);
-    record_note("ticket " + std::to_string(hold_->ticket) + " was withdrawn: the session ended");
+    record_note("ticket " + std::to_string(hold_->ticket) + " was withdrawn: " + why);
   }
   hold_.reset();
 }
