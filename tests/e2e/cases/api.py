@@ -197,8 +197,8 @@ def tickets(context):
         expect_equal(done.returncode, 1, done.stderr)
         expect_equal(_events(context, verb)[0]["by"]["via"], "socket", "the act on the socket")
     expect_in("nothing waits for a reviewer", context.lab.weir("tickets").stdout, "weir tickets")
-    state = os.stat(os.path.join(context.env["WEIR_STATE"], "tickets.json"))
-    expect_equal((state.st_mode & 0o777, state.st_uid), (0o600, pwd.getpwnam("weir").pw_uid), "the file of tickets")
+    state = os.stat(os.path.join(context.env["WEIR_STATE"], "store.db"))
+    expect_equal((state.st_mode & 0o777, state.st_uid), (0o600, pwd.getpwnam("weir").pw_uid), "the store, which has the tickets")
 
 
 @case("a flood over the API is answered with 429 and counted, and sessions go on", spoils=True)
