@@ -174,10 +174,44 @@ TEST_F(PostgresStoreTest, NothingWeakerThanConfiguredIsTakenAndNoPasswordIsSaid)
   login.password = "weir-fake";
   EXPECT_TRUE(PostgresStore::open(login, [](const std::string&) {}));
   login.tls = VerifyMode::kVerifyFull;
-  login.ca_file = "/etc/ssl/certs/ca-certificates.crt";
+  login.ca_file = server_.certificate();
   opened = PostgresStore::open(login, [](const std::string&) {});
-  ASSERT_FALSE(opened);
-  EXPECT_EQ(opened.error().kind, Error::Kind::kUnavailable);
+  EXPECT_TRUE(opened) << opened.error().message;
+  EXPECT_EQ(sql("SELECT bool_and(ssl)::text FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) WHERE client_addr IS NOT NULL AND application_name LIKE 'weir %'"), "true");
+  for (const auto& [host, ca_file] : {std::pair{"127.0.0.1", "/etc/ssl/certs/ca-certificates.crt"}, {"localhost", server_.certificate().c_str()}}) {  // Another authority; another name.
+    login.host = host;
+    login.ca_file = ca_file;
+    opened = PostgresStore::open(login, [](const std::string&) {});
+    ASSERT_FALSE(opened) << host;
+    EXPECT_EQ(opened.error().kind, Error::Kind::kUnavailable);
+  }
+}
+
+TEST(PostgresLink, AServerThatSaysNothingIsNotWaitedForLong) {
+  const int fd = socket(AF_INET, SOCK_STREAM, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof address;
+  ASSERT_EQ(bind(fd, reinterpret_cast<const sockaddr*>(&address), size), 0);
+  ASSERT_EQ(listen(fd, 8), 0);
+  ASSERT_EQ(getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size), 0);
+  const auto before = Clock::now();
+  const auto link = PostgresLink::connect({"127.0.0.1", "d", "u", "", "", "gw", ntohs(address.sin_port), VerifyMode::kNone}, milliseconds(300));
+  EXPECT_FALSE(link);
+  EXPECT_LT(Clock::now() - before, milliseconds(2'000));
+  close(fd);
+}
+
+TEST_F(PostgresStoreTest, AnAnswerThatDoesNotComeInTimeEndsTheConnection) {
+  auto link = PostgresLink::connect(login_, kCallLimit);
+  ASSERT_TRUE(link) << link.error().message;
+  const auto before = Clock::now();
+  const auto answer = (*link)->run("SELECT pg_sleep(20)", {}, milliseconds(200));
+  ASSERT_FALSE(answer);
+  EXPECT_EQ(answer.error().kind, Error::Kind::kUnavailable);
+  EXPECT_TRUE((*link)->is_broken()) << "what comes late must not be taken for another answer";
+  EXPECT_LT(Clock::now() - before, milliseconds(2'000));
 }
 
 TEST_F(PostgresStoreTest, GatewaysThatWriteAtOnceLoseNothing) {

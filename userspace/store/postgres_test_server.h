@@ -31,6 +31,7 @@ class TestServer {
   // Empty: it runs.  A test that needs it fails with this, and is not skipped.
   [[nodiscard]] const std::string& failure() const { return failure_; }
   [[nodiscard]] uint16_t port() const { return port_; }
+  [[nodiscard]] std::string certificate() const { return folder_.file("server.crt"); }  // Of 127.0.0.1, signed by itself.
 
   // A database of its own for each test, and who may log in to it.
   PostgresLogin fresh(const std::string& gateway) {
@@ -57,7 +58,7 @@ class TestServer {
   }
   void start() {
     std::string output;
-    const std::string options = "-c listen_addresses=127.0.0.1 -c port=" + std::to_string(port_) + " -c unix_socket_directories=" + folder_.path.string() + " -c fsync=off -c max_connections=60";
+    const std::string options = "-c listen_addresses=127.0.0.1 -c port=" + std::to_string(port_) + " -c unix_socket_directories=" + folder_.path.string() + " -c fsync=off -c max_connections=60 -c ssl=on -c ssl_cert_file=" + certificate() + " -c ssl_key_file=" + folder_.file("server.key");
     if (shell(as_postgres(bin_ + "pg_ctl -w -t 60 -D " + folder_.file("data") + " -l " + folder_.file("data/server.log") + " -o '" + options + "' start"), output) != 0) failure_ = output;
     is_up_ = true;
   }
@@ -74,6 +75,9 @@ class TestServer {
       return;
     }
     if (geteuid() == 0 && shell("chown postgres " + folder_.path.string(), output) != 0) failure_ = output;
+    const std::string pair = "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=store-fake -addext subjectAltName=IP:127.0.0.1 -keyout " + folder_.file("server.key") +
+                             " -out " + certificate();
+    if (shell(as_postgres(pair), output) != 0 || shell("chmod 600 " + folder_.file("server.key"), output) != 0) failure_ = output;
     std::filesystem::permissions(folder_.path, std::filesystem::perms(0755));
     port_ = free_port();
     if (shell(as_postgres(bin_ + "initdb --auth-local=trust --auth-host=scram-sha-256 -U postgres -D " + folder_.file("data")), output) != 0) failure_ = output;
