@@ -22,6 +22,8 @@ ISSUER = f"https://{ADDRESS}:{PORT}"
 # Its secret has characters that HTTP Basic and forms must encode.
 AGENT, AGENT_SECRET = "svc:agent", "agent secret/1+:%"
 
+PORTAL, PORTAL_SECRET, PORTAL_CALLBACK = "weir-portal", "portal secret/1+:%", "https://198.18.1.1:8443/portal/callback"
+
 
 def _b64(data):
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
@@ -57,6 +59,7 @@ class Provider:
         self._write("clients.json", [
             {"client_id": "weir-cli", "token_endpoint_auth_method": "none", "application_type": "native",
              "grant_types": ["urn:ietf:params:oauth:grant-type:device_code"], **native},
+            {"client_id": PORTAL, "client_secret": PORTAL_SECRET, "grant_types": ["authorization_code"], "response_types": ["code"], "redirect_uris": [PORTAL_CALLBACK]},
             {"client_id": AGENT, **secret}, {"client_id": "svc:short-agent", **secret}])
 
     def _write(self, name, value):

@@ -103,7 +103,7 @@ tl::expected<void, ApiFault> ApiRequestReader::check_head() {
   if (head.count(http::field::transfer_encoding) != 0) return refuse(411, "Transfer-Encoding is not taken: send a Content-Length");
   if (std::distance(head.begin(), head.end()) > static_cast<std::ptrdiff_t>(kApiHeaderCountMax)) return refuse(431, "too many headers");
   if (head.count(http::field::host) != 1) return refuse(400, "one Host header is needed");
-  for (const http::field field : {http::field::content_length, http::field::authorization, http::field::content_type}) {
+  for (const http::field field : {http::field::content_length, http::field::authorization, http::field::content_type, http::field::cookie}) {
     if (head.count(field) > 1) return refuse(400, std::string(text(http::to_string(field))) + " stands twice");
   }
   // The library takes lists of equal lengths; another reader might not.
@@ -111,6 +111,8 @@ tl::expected<void, ApiFault> ApiRequestReader::check_head() {
   if (!std::all_of(length.begin(), length.end(), [](char c) { return c >= '0' && c <= '9'; })) return refuse(400, "Content-Length is not one plain number");
   request_.method = text(head.method_string());
   request_.content_type = text(head[http::field::content_type]);
+  request_.cookie = text(head[http::field::cookie]);
+  request_.fetch_site = text(head["Sec-Fetch-Site"]);
   request_.token = bearer_of(text(head[http::field::authorization]));
   if (request_.method == "GET" && parser_->content_length().value_or(0) != 0) return refuse(400, "a GET has no body here");
   return read_target(text(head.target()));
@@ -121,24 +123,30 @@ tl::expected<void, ApiFault> ApiRequestReader::read_target(std::string_view targ
   const std::size_t mark = target.find('?');
   request_.path = target.substr(0, mark);
   if (mark == std::string_view::npos) return {};
-  std::string_view rest = target.substr(mark + 1);
+  auto query = read_form(target.substr(mark + 1));
+  if (!query) return refuse(400, "the query has a percent sign that escapes nothing");
+  request_.query = std::move(*query);
+  return {};
+}
+
+std::optional<std::vector<std::pair<std::string, std::string>>> read_form(std::string_view rest) {
+  std::vector<std::pair<std::string, std::string>> all;
   while (!rest.empty()) {
     const std::string_view pair = rest.substr(0, rest.find('&'));
     rest.remove_prefix(std::min(rest.size(), pair.size() + 1));
     const std::size_t equal = pair.find('=');
     std::string name, value;
-    if (!decode(pair.substr(0, equal), name) || !decode(equal == std::string_view::npos ? "" : pair.substr(equal + 1), value)) {
-      return refuse(400, "the query has a percent sign that escapes nothing");
-    }
-    request_.query.emplace_back(std::move(name), std::move(value));
+    if (!decode(pair.substr(0, equal), name) || !decode(equal == std::string_view::npos ? "" : pair.substr(equal + 1), value)) return std::nullopt;
+    all.emplace_back(std::move(name), std::move(value));
   }
-  return {};
+  return all;
 }
 
 std::string_view reason_of(int status) {
   switch (status) {
     case 200: return "OK";
     case 201: return "Created";
+    case 303: return "See Other";
     case 400: return "Bad Request";
     case 401: return "Unauthorized";
     case 403: return "Forbidden";
@@ -158,12 +166,12 @@ std::string_view reason_of(int status) {
   }
 }
 
-std::string answer_head(int status, std::string_view content_type, const std::size_t* size, std::string_view more) {
+std::string answer_head(int status, std::string_view content_type, const std::size_t* size, std::string_view more, std::string_view policy) {
   std::string head = "HTTP/1.1 " + std::to_string(status) + " " + std::string(reason_of(status)) + "\r\nContent-Type: " + std::string(content_type) + "\r\n";
   head += size != nullptr ? "Content-Length: " + std::to_string(*size) + "\r\n" : "Transfer-Encoding: chunked\r\n";
   // No CORS header: a page of another origin gets nothing.
   head += "Connection: close\r\nCache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\nX-Frame-Options: DENY\r\n"
-          "Content-Security-Policy: default-src 'none'; frame-ancestors 'none'\r\nReferrer-Policy: no-referrer\r\n"
+          "Content-Security-Policy: " + std::string(policy) + "\r\nReferrer-Policy: no-referrer\r\n"
           "Strict-Transport-Security: max-age=31536000\r\n";
   return head + std::string(more) + "\r\n";
 }

@@ -6,6 +6,7 @@
 #pragma once
 #include <cstddef>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -24,6 +25,7 @@ struct ApiRequest {
   std::vector<std::pair<std::string, std::string>> query;    // Decoded, in order.
   std::string token;                                         // Of `Authorization: Bearer`; empty: none.
   std::string content_type, body;
+  std::string cookie{}, fetch_site{};                        // Cookie, Sec-Fetch-Site: of browsers, for pages alone.
 };
 
 struct ApiFault {
@@ -51,10 +53,14 @@ class ApiRequestReader {
   bool is_head_checked_ = false;
 };
 
+// application/x-www-form-urlencoded: decoded, in order.  nullopt: an escape that is none.
+[[nodiscard]] std::optional<std::vector<std::pair<std::string, std::string>>> read_form(std::string_view text);
+
 // "404 Not Found"; the statuses that this API uses.
 std::string_view reason_of(int status);
+inline constexpr std::string_view kNoContentPolicy = "default-src 'none'; frame-ancestors 'none'";
 // A head up to and with its empty line; `more` are whole lines with their ends.  `size`: of the body, or nothing: chunks.
-std::string answer_head(int status, std::string_view content_type, const std::size_t* size, std::string_view more);
+std::string answer_head(int status, std::string_view content_type, const std::size_t* size, std::string_view more, std::string_view policy = kNoContentPolicy);
 
 // {"error": {"kind", "message"}}
 std::string error_body(std::string_view kind, std::string_view message);

@@ -200,6 +200,35 @@ tl::expected<json, ApiRouter::Given> ApiRouter::read_arguments(const ApiRoute& r
   return fields;
 }
 
+void ApiRouter::give_page(const PageAnswer& page, const ApiSink& sink) {
+  ++(page.status < 400 ? counters_.done : page.status >= 500 ? counters_.failed : counters_.refused);
+  const std::size_t size = page.body.size();
+  sink(answer_head(page.status, "text/html; charset=utf-8", &size, page.headers, page.policy) + page.body);
+}
+
+// A browser's request: a form, a cookie, a query that the provider may have added to.
+void ApiRouter::answer_page(const ApiRoute& route, const ApiRequest& request, const Address& from, const ApiSink& sink) {
+  const auto refuse = [&](int status, std::string message) { give({status, "invalid", std::move(message), ""}, sink); };
+  PageRequest page{.from = from, .cookie = request.cookie, .fetch_site = request.fetch_site, .query = request.query, .form = {}};
+  if (request.method == "POST") {
+    // A form of another site; browsers say so (Fetch Metadata), and the forms have a secret of their own.
+    if (!request.fetch_site.empty() && request.fetch_site != "same-origin" && request.fetch_site != "none") return refuse(403, "a page of another site may not send this");
+    if (!request.body.empty() && std::string_view(request.content_type).substr(0, request.content_type.find(';')) != "application/x-www-form-urlencoded")
+      return refuse(415, "Content-Type: application/x-www-form-urlencoded is needed");
+    auto form = read_form(request.body);
+    if (!form || form->size() > 1 || (form->size() == 1 && form->front().first != "csrf")) return refuse(400, "not a form of this server's pages");
+    page.form = std::move(*form);
+  }
+  std::optional<PageAnswer> answer;
+  try {
+    if (services_.portal != nullptr) answer = (services_.portal->*route.show)(page);
+  } catch (const std::exception&) {
+    return give({500, "system", "the gateway failed over this request", ""}, sink);
+  }
+  if (!answer) return give({404, "not-found", "this gateway has no portal (identity.portal)", ""}, sink);
+  give_page(*answer, sink);
+}
+
 void ApiRouter::answer(const ApiRequest& request, const Address& from, RateLimit::Clock::time_point now, const ApiSink& sink) {
   if (const auto wait = sources_.take(source_of(from), now)) {
     ++counters_.limited_source;
@@ -208,6 +237,7 @@ void ApiRouter::answer(const ApiRequest& request, const Address& from, RateLimit
   std::string id;
   const auto route = find(request, id);
   if (!route) return give(route.error(), sink);
+  if ((*route)->access == ApiAccess::kPage) return answer_page(**route, request, from, sink);
   auto peer = admit(**route, request, from, now);
   if (!peer) return give(peer.error(), sink);
   auto fields = read_arguments(**route, request);

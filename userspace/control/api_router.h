@@ -17,6 +17,7 @@
 #include "control/api_limits.h"
 #include "control/control_handler.h"
 #include "control/metrics_text.h"
+#include "control/portal.h"
 
 namespace weir::control {
 
@@ -27,6 +28,7 @@ struct ApiServices {
   ControlHandler& handler;
   ApiHost& host;
   std::string record_folder;     // The state, for list_sessions() and replay().
+  Portal* portal = nullptr;      // Its pages; none: there are none.
 };
 
 struct ApiArgument {
@@ -50,7 +52,9 @@ struct ApiCall {
   [[nodiscard]] std::string field(const char* name) const { return fields.value(name, std::string()); }
 };
 
-enum class ApiAccess : uint8_t { kOpen, kToken, kRole };
+// kPage: for browsers of people who are nobody yet; no role, no token, no JSON.  What it may do is the portal's own to say.
+enum class ApiAccess : uint8_t { kOpen, kToken, kRole, kPage };
+using PageFunction = std::optional<PageAnswer> (Portal::*)(const PageRequest&);
 struct ApiRoute {
   std::string_view method, path;
   ApiAccess access = ApiAccess::kRole;
@@ -59,6 +63,7 @@ struct ApiRoute {
   std::vector<ApiArgument> queries{}, fields{};
   std::vector<int> faults{};       // Statuses of its own, beside those of every route.
   Result<nlohmann::json> (*run)(ApiCall&) = nullptr;
+  PageFunction show = nullptr;     // With kPage, instead of run.
 
   // Every status it can answer with, for openapi.yaml: 400 and 429 always, 401 and 403 by access, 413 415 422 with a body.
   [[nodiscard]] std::vector<int> statuses() const;
@@ -86,6 +91,8 @@ class ApiRouter {
   static Given too_many(std::chrono::seconds wait, std::string_view whose);
   void give(const Given& given, const ApiSink& sink);
   tl::expected<const ApiRoute*, Given> find(const ApiRequest& request, std::string& id) const;
+  void answer_page(const ApiRoute& route, const ApiRequest& request, const Address& from, const ApiSink& sink);
+  void give_page(const PageAnswer& page, const ApiSink& sink);
   tl::expected<ControlPeer, Given> admit(const ApiRoute& route, const ApiRequest& request, const Address& from, RateLimit::Clock::time_point now);
   tl::expected<nlohmann::json, Given> read_arguments(const ApiRoute& route, const ApiRequest& request) const;
 

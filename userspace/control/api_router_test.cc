@@ -57,6 +57,30 @@ class ApiRouterTest : public testing::Test {
   std::optional<ApiRouter> router_;
 };
 
+// The portal's pages: for people who are nobody yet.  Their own tests say what they may do.
+const char* const kPages[] = {"GET /portal", "POST /portal/sign-in", "GET /portal/callback", "GET /portal/confirm", "POST /portal/confirm", "POST /portal/sign-out"};
+
+TEST_F(ApiRouterTest, ThePagesAreThesePagesAndHaveNoRole) {
+  std::vector<std::string> pages;
+  for (const ApiRoute& route : api_routes()) {
+    EXPECT_EQ(route.access == ApiAccess::kPage, route.path.starts_with("/portal"));
+    EXPECT_EQ(route.access == ApiAccess::kPage, route.show != nullptr);
+    EXPECT_NE(route.run != nullptr, route.show != nullptr);
+    if (route.access == ApiAccess::kPage) pages.push_back(std::string(route.method) + " " + std::string(route.path));
+  }
+  EXPECT_THAT(pages, testing::UnorderedElementsAreArray(kPages));
+}
+
+TEST_F(ApiRouterTest, WithoutAPortalThereAreNoPages) {
+  for (const std::string& token : {std::string(), token_of(ApiRole::kAdmin)}) {
+    for (const ApiRoute& route : api_routes()) {
+      if (route.access != ApiAccess::kPage) continue;
+      EXPECT_EQ(ask({.method = std::string(route.method), .path = std::string(route.path), .query = {}, .token = token, .content_type = "", .body = ""}).status, 404) << route.path;
+    }
+  }
+  EXPECT_THAT(engine_.asked, IsEmpty());
+}
+
 TEST_F(ApiRouterTest, NoRouteIsOpenButHealth) {
   for (const ApiRoute& route : api_routes()) {
     SCOPED_TRACE(std::string(route.method) + " " + std::string(route.path));
@@ -64,11 +88,15 @@ TEST_F(ApiRouterTest, NoRouteIsOpenButHealth) {
     EXPECT_EQ(route.access == ApiAccess::kOpen, route.path == "/v1/health");
     EXPECT_EQ(route.access == ApiAccess::kToken, route.method == "POST" && route.path == "/v1/bindings");
     EXPECT_EQ(route.access == ApiAccess::kRole, route.roles != 0);
+    EXPECT_TRUE(route.access != ApiAccess::kPage || route.path.starts_with("/portal"));
   }
 }
 
 TEST_F(ApiRouterTest, WithoutATokenEveryRouteAnswers401) {
+  std::size_t count = 0;
   for (const ApiRoute& route : api_routes()) {
+    if (route.access == ApiAccess::kPage) continue;
+    ++count;
     SCOPED_TRACE(std::string(route.method) + " " + std::string(route.path));
     for (const std::string& token : {std::string(), std::string("no.token.atall"), authority_.token_of(ApiRole::kAdmin) + "x"}) {
       const Answer answer = ask(request_for(route, token));
@@ -82,11 +110,12 @@ TEST_F(ApiRouterTest, WithoutATokenEveryRouteAnswers401) {
     }
   }
   EXPECT_THAT(engine_.asked, IsEmpty()) << "nothing reached the engine";
-  EXPECT_EQ(counters_.unauthenticated, 3 * (api_routes().size() - 1));
+  EXPECT_EQ(counters_.unauthenticated, 3 * (count - 1));
 }
 
 TEST_F(ApiRouterTest, EveryLesserRoleIsRefusedAndTheRightOneServed) {
   for (const ApiRoute& route : api_routes()) {
+    if (route.access == ApiAccess::kPage) continue;
     SCOPED_TRACE(std::string(route.method) + " " + std::string(route.path));
     std::vector<std::pair<std::string, RoleSet>> callers = {{authority_.token("user:nobody", {"dba"}), RoleSet{0}}};
     for (const ApiRole role : kApiRoles) callers.emplace_back(token_of(role), role_bit(role));

@@ -201,6 +201,12 @@ std::span<const ApiRoute> api_routes() {
       {.method = "GET", .path = "/v1/tickets/{id}", .roles = kReviewer, .faults = {404}, .run = api_ticket},
       {.method = "POST", .path = "/v1/tickets/{id}/approve", .roles = kReviewer, .fields = {{"reason", true}, {"until"}}, .faults = {404, 409}, .run = api_approve},
       {.method = "POST", .path = "/v1/tickets/{id}/deny", .roles = kReviewer, .fields = {{"reason", true}}, .faults = {404, 409}, .run = api_deny},
+      {.method = "GET", .path = "/portal", .access = ApiAccess::kPage, .show = &Portal::home},
+      {.method = "POST", .path = "/portal/sign-in", .access = ApiAccess::kPage, .show = &Portal::start},
+      {.method = "GET", .path = "/portal/callback", .access = ApiAccess::kPage, .show = &Portal::callback},
+      {.method = "GET", .path = "/portal/confirm", .access = ApiAccess::kPage, .show = &Portal::confirm_page},
+      {.method = "POST", .path = "/portal/confirm", .access = ApiAccess::kPage, .show = &Portal::confirm},
+      {.method = "POST", .path = "/portal/sign-out", .access = ApiAccess::kPage, .show = &Portal::sign_out},
       {.method = "POST", .path = "/v1/reload", .roles = kAdmin, .fields = {{"reason", true}}, .run = reload},
   };
   return kRoutes;

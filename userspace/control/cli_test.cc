@@ -249,6 +249,7 @@ class FakeEngine final : public ControlHandler {
     if (verb == "reload") return fail(Error::Kind::kInvalid, "weir.yaml:1:1: error: no");
     if (verb == "bind" && late-- > 0) return fail(Error::Kind::kUnavailable, "the set is being fetched again: try again in a few seconds");
     if (verb == "bind") return json{{"id", 9}, {"subject", "user:ann"}, {"address", arguments.at("address")}, {"until", "2037-01-01T00:00:00Z"}, {"text", ""}};
+    if (verb == "bound") return bound_after-- > 0 ? json{{"bound", false}} : json{{"bound", true}, {"id", 9}, {"until", "2027-01-15T09:00:00Z"}};
     if (verb == "bindings") return json::array({{{"id", 9}, {"subject", "user:ann\x1b[31m"}, {"address", "198.18.1.7"}, {"groups", {"dba"}}, {"assurance", "network"}, {"refused", 1}}});
     if (verb == "cut") return json{{"cut", 1}};
     if (verb == "tickets") return arguments.contains("ticket") ? ticket : json::array({ticket});
@@ -260,6 +261,7 @@ class FakeEngine final : public ControlHandler {
   std::string metrics() override { return ""; }
   std::vector<std::pair<std::string, json>> asked;
   int late = 0;   // How often a bind finds no keys.
+  int bound_after = 0;
   bool is_changed = true;
   json ticket = {{"number", 17}, {"state", "open"}, {"subject", "svc:agent"}, {"groups", {"agents"}}, {"acting_for", {"user:carl"}}, {"assurance", "network"}, {"target", "orders-db"},
                  {"rule", "whole-table"}, {"approval", "two-eyes"}, {"statement", "delete from orders\n  digest      \x1b[31mfake"}, {"parameters", "[1]"}, {"objects", "public.orders"},
@@ -410,6 +412,57 @@ TEST_F(Login, ShowsTheCodeAndTheAddressThenBinds) {
   EXPECT_EQ(engine_.asked.back().second["token"], token_);
   EXPECT_EQ(waited_, std::chrono::seconds(2));
   for (const std::string& secret : {token_, std::string("device-secret")}) EXPECT_THAT(outcome.out + outcome.err, Not(HasSubstr(secret)));
+}
+
+// With a portal it says where, and waits: no code that somebody else could enter.
+class PortalLogin : public Login {
+ protected:
+  void write_with(const std::string& flows) {
+    for (const char* file : {"api.crt", "api.key"}) {
+      std::ofstream(folder_ + "/keys/" + file) << "fake\n";
+      chmod((folder_ + "/keys/" + file).c_str(), 0600);
+    }
+    std::string text = kConfig;
+    text.replace(text.find("identity: {"), 11, "identity: {portal: {url: \"https://gw.example:8443\", issuer: lab-idp}, issuers: [{name: lab-idp, url: \"https://idp.example\", audience: weir-lab, "
+                                               "algorithms: [ES256], login: {client_id: weir-cli, flows: " + flows + "}}], ");
+    write(text + "api: {listen: [\"198.18.1.1:8443\"], certificate_file: keys/api.crt, key_file: keys/api.key}\n");
+  }
+};
+
+TEST_F(PortalLogin, SaysWhereAndWaitsUntilTheAddressIsBound) {
+  write_with("[code]");
+  engine_.bound_after = 3;
+  const Outcome outcome = weir({"login"});
+  EXPECT_EQ(outcome.code, kExitDone) << outcome.err;
+  for (const char* part : {"Open    https://gw.example:8443/portal\nin a browser on 198.18.1.7, where this terminal comes from", "198.18.1.7 is bound, binding 9, until 2027-01-15T09:00:00Z"})
+    EXPECT_THAT(outcome.out, HasSubstr(part));
+  EXPECT_TRUE(asked_.empty()) << "the provider is the browser's to ask";
+  for (const auto& asked : engine_.asked) EXPECT_EQ(asked.first, "bound");
+  engine_.bound_after = 3;
+  std::istringstream lines(weir({"login", "--json"}).out);
+  std::string first, second;
+  std::getline(lines, first);
+  std::getline(lines, second);
+  EXPECT_EQ(json::parse(first)["portal"], "https://gw.example:8443/portal");
+  EXPECT_EQ(json::parse(second)["id"], 9);
+}
+
+TEST_F(PortalLogin, EndsWhenNobodyComes) {
+  write_with("[code]");
+  engine_.bound_after = 100'000;
+  const Outcome outcome = weir({"login"});
+  EXPECT_EQ(outcome.code, kExitDenied);
+  EXPECT_EQ(waited_, std::chrono::seconds(600));
+}
+
+TEST_F(PortalLogin, ACodeForAnyBrowserIsRefusedUnlessItIsAllowed) {
+  write_with("[code]");
+  const Outcome refused = weir({"login", "--device"});
+  EXPECT_EQ(refused.code, kExitUsage);
+  EXPECT_THAT(refused.err, HasSubstr("sign in at https://gw.example:8443/portal"));
+  EXPECT_TRUE(asked_.empty());
+  write_with("[code, device]");
+  EXPECT_THAT(weir({"login", "--device"}).out, HasSubstr("and enter  ABCD-EFGH"));
 }
 
 TEST_F(Login, AnAddressThatIsNotTheTerminalsIsTold) {

@@ -48,7 +48,6 @@ void read_login(MapReader login, IssuerConfig& out) {
       context.error(place, login.path_of("flows") + ": " + in_quotes(flow) + " is not one of device or code");
       continue;
     }
-    if (flow == "code") context.warn(place, login.path_of("flows") + ": code has no effect in this version", "`weir login` runs the device flow");
     out.flows.push_back(std::move(flow));
   }
   login.strings("scopes", out.scopes);
@@ -195,6 +194,7 @@ void read_identity(MapReader identity, IdentityConfig& out) {
   bindings.duration("ttl_max", out.binding_ttl_max, 1min, 30 * 24h);
   bindings.flag("one_identity_per_address", out.one_identity_per_address);
   bindings.finish();
+  read_portal(identity.map("portal"), out.portal);
   const auto entries = identity.take_maps("static");
   for (std::size_t i = 0; i < entries.size(); ++i) {
     StaticBindingConfig& made = out.static_bindings.emplace_back();

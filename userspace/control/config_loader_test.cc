@@ -197,6 +197,25 @@ TEST(RestartNeeded, RolesOfTheApiAreReloadedAndItsPortsAreNot) {
   EXPECT_THAT(lines_of(restart_needed(running, wanted)), ElementsAre(HasSubstr("api.listen takes effect at a start only"), HasSubstr("api.limits.body_size_max")));
 }
 
+TEST(RestartNeeded, ThePortalIsReloaded) {
+  const Config running = load_text(kSmallConfig).config;
+  Config wanted = running;
+  wanted.identity.portal = {"https://gw.example:8443", "lab-idp", {}};
+  EXPECT_THAT(restart_needed(running, wanted), IsEmpty());
+}
+
+TEST(ConfigPortal, SaysWhatOpensMoreThanItSeems) {
+  const auto warnings = [](const std::string& flows, const std::string& port) {
+    return problems_of(kSmallConfig + "identity: {portal: {url: \"https://gw.example:" + port + "\", issuer: lab-idp}, issuers: [{name: lab-idp, url: https://i, audience: a, jwks_file: keys/j, "
+                       "algorithms: [RS256], login: {client_id: c, flows: " + flows + "}}]}\napi: {listen: [\"198.18.1.1:8443\"], certificate_file: keys/api.crt, key_file: keys/api.key}\n");
+  };
+  EXPECT_THAT(warnings("[code]", "8443"), IsEmpty());
+  EXPECT_THAT(warnings("[code, device]", "8443"), ElementsAre(HasSubstr("warning: identity.portal: identity.issuers[lab-idp].login.flows holds device: whoever gets a person to enter a code")));
+  EXPECT_THAT(warnings("[code]", "443"), ElementsAre(HasSubstr("identity.portal.url has port 443, and api.listen does not")));
+  EXPECT_THAT(problems_of(kSmallConfig + "identity: {issuers: [{name: lab-idp, url: https://i, audience: a, jwks_file: keys/j, algorithms: [RS256], login: {client_id: c, flows: [code]}}]}\n"),
+              ElementsAre(HasSubstr("code has no effect: identity.portal is not for this issuer")));
+}
+
 TEST(RestartNeeded, ATargetThatComesOrGoesNeedsOne) {
   const Config running = load_text(kSmallConfig).config;
   const Config wanted = load_text(changed("name: orders-db", "name: people-db")).config;

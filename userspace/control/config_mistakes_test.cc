@@ -28,6 +28,12 @@ const std::string kGrant = "grants: [{name: g, who: {groups: [a]}, targets: [ord
 const std::string kIssuer = "identity: {issuers: [{name: lab-idp, url: https://i, audience: a, jwks_file: keys/j, algorithms: [RS256]}]}\n";
 const std::string kApi = "api: {listen: [\"198.18.1.1:8443\"], certificate_file: keys/api.crt, key_file: keys/api.key";
 
+// A portal, with something of its own; its issuer's login; what follows.
+std::string portal(const std::string& portal, const std::string& login = "client_id: c", const std::string& api = kApi + "}\n") {
+  return with("identity: {portal: {" + portal + "}, issuers: [{name: lab-idp, url: https://i, audience: a, jwks_file: keys/j, algorithms: [RS256], login: {" + login + "}}]}\n" + api);
+}
+const std::string kPortal = "url: \"https://gw.example:8443\", issuer: lab-idp";
+
 std::vector<Mistake> all() {
   return {
       {"WrongVersion", changed("version: 1", "version: 2"),
@@ -208,6 +214,24 @@ std::vector<Mistake> all() {
        "weir.yaml:14:100: error: api.limits.connections_per_source_max must not be above connections_max"},
       {"ApiKeysOfTheControlSection", with("control: {listen: [\"198.18.1.1:8443\"]}\n"),
        "weir.yaml:13:11: error: control: unknown key \"listen\" (one of socket or metrics)"},
+      {"HalfAPortal", portal("url: \"https://gw.example:8443\""),
+       "weir.yaml:13:20: error: identity.portal.url and issuer belong together"},
+      {"PortalNotHttps", portal("url: \"http://gw.example\", issuer: lab-idp"),
+       "weir.yaml:13:26: error: identity.portal.url: \"http://gw.example\" is not an https:// address"},
+      {"PortalUrlWithAPath", portal("url: \"https://gw.example:8443/x\", issuer: lab-idp"),
+       "weir.yaml:13:26: error: identity.portal.url: \"https://gw.example:8443/x\" has more than a host and a port (https://HOST:PORT, as browsers reach the API; the pages are at /portal)"},
+      {"PortalOfNoIssuer", portal("url: \"https://gw.example:8443\", issuer: lab-ipd"),
+       "weir.yaml:13:20: error: identity.portal.issuer: there is no issuer \"lab-ipd\" (did you mean \"lab-idp\"?)"},
+      {"PortalWithoutApi", portal(kPortal, "client_id: c", ""),
+       "weir.yaml:13:20: error: identity.portal needs the API, which serves its pages (api: {listen: [...], certificate_file, key_file})"},
+      {"PortalWithoutClient", portal(kPortal, "scopes: [openid]"),
+       "weir.yaml:13:20: error: identity.portal: identity.issuers[lab-idp].login.client_id is missing (register this gateway at the provider, with the redirect URI https://gw.example:8443/portal/callback)"},
+      {"PortalWithoutCode", portal(kPortal, "client_id: c, flows: [device]"),
+       "weir.yaml:13:20: error: identity.portal: identity.issuers[lab-idp].login.flows does not hold code, which is what the portal runs"},
+      {"PortalWithoutOpenid", portal(kPortal, "client_id: c, scopes: [groups]"),
+       "weir.yaml:13:20: error: identity.portal: identity.issuers[lab-idp].login.scopes does not hold openid (without it there is no ID token, and nothing that ties a token to its sign-in)"},
+      {"PortalKey", portal(kPortal + ", issuers: [a]"),
+       "weir.yaml:13:70: error: identity.portal: unknown key \"issuers\" (did you mean \"issuer\"?)"},
       {"SocketPathTooLong", with("control: {socket: /run/" + std::string(120, 'x') + "}\n"),
        "weir.yaml:13:10: error: control.socket: /run/xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx is longer than 107 bytes (set control.socket to a shorter path)"},
       {"StoreWithAPassword", with("store: \"postgresql://weir:s3cr@t@db:5432/weir\"\n"),

@@ -169,6 +169,7 @@ void check_references(LoadContext& context, const Config& config) {
   check_interfaces(context, config);
   check_static_bindings(context, config);
   check_api(context, config);
+  check_portal(context, config);
 }
 
 }  // namespace weir::control

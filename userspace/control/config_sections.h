@@ -9,6 +9,7 @@ void read_engine(MapReader root, EngineConfig& out);
 void read_steer(MapReader root, SteerConfig& out);
 void read_tls(MapReader root, TlsConfig& out);
 void read_identity(MapReader root, IdentityConfig& out);
+void read_portal(MapReader section, PortalConfig& out);  // identity.portal
 void read_targets(MapReader& root, const SteerConfig& steer, std::vector<TargetConfig>& out);
 void read_grants(MapReader& root, std::vector<GrantConfig>& out);
 void read_approvals(MapReader& root, std::vector<ApprovalConfig>& out);
@@ -33,6 +34,8 @@ void read_archive(MapReader section);      // record.archive
 void read_who(MapReader section, WhoConfig& out);
 VerbSet read_verbs(MapReader& section, std::string_view key, Need need = Need::kOptional);
 
+// What the portal needs of the rest, and what sign-in flows need of it.
+void check_portal(LoadContext& context, const Config& config);
 // Names that point nowhere, two entries of one name, and settings that contradict one another.
 void check_references(LoadContext& context, const Config& config);
 

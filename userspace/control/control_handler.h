@@ -19,6 +19,7 @@ struct ControlPeer {
   std::string subject{}, issuer{}, token_id{};  // Empty on the socket.
   std::string role{};                           // Empty: any verified token will do.
   std::string address{};                        // The other end of the connection itself.
+  bool is_portal = false;                       // A browser at the portal; `subject` is who signed in, empty before that.
   [[nodiscard]] bool is_api() const { return !issuer.empty(); }
 };
 
@@ -30,6 +31,7 @@ struct ControlPeer {
 // reload     {reason, set?: [KEY=VALUE..]}               {generation, digest}; kInvalid: every problem in the message, a line each
 // bind       {address, token}                            {kind, id, subject, address, until, ended: [id..], text}
 //              kUnavailable: the issuer's keys are being fetched, or cannot be: ask again in a second
+// bound      {address}                                   {bound, id?, until?}: whether, not to whom
 // revoke     {which, reason}                             {revoked: [{id, subject, address}..], cut}
 // cut        {session} or {binding}, {reason}            {cut}
 // bindings   {}                                          [{id, subject, address, static, assurance, issuer, until, reason, refused}]
@@ -42,9 +44,9 @@ struct ControlPeer {
 //              without a token: local:NAME of the login; kDenied: may not review it, or it is answered, expired or withdrawn
 // deny       {ticket, reason, token?}                    the same
 // view       {act, object}                               {}: somebody is about to look at that; kUnavailable: it may not be shown
-// refused    {act}                                       {}: somebody tried over the API what their role does not cover
+// refused    {act, why?}                                 {}: somebody tried over the API what their role does not cover, or at the portal what `why` says
 //
-// All but status are acts: they go on the record with who asked, also when they fail.  What only shows something is not
+// All but status and bound are acts: they go on the record with who asked, also when they fail.  What only shows something is not
 // shown when the record cannot take it.
 class ControlHandler {
  public:

@@ -2,6 +2,7 @@
 #include <boost/program_options/value_semantic.hpp>
 
 #include "control/cli_text.h"
+#include "control/portal_settings.h"
 #include "control/verbs.h"
 #include "steer/steer.h"
 
@@ -85,10 +86,24 @@ steer::Finding config_finding(const LoadedConfig& loaded) {
   return finding;
 }
 
+// How people come to be bound to their address.
+void add_sign_in(const IdentityConfig& identity, std::vector<steer::Finding>& findings) {
+  using Level = steer::Finding::Level;
+  for (const IssuerConfig& issuer : identity.issuers) {
+    if (issuer.client_id.empty()) continue;
+    if (is_by_portal_alone(identity, issuer.name)) {
+      findings.push_back({"sign-in", Level::kOk, "people of " + issuer.name + " " + where_to_sign_in(identity), ""});
+    } else {
+      findings.push_back({"sign-in", Level::kWarn, "people of " + issuer.name + " may sign in by a code: whoever gets one of them to enter it binds an address of their own choice", "identity.portal for it, and no device among login.flows"});
+    }
+  }
+}
+
 int run_doctor(VerbCall& call) {
   const LoadedConfig loaded = load_config(call.config_path(), call.config_options(true));
   std::vector<steer::Finding> findings{config_finding(loaded)};
   for (steer::Finding& finding : steer::doctor(loaded.config)) findings.push_back(std::move(finding));
+  add_sign_in(loaded.config.identity, findings);
   bool has_failed = false;
   ordered_json list = ordered_json::array();
   for (const steer::Finding& finding : findings) {

@@ -66,12 +66,15 @@ struct IssuerConfig {
   std::string client_id, client_secret_file;
   std::vector<std::string> flows, scopes;
 };
+// Where people sign in with a browser: pages of the API, at this address.  Empty: there are none.
+struct PortalConfig { std::string url, issuer; SourcePlace place; };
 struct StaticBindingConfig { Prefix address; std::string subject; std::vector<std::string> groups; std::string reason; std::chrono::sys_seconds until{}; SourcePlace place; };
 struct IdentityConfig {
   std::vector<IssuerConfig> issuers;
   std::chrono::seconds binding_ttl_max{8 * 3600};
   bool one_identity_per_address = true;
   std::vector<StaticBindingConfig> static_bindings;
+  PortalConfig portal;
   std::vector<std::string> request_id{"traceparent", "sqlcommenter", "application_name"};
 };
 

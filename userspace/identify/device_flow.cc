@@ -1,13 +1,7 @@
 #include "identify/device_flow.h"
 
-#include <openssl/evp.h>
-#include <openssl/rand.h>
-
-#include <array>
-
-#include "identify/base64url.h"
+#include "identify/oauth.h"
 #include "identify/provider_keys.h"
-#include "identify/token.h"
 
 namespace weir::identify {
 namespace {
@@ -16,49 +10,6 @@ using std::chrono::seconds;
 
 constexpr seconds kSlowDown{5};  // RFC 8628 section 3.5: each time it is asked for.
 constexpr std::string_view kGrant = "urn:ietf:params:oauth:grant-type:device_code";
-
-std::string random_text() {
-  std::array<unsigned char, 32> bytes{};
-  if (RAND_bytes(bytes.data(), static_cast<int>(bytes.size())) != 1) return "";
-  return encode_base64url(std::as_bytes(std::span(bytes)));
-}
-
-// S256 (RFC 7636 section 4.2).
-std::string challenge_of(const std::string& verifier) {
-  std::array<unsigned char, 32> hash{};
-  unsigned size = 0;
-  EVP_Digest(verifier.data(), verifier.size(), hash.data(), &size, EVP_sha256(), nullptr);
-  return encode_base64url(std::as_bytes(std::span(hash)));
-}
-
-HttpsRequest request_of(const DeviceFlow& flow, const std::string& url, std::string form) {
-  HttpsRequest request;
-  request.url = url;
-  request.form = std::move(form);
-  request.ca_file = flow.issuer.ca_file;
-  request.size_max = kProviderAnswerMax;
-  if (!flow.client_secret.empty()) {  // RFC 6749 section 2.3.1: both are encoded first.
-    request.user = form_encode(flow.issuer.client_id);
-    request.password = form_encode(flow.client_secret);
-  }
-  return request;
-}
-
-std::string scopes_of(const IssuerConfig& issuer) {
-  std::string scopes;
-  for (const std::string& scope : issuer.scopes) scopes += (scopes.empty() ? "" : " ") + scope;
-  return scopes.empty() ? "openid" : scopes;
-}
-
-Result<std::string> pick_token(const DeviceFlow& flow, TokenAnswer& answer) {
-  for (std::string* token : {&answer.access_token, &answer.id_token}) {
-    if (claims_audience(*token, flow.issuer.audience)) return std::move(*token);
-  }
-  return fail(Error::Kind::kDenied,
-              "the sign-in went well, but no token that came of it is a JWT meant for " + flow.issuer.audience +
-                  " (aud): have the provider put that into access tokens of client " + flow.issuer.client_id +
-                  ", or set audience to the client's id and have openid among scopes");
-}
 
 tl::unexpected<Error> refused(const std::string& error) {
   if (error == "access_denied") return fail(Error::Kind::kDenied, "the sign-in was refused in the browser");
@@ -76,14 +27,15 @@ Result<DeviceSignIn> begin_device_flow(const DeviceFlow& flow) {
   }
   DeviceSignIn sign_in;
   sign_in.token_endpoint = *metadata->token_endpoint;
+  sign_in.client_proof = metadata->client_proof;
   std::string form = "client_id=" + form_encode(flow.issuer.client_id) + "&scope=" + form_encode(scopes_of(flow.issuer));
   if (metadata->has_pkce) {
     sign_in.verifier = random_text();
     if (sign_in.verifier.empty()) return fail(Error::Kind::kUnavailable, "no random bytes");
-    form += "&code_challenge_method=S256&code_challenge=" + challenge_of(sign_in.verifier);
+    form += "&code_challenge_method=S256&code_challenge=" + sha256_text(sign_in.verifier);
   }
   const std::string& url = *metadata->device_authorization_endpoint;
-  const auto answer = flow.https(request_of(flow, url, std::move(form)));
+  const auto answer = flow.https(client_request(flow.issuer, flow.client_secret, metadata->client_proof, url, std::move(form)));
   if (!answer) return fail(answer.error().kind, url + ": " + answer.error().message);
   if (answer->status != 200) {
     const std::string error = error_name(answer->body);
@@ -102,7 +54,7 @@ Result<std::string> finish_device_flow(const DeviceFlow& flow, const DeviceSignI
   std::string form = "grant_type=" + form_encode(kGrant) + "&device_code=" + form_encode(sign_in.code.device_code) +
                      "&client_id=" + form_encode(flow.issuer.client_id);
   if (!sign_in.verifier.empty()) form += "&code_verifier=" + sign_in.verifier;
-  const HttpsRequest request = request_of(flow, sign_in.token_endpoint, std::move(form));
+  const HttpsRequest request = client_request(flow.issuer, flow.client_secret, sign_in.client_proof, sign_in.token_endpoint, std::move(form));
   while (waited + interval <= sign_in.code.expires_in) {
     flow.wait(interval);
     waited += interval;
@@ -116,7 +68,7 @@ Result<std::string> finish_device_flow(const DeviceFlow& flow, const DeviceSignI
     if (!answer) return fail(answer.error().kind, sign_in.token_endpoint + ": " + answer.error().message);
     switch (answer->kind) {
       case TokenAnswer::Kind::kTokens:
-        return pick_token(flow, *answer);
+        return pick_token(flow.issuer, *answer);
       case TokenAnswer::Kind::kPending:
         break;
       case TokenAnswer::Kind::kSlowDown:

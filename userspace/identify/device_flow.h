@@ -21,6 +21,7 @@ struct DeviceFlow {
 struct DeviceSignIn {
   DeviceCode code;  // To be shown: user_code and the addresses.
   std::string token_endpoint;
+  ClientProof client_proof = ClientProof::kBasic;
   std::string verifier;  // PKCE (RFC 7636) where the provider knows it; else empty.
 };
 // Errors: kUnavailable: no answer.  kInvalid: an answer that cannot be used.  kDenied: the provider refuses this client.

@@ -1,9 +1,16 @@
 #include "identify/https.h"
 
 #include <curl/curl.h>
+#include <sys/socket.h>
 
+#include <algorithm>
 #include <cstring>
 #include <memory>
+#include <vector>
+
+#include "core/address.h"
+#include "identify/provider.h"
+#include "kernel/socket_address.h"
 
 namespace weir::identify {
 namespace {
@@ -13,6 +20,8 @@ struct Transfer {
   std::size_t size_max = 0;
   bool is_too_large = false;
   const std::atomic<bool>* stop = nullptr;
+  bool may_be_inside = false;  // The address itself was written down by the operator.
+  std::string inside;          // Where the name led, and we did not go.
 };
 
 std::size_t take_body(char* data, std::size_t, std::size_t size, void* user) {
@@ -28,6 +37,27 @@ std::size_t take_body(char* data, std::size_t, std::size_t size, void* user) {
 int look_at_stop(void* user, curl_off_t, curl_off_t, curl_off_t, curl_off_t) {
   const Transfer& transfer = *static_cast<const Transfer*>(user);
   return transfer.stop != nullptr && transfer.stop->load(std::memory_order_relaxed) ? 1 : 0;
+}
+
+// Who answers for a name in the DNS must not lead us to what listens on this host or its link alone (a metadata service, say).
+curl_socket_t open_socket(void* user, curlsocktype, curl_sockaddr* to) {
+  Transfer& transfer = *static_cast<Transfer*>(user);
+  sockaddr_storage storage{};
+  std::memcpy(&storage, &to->addr, std::min<std::size_t>(to->addrlen, sizeof storage));
+  const Address address = kernel::from_sockaddr(storage).address;
+  if (!transfer.may_be_inside && is_inside(address)) {
+    transfer.inside = address.text();
+    return CURL_SOCKET_BAD;
+  }
+  return ::socket(to->family, to->socktype | SOCK_CLOEXEC, to->protocol);
+}
+
+// A host of digits that only some readers take for an address (127.1) is a name here.
+bool is_address(const std::string& url) {
+  const auto parsed = parse_https_url(url);
+  if (!parsed) return false;
+  const bool has_brackets = parsed->host.starts_with('[');
+  return Address::parse(has_brackets ? parsed->host.substr(1, parsed->host.size() - 2) : parsed->host).has_value();
 }
 
 struct Cleanup {
@@ -55,6 +85,16 @@ std::string reason(CURLcode code, CURL* curl, const HttpsRequest& request) {
 
 }  // namespace
 
+bool is_inside(const Address& address) {
+  static const auto kInside = [] {
+    std::vector<Prefix> all;
+    for (const char* text : {"0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/3", "::/128", "::1/128", "fe80::/10", "ff00::/8"})
+      all.push_back(*Prefix::parse(text));
+    return all;
+  }();
+  return std::any_of(kInside.begin(), kInside.end(), [&](const Prefix& each) { return each.contains(address); });
+}
+
 Result<HttpsAnswer> https_request(const HttpsRequest& request, const std::atomic<bool>* stop) {
   static const CURLcode is_ready = curl_global_init(CURL_GLOBAL_DEFAULT);
   const std::unique_ptr<CURL, Cleanup> handle(is_ready == CURLE_OK ? curl_easy_init() : nullptr);
@@ -63,6 +103,7 @@ Result<HttpsAnswer> https_request(const HttpsRequest& request, const std::atomic
   Transfer transfer;
   transfer.size_max = request.size_max;
   transfer.stop = stop;
+  transfer.may_be_inside = is_address(request.url);
   bool is_set = true;
   const auto set = [&](CURLoption option, auto value) { is_set = curl_easy_setopt(curl, option, value) == CURLE_OK && is_set; };
   set(CURLOPT_URL, request.url.c_str());
@@ -83,6 +124,8 @@ Result<HttpsAnswer> https_request(const HttpsRequest& request, const std::atomic
   set(CURLOPT_TIMEOUT_MS, static_cast<long>(std::chrono::milliseconds(kHttpsTimeout).count()));
   set(CURLOPT_CONNECTTIMEOUT_MS, static_cast<long>(std::chrono::milliseconds(kHttpsTimeout).count() / 2));
   set(CURLOPT_USERAGENT, "weir");
+  set(CURLOPT_OPENSOCKETFUNCTION, open_socket);
+  set(CURLOPT_OPENSOCKETDATA, &transfer);
   set(CURLOPT_WRITEFUNCTION, take_body);
   set(CURLOPT_WRITEDATA, &transfer);
   set(CURLOPT_NOPROGRESS, 0L);
@@ -104,6 +147,10 @@ Result<HttpsAnswer> https_request(const HttpsRequest& request, const std::atomic
   const CURLcode code = curl_easy_perform(curl);
   if (transfer.is_too_large)
     return fail(Error::Kind::kUnavailable, "its answer is larger than " + std::to_string(request.size_max) + " bytes");
+  if (code != CURLE_OK && !transfer.inside.empty()) {
+    return fail(Error::Kind::kUnavailable, "its name leads to " + transfer.inside +
+                                               ", an address of this host or its link alone, which is not asked; if that is right, write the address itself instead of the name");
+  }
   if (code != CURLE_OK) return fail(Error::Kind::kUnavailable, reason(code, curl, request));
   long status = 0;
   curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);

@@ -1,6 +1,6 @@
 // One HTTPS request to a provider.  Blocking, bounded in time and size; never on a core.
-// Must never: follow a redirect, speak anything but https, take a proxy or a credential from the environment, or leave the
-// certificate unchecked.
+// Must never: follow a redirect, speak anything but https, take a proxy or a credential from the environment, leave the
+// certificate unchecked, or go where a name of somebody's DNS leads inside this host or its link.
 #pragma once
 #include <atomic>
 #include <chrono>
@@ -8,6 +8,7 @@
 #include <string>
 
 #include "base/result.h"
+#include "core/address.h"
 
 namespace weir::identify {
 
@@ -27,6 +28,9 @@ inline constexpr std::chrono::seconds kHttpsTimeout{10};
 
 // How a part of this stage reaches a provider; tests put their own behind it.  Errors: kUnavailable, with a reason for people.
 using Https = std::function<Result<HttpsAnswer>(const HttpsRequest&)>;
+
+// Loopback, link-local, multicast and nowhere: asked only where the URL has the address itself.
+[[nodiscard]] bool is_inside(const Address& address);
 
 // `stop`, if given, ends a request early once it is true.
 [[nodiscard]] Result<HttpsAnswer> https_request(const HttpsRequest& request, const std::atomic<bool>* stop = nullptr);

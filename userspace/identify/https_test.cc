@@ -172,6 +172,24 @@ TEST_F(HttpsRequests, ARedirectIsNotFollowed) {
   EXPECT_EQ(other.asked(), "");
 }
 
+// A name of the DNS that leads to this host, as one would that somebody made to reach what listens here.
+TEST_F(HttpsRequests, ANameThatLeadsInsideIsNotFollowed) {
+  Server named("DNS:localhost");
+  trust(named.pem());
+  for (const char* host : {"localhost", "127.1", "2130706433", "0x7f.1"}) {
+    request.url = "https://" + std::string(host) + ":" + std::to_string(named.port()) + "/keys";
+    EXPECT_THAT(error(), HasSubstr("its name leads to ")) << host;
+  }
+  EXPECT_EQ(named.asked(), "");
+}
+
+TEST(Inside, IsWhatIsOfThisHostOrItsLink) {
+  for (const char* text : {"127.0.0.1", "127.255.255.255", "0.0.0.0", "0.1.2.3", "169.254.169.254", "224.0.0.1", "255.255.255.255", "::", "::1", "fe80::1", "febf::1", "ff02::1", "::ffff:127.0.0.1", "::ffff:169.254.169.254"})
+    EXPECT_TRUE(is_inside(*Address::parse(text))) << text;
+  for (const char* text : {"10.0.0.1", "192.168.1.1", "172.16.0.1", "198.18.2.10", "126.255.255.255", "128.0.0.1", "169.253.0.1", "223.255.255.255", "fd57::1", "2001:db8::1", "fec0::1"})
+    EXPECT_FALSE(is_inside(*Address::parse(text))) << text;
+}
+
 TEST_F(HttpsRequests, AnAnswerThatIsTooLargeEndsIt) {
   const std::string body(101, 'x');
   for (const std::string& head : {std::string("HTTP/1.1 200 OK\r\nContent-Length: 101\r\nConnection: close\r\n\r\n"),

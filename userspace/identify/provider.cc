@@ -140,6 +140,13 @@ Result<ProviderMetadata> parse_discovery(std::string_view text, const IssuerConf
   metadata.jwks_uri = std::move(*keys);
   metadata.token_endpoint = endpoint(*document, "token_endpoint", issuer);
   metadata.device_authorization_endpoint = endpoint(*document, "device_authorization_endpoint", issuer);
+  metadata.authorization_endpoint = endpoint(*document, "authorization_endpoint", issuer);
+  const auto sends_issuer = document->find("authorization_response_iss_parameter_supported");
+  metadata.sends_issuer = sends_issuer != document->end() && *sends_issuer == true;
+  // Discovery section 3: without the list it is client_secret_basic.
+  const char* methods = "token_endpoint_auth_methods_supported";
+  if (has_text(*document, methods, "client_secret_post") && !has_text(*document, methods, "client_secret_basic"))
+    metadata.client_proof = ClientProof::kPost;
   metadata.has_pkce = has_text(*document, "code_challenge_methods_supported", "S256");
   return metadata;
 }

@@ -29,10 +29,15 @@ struct HttpsUrl {
 
 // Where the document is (section 4): below the issuer, without a slash twice.
 [[nodiscard]] std::string discovery_url(const std::string& issuer);
+// How a client with a secret proves itself at the token endpoint (OpenID Connect Core 1.0 section 9).
+enum class ClientProof : uint8_t { kBasic, kPost };
 struct ProviderMetadata {
   std::string jwks_uri;
-  Result<std::string> token_endpoint, device_authorization_endpoint;  // An error: missing, or not to be fetched from.
-  bool has_pkce = false;                                              // S256 (RFC 7636).
+  // An error: missing, or at a host that is not the issuer's.
+  Result<std::string> token_endpoint, device_authorization_endpoint, authorization_endpoint;
+  bool has_pkce = false;      // S256 (RFC 7636).
+  bool sends_issuer = false;  // `iss` in what a browser brings back (RFC 9207).
+  ClientProof client_proof = ClientProof::kBasic;
 };
 // Errors: kInvalid: malformed, of another issuer (compared to the letter), or its jwks_uri is not to be fetched from.
 [[nodiscard]] Result<ProviderMetadata> parse_discovery(std::string_view text, const IssuerConfig& issuer);

@@ -139,6 +139,41 @@ TEST(Discovery, AnEndpointElsewhereIsAnErrorOfItsOwn) {
   EXPECT_THAT(metadata->device_authorization_endpoint.error().message, HasSubstr("has no device_authorization_endpoint"));
 }
 
+// What a document may try to have us ask, or send a browser to: each is refused, whichever key it stands in.
+TEST(Discovery, NoAddressInItLeadsAnywhereElse) {
+  const char* const elsewhere[] = {"http://idp.example/x", "HTTPS://idp.example/x", "file:///etc/passwd", "gopher://idp.example/", "//idp.example/x", "/x", "idp.example/x",
+                                   "https://127.0.0.1/x", "https://[::1]/x", "https://localhost/x", "https://169.254.169.254/latest/meta-data", "https://[fe80::1]/x",
+                                   "https://0.0.0.0/x", "https://2130706433/x", "https://0x7f.1/x", "https://198.18.2.2:5432/", "https://idp.example:22/x", "https://idp.example.evil.example/x",
+                                   "https://idp.example@evil.example/x", "https://evil.example#@idp.example/", "https://evil.example\\@idp.example/", "https://idp.example%2eevil.example/",
+                                   "https:///x", "https://", "https://idp.example\t.evil.example/", "javascript:alert(1)", ""};
+  for (const char* url : elsewhere) {
+    json changed = document();
+    changed["jwks_uri"] = url;
+    EXPECT_NE(error_of(changed), "") << url;
+    changed = document();
+    for (const char* name : {"token_endpoint", "authorization_endpoint", "device_authorization_endpoint"}) changed[name] = url;
+    const auto metadata = parse_discovery(changed.dump(), issuer());
+    ASSERT_TRUE(metadata) << url;
+    EXPECT_FALSE(metadata->token_endpoint) << url;
+    EXPECT_FALSE(metadata->authorization_endpoint) << url;
+    EXPECT_FALSE(metadata->device_authorization_endpoint) << url;
+  }
+}
+
+TEST(Discovery, SaysHowAClientProvesItselfAndWhetherAnswersNameTheProvider) {
+  json changed = document();
+  EXPECT_EQ(parse_discovery(changed.dump(), issuer())->client_proof, ClientProof::kBasic);
+  EXPECT_FALSE(parse_discovery(changed.dump(), issuer())->sends_issuer);
+  changed["authorization_response_iss_parameter_supported"] = true;
+  changed["token_endpoint_auth_methods_supported"] = {"client_secret_post", "client_secret_basic"};
+  EXPECT_EQ(parse_discovery(changed.dump(), issuer())->client_proof, ClientProof::kBasic);
+  EXPECT_TRUE(parse_discovery(changed.dump(), issuer())->sends_issuer);
+  changed["token_endpoint_auth_methods_supported"] = {"client_secret_post", "private_key_jwt"};
+  EXPECT_EQ(parse_discovery(changed.dump(), issuer())->client_proof, ClientProof::kPost);
+  changed["authorization_response_iss_parameter_supported"] = "true";
+  EXPECT_FALSE(parse_discovery(changed.dump(), issuer())->sends_issuer);
+}
+
 TEST(Discovery, WhatIsNoDocumentIsRefused) {
   for (const char* text : {"", "[]", "null", "<html>", R"({"issuer":"a","issuer":"b"})", "{\"issuer\":\"\xff\"}"})
     EXPECT_FALSE(parse_discovery(text, issuer())) << text;

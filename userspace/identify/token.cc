@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "identify/base64url.h"
+#include "identify/id_token.h"
 #include "identify/strict_json.h"
 
 namespace weir::identify {
@@ -336,6 +337,17 @@ void TokenVerifier::refresh(Issuer& issuer) {
 }
 
 Result<VerifiedToken> TokenVerifier::verify(std::string_view token, sys_seconds now) {
+  return verify_by([&](const IssuerConfig& issuer, const KeySet& keys) { return verify_token(token, issuer, keys, now); }, token, now);
+}
+
+Result<VerifiedToken> TokenVerifier::verify_id_token(std::string_view token, std::string_view client_id, std::string_view nonce, sys_seconds now) {
+  const auto check = [&](const IssuerConfig& issuer, const KeySet& keys) {
+    return identify::verify_id_token(token, issuer, keys, client_id, nonce, now);
+  };
+  return verify_by(check, token, now);
+}
+
+Result<VerifiedToken> TokenVerifier::verify_by(const Check& check, std::string_view token, sys_seconds now) {
   const auto claimed = claimed_issuer(token);
   if (!claimed) return tl::unexpected<Error>(claimed.error());
   std::shared_ptr<const KeySet> keys;
@@ -358,7 +370,7 @@ Result<VerifiedToken> TokenVerifier::verify(std::string_view token, sys_seconds 
     if (!current) return tl::unexpected<Error>(current.error());
     keys = std::move(*current);
   }
-  auto verified = verify_token(token, *config, *keys, now);
+  auto verified = check(*config, *keys);
   if (!verified && provider != nullptr && names_unknown_key(token, *config, *keys) && provider->ask_again(now)) {
     return fail(Error::Kind::kUnavailable,
                 "its key (kid) is not in the key set of " + config->name +

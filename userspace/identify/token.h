@@ -5,6 +5,7 @@
 #pragma once
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -57,6 +58,9 @@ class TokenVerifier {
   // Errors: kDenied: the token does not hold.  kUnavailable: it cannot be checked now: there are no keys, or they are being
   // fetched again since it names one that is not there.  Never waits for a provider.
   [[nodiscard]] Result<VerifiedToken> verify(std::string_view token, std::chrono::sys_seconds now);
+  // The same for the ID token of a sign-in that we began; see identify/id_token.h.
+  [[nodiscard]] Result<VerifiedToken> verify_id_token(std::string_view token, std::string_view client_id, std::string_view nonce,
+                                                      std::chrono::sys_seconds now);
   struct IssuerStatus {
     std::string name, url, source;  // "file" or "provider".
     ProviderKeys::Status keys;      // Of a file: count, error.
@@ -75,8 +79,10 @@ class TokenVerifier {
     std::string warning;
     bool is_refused = false;  // The file as `stamp` has it does not parse.
   };
+  using Check = std::function<Result<VerifiedToken>(const IssuerConfig&, const KeySet&)>;
   TokenVerifier() = default;
   void refresh(Issuer&);
+  [[nodiscard]] Result<VerifiedToken> verify_by(const Check&, std::string_view token, std::chrono::sys_seconds now);
 
   mutable std::mutex mutex_;
   std::vector<Issuer> issuers_;

@@ -270,7 +270,7 @@ Result<void> Engine::start_control() {
   server_->every(std::chrono::minutes(1), [this] { steering_->sweep(); });
   server_->start();
   if (api_listeners_.empty()) return {};
-  auto api = control::ApiServer::start(options_.config.api, std::move(api_listeners_), {*this, *this, options_.config.state});
+  auto api = control::ApiServer::start(options_.config.api, std::move(api_listeners_), {*this, *this, options_.config.state, portal_.get()});
   if (!api) return tl::unexpected<Error>(api.error());
   const std::lock_guard lock(control_mutex_);  // metrics() looks at it, and may be asked already.
   api_ = std::move(*api);
@@ -318,6 +318,7 @@ void Engine::hand_over(Built built) {
     tokens_ = std::move(built.tokens);
     roles_ = runtime_->config.api;
   }
+  portal_->set(control::portal_settings(runtime_->config));
   for (const auto& core : cores_) core->hand_over(runtime_);
 }
 
@@ -334,6 +335,7 @@ void Engine::serve_until_signal() {
 void Engine::drain() {
   if (steering_) steering_->clear_listeners();
   if (admission_) admission_->close();
+  portal_->stop();
   if (api_) api_->stop();
   if (server_) server_->stop();
   if (bindings_) bindings_->set_on_foreign(nullptr);

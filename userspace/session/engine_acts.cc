@@ -21,7 +21,7 @@ enum class Sort : uint8_t {
 };
 
 Sort sort_of(std::string_view verb) {
-  if (verb == "status") return Sort::kPlain;
+  if (verb == "status" || verb == "bound") return Sort::kPlain;
   if (verb == "reload" || verb == "bind" || verb == "approve") return Sort::kGive;
   if (verb == "revoke" || verb == "cut" || verb == "deny" || verb == "refused") return Sort::kTake;
   for (const std::string_view look : {"bindings", "sessions", "profile", "rules", "grants", "tickets", "view"}) {
@@ -37,6 +37,13 @@ std::string text_at(const json& object, const char* name) {
 }
 
 json by(const control::ControlPeer& peer) {
+  if (peer.is_portal) {
+    json who = {{"via", "portal"}, {"address", peer.address}};
+    for (const auto& [name, value] : {std::pair{"subject", &peer.subject}, {"issuer", &peer.issuer}, {"token_id", &peer.token_id}}) {
+      if (!value->empty()) who[name] = *value;
+    }
+    return who;
+  }
   if (peer.is_api()) {
     json who = {{"via", "api"}, {"subject", peer.subject}, {"issuer", peer.issuer}, {"address", peer.address}};
     if (!peer.role.empty()) who["role"] = peer.role;
@@ -62,8 +69,8 @@ std::string object_of(std::string_view verb, const json& arguments, const Result
   return std::string(verb);
 }
 
-std::string outcome_of(std::string_view verb, const Result<json>& answer) {
-  if (verb == "refused") return "denied: role";
+std::string outcome_of(std::string_view verb, const json& arguments, const Result<json>& answer) {
+  if (verb == "refused") return "denied: " + (arguments.contains("why") ? text_at(arguments, "why") : "role");
   if (answer) return "done";
   const std::string& message = answer.error().message;
   return std::string(control::name_of(answer.error().kind)) + ": " + message.substr(0, std::min(message.find('\n'), kObjectMax));
@@ -72,7 +79,7 @@ std::string outcome_of(std::string_view verb, const Result<json>& answer) {
 Act act_of(std::string_view verb, const json& arguments, const control::ControlPeer& peer, const Result<json>& answer) {
   Act act;
   act.name = verb == "view" ? text_at(arguments, "act") : std::string(verb);
-  act.text = json{{"by", by(peer)}, {"object", object_of(verb, arguments, answer)}, {"outcome", outcome_of(verb, answer)}}.dump(-1, ' ', false, json::error_handler_t::replace);
+  act.text = json{{"by", by(peer)}, {"object", object_of(verb, arguments, answer)}, {"outcome", outcome_of(verb, arguments, answer)}}.dump(-1, ' ', false, json::error_handler_t::replace);
   act.reason = text_at(arguments, "reason");
   act.is_done = answer.has_value() && verb != "refused";
   return act;
@@ -83,7 +90,7 @@ Act act_of(std::string_view verb, const json& arguments, const control::ControlP
 Result<json> Engine::handle(std::string_view verb, const json& arguments, const control::ControlPeer& peer) {
   const std::lock_guard lock(control_mutex_);
   const Sort sort = sort_of(verb);
-  if (sort == Sort::kUnknown || (verb == "refused" && !peer.is_api())) return fail(Error::Kind::kInvalid, "unknown request \"" + std::string(verb.substr(0, 40)) + "\"");
+  if (sort == Sort::kUnknown || (verb == "refused" && !peer.is_api() && !peer.is_portal)) return fail(Error::Kind::kInvalid, "unknown request \"" + std::string(verb.substr(0, 40)) + "\"");
   if (sort == Sort::kGive && segments_->counts().is_full) {
     return fail(Error::Kind::kUnavailable, "the record has no room for what is asked: free space, or lower record.journal.reserve");
   }
@@ -96,7 +103,8 @@ Result<json> Engine::handle(std::string_view verb, const json& arguments, const 
 Result<json> Engine::carry_out(std::string_view verb, const json& arguments, const control::ControlPeer& peer) {
   if (verb == "status") return status();
   if (verb == "reload") return reload(arguments, peer);
-  if (verb == "bind") return bind(arguments);
+  if (verb == "bound") return bound(arguments);
+  if (verb == "bind") return bind(arguments, peer);
   if (verb == "revoke") return revoke(arguments, peer);
   if (verb == "cut") return cut(arguments, peer);
   if (verb == "bindings") return bindings();

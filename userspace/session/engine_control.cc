@@ -21,7 +21,7 @@ json describe(const identify::Binding& binding) {
   return {{"id", identity.binding_id},       {"subject", identity.subject}, {"address", binding.where.text()},
           {"static", binding.is_static},     {"assurance", weir::name_of(identity.assurance)}, {"issuer", identity.issuer},
           {"until", text_of(identity.expires)}, {"reason", identity.reason}, {"groups", identity.groups},
-          {"refused", binding.refused_attempts}};
+          {"refused", binding.refused_attempts}, {"last_refused", binding.last_refused_subject}};
 }
 
 std::string argument(const json& arguments, const char* name) {
@@ -45,6 +45,7 @@ uint64_t number(const json& arguments, const char* name) {
 }
 
 std::string who(const control::ControlPeer& peer) {
+  if (peer.is_portal) return control::escape_bytes(peer.subject) + " of " + peer.issuer + " at the portal from " + peer.address;
   if (peer.is_api()) return control::escape_bytes(peer.subject) + " of " + peer.issuer + (peer.role.empty() ? "" : " as " + peer.role) + " from " + peer.address;
   std::string text = "uid " + std::to_string(peer.uid);
   if (peer.login_uid != control::ControlPeer::kNoLogin) text += ", login uid " + std::to_string(peer.login_uid);
@@ -87,6 +88,7 @@ json Engine::status() const {
         {"recovered", {{"interrupted", recovered_.interrupted}, {"unknown_commands", recovered_.unknown_commands}, {"torn_bytes", recovered_.torn_bytes}}}}},
       {"store", store_status()},
       {"issuers", std::move(issuers)},
+      {"portal", portal_status()},
       {"targets", std::move(targets)},
   };
 }
@@ -154,7 +156,7 @@ Result<identify::VerifiedToken> Engine::verify(std::string_view text) {
   return token;
 }
 
-Result<json> Engine::bind(const json& arguments) {
+Result<json> Engine::bind(const json& arguments, const control::ControlPeer& peer) {
   auto address = Address::parse(argument(arguments, "address"));
   if (!address) return tl::unexpected<Error>(address.error());
   auto token = verify(argument(arguments, "token"));
@@ -162,10 +164,15 @@ Result<json> Engine::bind(const json& arguments) {
     logging_->log().warn("bind {}: {}", address->text(), control::escape_bytes(token.error().message));
     return tl::unexpected<Error>(token.error());
   }
+  if (auto may = may_bind(*token, peer); !may) {
+    logging_->log().warn("bind {} to {}: {}", address->text(), control::escape_bytes(token->subject), may.error().message);
+    return tl::unexpected<Error>(may.error());
+  }
   auto outcome = bindings_->bind(*token, *address, wall_seconds());
   take_foreign_bindings();  // What it found on the way.
   if (!outcome) return tl::unexpected<Error>(outcome.error());
   logging_->log().info("bind {} to {}: {}", address->text(), control::escape_bytes(token->subject), outcome->text);
+  if (!outcome->text_for_holder.empty()) logging_->log().warn("for {}: {}", control::escape_bytes(outcome->binding.identity->subject), control::escape_bytes(outcome->text_for_holder));
   if (!outcome->is_bound()) return fail(Error::Kind::kDenied, outcome->text);
   end_bindings(outcome->ended);
   if (auto put = kernel_bindings_->put(kernel_binding(outcome->binding)); !put) return tl::unexpected<Error>(put.error());
@@ -294,6 +301,7 @@ std::string Engine::metrics() {
   add("weir_issuer_failures_total", "Fetches of an issuer's keys that failed.", MetricType::kCounter, [](const Keys& keys) { return keys.failures; });
   for (control::MetricSample& sample : store_samples()) more.push_back(std::move(sample));
   for (control::MetricSample& sample : ticket_samples()) more.push_back(std::move(sample));
+  for (control::MetricSample& sample : portal_->samples()) more.push_back(std::move(sample));
   if (api_) {
     for (control::MetricSample& sample : api_->counters().samples()) more.push_back(std::move(sample));
   }

@@ -12,6 +12,7 @@
 #include "control/control_server.h"
 #include "control/logging.h"
 #include "control/metrics_text.h"
+#include "control/portal.h"
 #include "decide/ticket_book.h"
 #include "identify/bindings.h"
 #include "identify/token.h"
@@ -30,7 +31,7 @@
 
 namespace weir::session {
 
-class Engine final : public control::ControlHandler, public control::ApiHost {
+class Engine final : public control::ControlHandler, public control::ApiHost, public control::PortalHost {
  public:
   explicit Engine(EngineOptions options) : options_(std::move(options)) {}
   ~Engine() override;
@@ -50,6 +51,11 @@ class Engine final : public control::ControlHandler, public control::ApiHost {
   // engine_acts.cc
   Result<nlohmann::json> handle(std::string_view verb, const nlohmann::json& arguments, const control::ControlPeer& peer) override;
   Result<control::ApiCaller> authenticate(std::string_view token) override;
+  // engine_portal.cc
+  std::optional<Holder> holder_of(const Address& address) override;
+  Result<identify::VerifiedToken> verify_token(std::string_view token) override;
+  Result<identify::VerifiedToken> verify_id_token(std::string_view token, std::string_view client_id, std::string_view nonce) override;
+  void tell(std::string_view text) override;
   // engine_control.cc
   std::string metrics() override;
 
@@ -59,7 +65,7 @@ class Engine final : public control::ControlHandler, public control::ApiHost {
   [[nodiscard]] const Config& config() const { return runtime_->config; }
   [[nodiscard]] nlohmann::json status() const;
   [[nodiscard]] Result<nlohmann::json> reload(const nlohmann::json& arguments, const control::ControlPeer& peer);
-  [[nodiscard]] Result<nlohmann::json> bind(const nlohmann::json& arguments);
+  [[nodiscard]] Result<nlohmann::json> bind(const nlohmann::json& arguments, const control::ControlPeer& peer);
   [[nodiscard]] Result<nlohmann::json> revoke(const nlohmann::json& arguments, const control::ControlPeer& peer);
   [[nodiscard]] Result<nlohmann::json> cut(const nlohmann::json& arguments, const control::ControlPeer& peer);
   [[nodiscard]] nlohmann::json bindings() const;
@@ -67,6 +73,11 @@ class Engine final : public control::ControlHandler, public control::ApiHost {
   [[nodiscard]] nlohmann::json profile() const;
   [[nodiscard]] nlohmann::json rules() const;
   [[nodiscard]] nlohmann::json grants() const;
+  // engine_portal.cc
+  [[nodiscard]] std::shared_ptr<identify::TokenVerifier> verifier();
+  [[nodiscard]] Result<void> may_bind(const identify::VerifiedToken& token, const control::ControlPeer& peer) const;
+  [[nodiscard]] Result<nlohmann::json> bound(const nlohmann::json& arguments);
+  [[nodiscard]] nlohmann::json portal_status() const;
   // engine_tickets.cc
   [[nodiscard]] Result<nlohmann::json> list_tickets(const nlohmann::json& arguments);
   [[nodiscard]] Result<nlohmann::json> answer_ticket(std::string_view verb, const nlohmann::json& arguments, const control::ControlPeer& peer);
@@ -123,6 +134,7 @@ class Engine final : public control::ControlHandler, public control::ApiHost {
   std::unique_ptr<steer::SteerWatch> watch_;
   std::unique_ptr<steer::DropNotices> notices_;
   std::unique_ptr<control::ControlServer> server_;
+  std::unique_ptr<control::Portal> portal_ = std::make_unique<control::Portal>(*this, *this, control::Portal::Options{});
   std::vector<kernel::Fd> api_listeners_;             // Until api_ has them.
   std::unique_ptr<control::ApiServer> api_;
 };

@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "base/check.h"
+#include "control/portal_settings.h"
 #include "session/outbox.h"
 
 namespace weir::session {
@@ -128,7 +129,8 @@ void Session::open(int client_socket) {
   arm_receive(Side::kClient);
   if (!facts_.identity) {
     services_.counters.add(Metric::kRefusedUnbound);
-    return refuse(EndReason::kUnbound, "28000", "no identity is bound to " + flow_.client.address.text() + ": sign in first (weir bind)");
+    const std::string where = control::where_to_sign_in(opened_with_->config.identity);
+    return refuse(EndReason::kUnbound, "28000", "no identity is bound to " + flow_.client.address.text() + ": " + (where.empty() ? "sign in first (weir bind)" : where));
   }
   if (!target_->is_admitting) {
     services_.counters.add(Metric::kRefusedCapability);
