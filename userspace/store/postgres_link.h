@@ -21,6 +21,7 @@ struct PostgresLogin {
   std::string host, database, user, password, ca_file, gateway;
   uint16_t port = 5432;
   VerifyMode tls = VerifyMode::kVerifyFull;
+  std::chrono::milliseconds name_wait{30'000};  // For an earlier gateway of that name to end: the server finds a dead one in 25 s.
 };
 
 struct FinishConnection { void operator()(pg_conn*) const; };

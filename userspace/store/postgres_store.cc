@@ -49,6 +49,18 @@ uint64_t random_writer() {
   return (number >> 1) | 1;  // A bigint, and never 0.
 }
 
+// Two gateways of one name would take each other's tickets for their own.  The name is held as long as the connection lives.
+Result<void> take_name(PostgresLink& link, const PostgresLogin& login) {
+  const auto end = Clock::now() + login.name_wait;
+  for (;;) {
+    const auto taken = link.run("SELECT pg_try_advisory_lock(1464157522, hashtext($1))", {login.gateway}, kCallLimit);
+    if (!taken) return tl::unexpected<Error>(taken.error());
+    if (taken->text(0, 0) == "t") return {};
+    if (Clock::now() >= end) return fail(Error::Kind::kUnavailable, "another gateway that uses this store is named " + login.gateway + " as well: give each its own `name`");
+    std::this_thread::sleep_for(kRetryFirst);
+  }
+}
+
 Result<void> migrate(PostgresLink& link) {
   const auto run = [&](const std::string& sql) { return link.run(sql, {}, kLongLimit); };
   // A transaction: of two gateways that start at once one waits for the other.
@@ -165,6 +177,7 @@ Result<std::unique_ptr<PostgresStore>> PostgresStore::open(PostgresLogin login, 
   if (auto migrated = migrate(*state->link); !migrated) return tl::unexpected<Error>(migrated.error());
   const auto listening = state->listener->run(kListen, {}, kCallLimit);
   if (!listening) return tl::unexpected<Error>(listening.error());
+  if (auto named = take_name(*state->listener, state->login); !named) return tl::unexpected<Error>(named.error());
   const auto last = state->listener->run("SELECT last FROM weir_store_change", {}, kCallLimit);
   if (!last) return tl::unexpected<Error>(last.error());
   state->seen = last->number(0, 0);
@@ -287,6 +300,8 @@ bool PostgresStore::State::bring_back(milliseconds& pause) {
     auto made = PostgresLink::connect(login, kConnectLimit);
     if (!made) return false;
     if (!(*made)->run(kListen, {}, kCallLimit)) return false;
+    // The server may hold the name for the connection that was lost: it is taken where it is free, and not waited for.
+    if (!(*made)->run("SELECT pg_try_advisory_lock(1464157522, hashtext($1))", {login.gateway}, kCallLimit)) return false;
     listener = std::move(*made);
   }
   if (is_link_gone) {

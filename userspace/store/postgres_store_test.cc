@@ -156,6 +156,16 @@ TEST_F(PostgresStoreTest, AWriteWhoseOutcomeIsUnknownIsToldOf) {
   EXPECT_LT(own_.wait("7=[]@gw-1"), kNoticedWithin);
 }
 
+TEST_F(PostgresStoreTest, TwoGatewaysOfOneNameAreRefused) {
+  auto login = login_;
+  login.name_wait = milliseconds(200);
+  const auto opened = PostgresStore::open(login, [](const std::string&) {});
+  ASSERT_FALSE(opened);
+  EXPECT_NE(opened.error().message.find("named gw-1 as well"), std::string::npos) << opened.error().message;
+  one_.reset();
+  EXPECT_TRUE(PostgresStore::open(login_, [](const std::string&) {})) << "it has ended";
+}
+
 TEST_F(PostgresStoreTest, ALaterSchemaIsRefused) {
   sql("INSERT INTO weir.weir_store_migration (version) VALUES (99)");
   const auto opened = PostgresStore::open(login_, [](const std::string&) {});
@@ -167,6 +177,7 @@ TEST_F(PostgresStoreTest, ALaterSchemaIsRefused) {
 TEST_F(PostgresStoreTest, NothingWeakerThanConfiguredIsTakenAndNoPasswordIsSaid) {
   auto login = login_;
   login.host = "127.0.0.1";
+  login.gateway = "gw-3";
   login.password = "wrong-fake";
   auto opened = PostgresStore::open(login, [](const std::string&) {});
   ASSERT_FALSE(opened);
