@@ -12,7 +12,7 @@ namespace {
 using nlohmann::json;
 
 constexpr std::string_view kJson = "application/json";
-constexpr std::size_t kTextMax = 1024;  // Of one argument: a reason, a subject.
+constexpr std::size_t kTextMax = ApiArgument::kTextMax;
 
 int status_of(Error::Kind kind) {
   switch (kind) {
@@ -43,6 +43,14 @@ std::string known_names(std::string_view word, const std::vector<ApiArgument>& a
   std::vector<std::string_view> names;
   for (const ApiArgument& argument : arguments) names.push_back(argument.name);
   return names.empty() ? "none is taken" : suggestion(word, names);
+}
+
+bool is_text(const json& value, const ApiArgument& argument) {
+  if (!value.is_string() || value.get_ref<const std::string&>().size() > argument.size_max) return false;
+  if (argument.size_max <= kTextMax) return is_printable(value.get_ref<const std::string&>());
+  std::string flat = value.get<std::string>();  // Lines and tabs are part of a statement.
+  std::replace_if(flat.begin(), flat.end(), [](char c) { return c == '\n' || c == '\r' || c == '\t'; }, ' ');
+  return is_printable(flat);
 }
 
 // Libraries throw over what nobody thought of; one request must not take the engine with it.
@@ -189,10 +197,13 @@ tl::expected<json, ApiRouter::Given> ApiRouter::read_arguments(const ApiRoute& r
     }
   }
   for (const auto& [name, value] : fields.items()) {
-    if (!known(route.fields, name)) return refuse(422, "unknown field " + in_quotes(name) + ": " + known_names(name, route.fields));
-    if (!value.is_string() || value.get_ref<const std::string&>().size() > kTextMax || !is_printable(value.get_ref<const std::string&>())) {
-      return refuse(422, "field " + name + ": a text of at most " + std::to_string(kTextMax) + " bytes of printable UTF-8");
-    }
+    const auto argument = std::find_if(route.fields.begin(), route.fields.end(), [&, &key = name](const ApiArgument& each) { return each.name == key; });
+    if (argument == route.fields.end()) return refuse(422, "unknown field " + in_quotes(name) + ": " + known_names(name, route.fields));
+    const bool is_right = argument->is_list ? value.is_array() && value.size() <= ApiArgument::kListMax && std::all_of(value.begin(), value.end(), [&](const json& each) { return is_text(each, *argument); })
+                                            : is_text(value, *argument);
+    if (is_right) continue;
+    const std::string text = "of at most " + std::to_string(argument->size_max) + " bytes of printable UTF-8";
+    return refuse(422, "field " + name + ": " + (argument->is_list ? "a list of at most " + std::to_string(ApiArgument::kListMax) + " texts, each " : "a text ") + text);
   }
   for (const ApiArgument& field : route.fields) {
     if (field.is_required && fields.value(std::string(field.name), std::string()).empty()) return refuse(422, "field " + std::string(field.name) + " is missing");

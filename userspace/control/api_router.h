@@ -34,6 +34,9 @@ struct ApiServices {
 struct ApiArgument {
   std::string_view name;
   bool is_required = false;
+  std::size_t size_max = 1024;   // Bytes of its text.  Above that default it may have several lines.
+  bool is_list = false;          // A field that is a list of at most kListMax such texts.
+  static constexpr std::size_t kTextMax = 1024, kListMax = 64;
 };
 
 struct ApiRoute;
@@ -44,7 +47,7 @@ struct ApiCall {
   const ApiServices& services;
   ControlPeer peer;
   std::string id;                // What {id} stands for: a decimal number.
-  nlohmann::json fields;         // The body's, all texts, checked against the table.
+  nlohmann::json fields;         // The body's, texts and lists of texts, checked against the table.
   const ApiSink& sink;
   bool is_answered = false;      // The route wrote its answer itself.
 

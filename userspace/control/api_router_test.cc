@@ -42,7 +42,10 @@ class ApiRouterTest : public testing::Test {
     std::string path(route.path);
     if (const std::size_t at = path.find("{id}"); at != std::string::npos) path.replace(at, 4, "7");
     json body = json::object();
-    for (const ApiArgument& field : route.fields) body[std::string(field.name)] = field.name == "reason" ? "a reason" : "";
+    for (const ApiArgument& field : route.fields) {
+      if (field.is_list) body[std::string(field.name)] = json::array();
+      else body[std::string(field.name)] = field.name == "reason" ? "a reason" : field.is_required ? "x" : "";
+    }
     if (route.path == "/v1/bindings/revoke") body["id"] = "7";
     const bool has_body = route.method == "POST" && !route.fields.empty();
     return {.method = std::string(route.method), .path = path, .query = {}, .token = token, .content_type = has_body ? "application/json" : "", .body = has_body ? body.dump() : ""};
@@ -301,6 +304,23 @@ TEST_F(ApiRouterTest, TheCountersHaveALineEach) {
   EXPECT_EQ(lines.size(), counters_.samples().size());
   EXPECT_EQ(lines["weir_api_requests_total{result=\"done\"}"], 1);
   EXPECT_EQ(lines["weir_api_requests_total{result=\"unauthenticated\"}"], 1);
+}
+
+TEST_F(ApiRouterTest, ExplainTakesAStatementOfSeveralLinesAndListsOfTexts) {
+  const std::string auditor = token_of(ApiRole::kAuditor);
+  EXPECT_EQ(post("/v1/explain", auditor, R"({"who":"user:ann","target":"orders-db","sql":"select 1\n\tfrom t","params":["a","b"],"groups":[]})").status, 200);
+  ASSERT_FALSE(engine_.asked.empty());
+  EXPECT_EQ(engine_.asked.back().verb, "explain");
+  EXPECT_EQ(engine_.asked.back().arguments["sql"], "select 1\n\tfrom t");
+  EXPECT_EQ(engine_.asked.back().arguments["params"], json::array({"a", "b"}));
+  EXPECT_EQ(engine_.asked.back().peer.subject, "user:auditor");
+  EXPECT_EQ(post("/v1/explain", token_of(ApiRole::kReviewer), R"({"who":"x","target":"y"})").status, 403);
+  for (const char* wrong : {R"({"target":"y"})", R"({"who":"x","target":"y","params":"a"})", R"({"who":"x","target":"y","params":[1]})", R"({"who":"x","target":"y","sql":["a"]})",
+                            R"({"who":"x\ny","target":"y"})", R"({"who":"x","target":"y","sql":"\u0007"})"}) {
+    EXPECT_EQ(post("/v1/explain", auditor, wrong).status, 422) << wrong;
+  }
+  EXPECT_EQ(post("/v1/explain", auditor, R"({"who":"x","target":"y","sql":")" + std::string(32u << 10, 'a') + "\"}").status, 200);
+  EXPECT_EQ(post("/v1/explain", auditor, R"({"who":"x","target":"y","sql":")" + std::string((32u << 10) + 1, 'a') + "\"}").status, 422);
 }
 
 }  // namespace

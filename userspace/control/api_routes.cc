@@ -14,6 +14,7 @@ using nlohmann::json;
 constexpr RoleSet kAdmin = role_bit(ApiRole::kAdmin), kReviewer = role_bit(ApiRole::kReviewer), kAuditor = role_bit(ApiRole::kAuditor);
 constexpr RoleSet kAnyRole = kAdmin | kReviewer | kAuditor;
 constexpr uint64_t kListDefault = 100, kListMax = 1'000;
+constexpr std::size_t kStatementMax = 32u << 10;  // Below body_size_max, its JSON escapes aside.
 constexpr std::size_t kPieceSize = 32u << 10;
 
 uint64_t id_of(const ApiCall& call) { return parse_number(call.id).value_or(0); }
@@ -33,6 +34,8 @@ Result<json> bindings(ApiCall& call) { return ask(call, "bindings"); }
 Result<json> rules(ApiCall& call) { return ask(call, "rules"); }
 Result<json> rules_profile(ApiCall& call) { return ask(call, "profile"); }
 Result<json> grants(ApiCall& call) { return ask(call, "grants"); }
+// The engine's own judgement: who, target and the rest as the engine takes them; nothing is sent to the target.
+Result<json> explain(ApiCall& call) { return ask(call, "explain", call.fields); }
 Result<json> reload(ApiCall& call) { return ask(call, "reload", {{"reason", call.field("reason")}}); }
 Result<json> cut(ApiCall& call) { return ask(call, "cut", {{"session", id_of(call)}, {"reason", call.field("reason")}}); }
 
@@ -97,6 +100,7 @@ Result<json> sessions(ApiCall& call) {
   record::SessionFilter filter;
   filter.target = call.query("target");
   filter.subject = call.query("subject");
+  filter.request = call.query("request");
   const auto is_live = flag_of(call, "live"), is_blocked = flag_of(call, "blocked");
   if (!is_live) return tl::unexpected<Error>(is_live.error());
   if (!is_blocked) return tl::unexpected<Error>(is_blocked.error());
@@ -106,7 +110,7 @@ Result<json> sessions(ApiCall& call) {
   const auto limit = limit_of(call);
   if (!limit) return tl::unexpected<Error>(limit.error());
   filter.count_max = *limit;
-  if (auto seen = look(call, "sessions", "sessions"); !seen) return tl::unexpected<Error>(seen.error());
+  if (auto seen = look(call, "sessions", filter.request.empty() ? "sessions" : "request " + filter.request); !seen) return tl::unexpected<Error>(seen.error());
   return list(call, filter);
 }
 
@@ -189,7 +193,7 @@ std::span<const ApiRoute> api_routes() {
       {.method = "GET", .path = "/v1/bindings", .roles = kAdmin | kAuditor, .run = bindings},
       {.method = "POST", .path = "/v1/bindings", .access = ApiAccess::kToken, .done = 201, .faults = {409}, .run = bind},
       {.method = "POST", .path = "/v1/bindings/revoke", .roles = kAdmin, .fields = {{"id"}, {"address"}, {"subject"}, {"reason", true}}, .faults = {404}, .run = revoke},
-      {.method = "GET", .path = "/v1/sessions", .roles = kAdmin | kAuditor, .queries = {{"live"}, {"blocked"}, {"target"}, {"subject"}, {"since"}, {"until"}, {"limit"}}, .run = sessions},
+      {.method = "GET", .path = "/v1/sessions", .roles = kAdmin | kAuditor, .queries = {{"live"}, {"blocked"}, {"target"}, {"subject"}, {"request"}, {"since"}, {"until"}, {"limit"}}, .run = sessions},
       {.method = "GET", .path = "/v1/sessions/{id}", .roles = kAdmin | kAuditor, .faults = {404}, .run = session},
       {.method = "POST", .path = "/v1/sessions/{id}/cut", .roles = kAdmin, .fields = {{"reason", true}}, .faults = {404}, .run = cut},
       {.method = "GET", .path = "/v1/sessions/{id}/replay", .roles = kAuditor, .faults = {404}, .run = replay},
@@ -197,6 +201,13 @@ std::span<const ApiRoute> api_routes() {
       {.method = "GET", .path = "/v1/rules", .roles = kAnyRole, .run = rules},
       {.method = "GET", .path = "/v1/rules/profile", .roles = kAnyRole, .run = rules_profile},
       {.method = "GET", .path = "/v1/grants", .roles = kAnyRole, .run = grants},
+      {.method = "POST",
+       .path = "/v1/explain",
+       .roles = kAdmin | kAuditor,
+       .fields = {{"who", true}, {"target", true}, {"login"}, {"database"}, {.name = "sql", .size_max = kStatementMax}, {"application_name"}, {"assurance"}, {"at"},
+                  {.name = "groups", .is_list = true}, {.name = "params", .is_list = true}},
+       .faults = {404},
+       .run = explain},
       {.method = "GET", .path = "/v1/tickets", .roles = kReviewer, .queries = {{"all"}}, .run = api_tickets},
       {.method = "GET", .path = "/v1/tickets/{id}", .roles = kReviewer, .faults = {404}, .run = api_ticket},
       {.method = "POST", .path = "/v1/tickets/{id}/approve", .roles = kReviewer, .fields = {{"reason", true}, {"until"}}, .faults = {404, 409}, .run = api_approve},

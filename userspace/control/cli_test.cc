@@ -169,7 +169,9 @@ TEST_F(Cli, GrantsAreListedAndFiltered) {
   EXPECT_EQ(without_end[0]["hours"], "Mon-Fri 08:00-18:00 UTC");
   EXPECT_EQ(without_end[0]["until"], nullptr);
   EXPECT_EQ(json::parse(weir({"grants", "--group", "agents", "--json"}).out).size(), 1u);
+  EXPECT_EQ(without_end[0]["uses"], nullptr) << "no engine counts";
   EXPECT_EQ(weir({"grants", "--ending", "soon"}).code, kExitUsage);
+  EXPECT_EQ(weir({"grants", "--unused", "90d"}).code, kExitNoEngine);
 }
 
 TEST_F(Cli, RulesAreProvenByTheirExamples) {
@@ -191,6 +193,19 @@ TEST_F(Cli, ExplainSaysWhatWouldBecomeOfACommand) {
   EXPECT_EQ(weir({"explain", "--target", "orders-db", "--address", "198.18.1.9", "select 1"}).code, kExitFinding);
   EXPECT_EQ(weir({"explain", "--target", "order-db", "--as", "x", "select 1"}).code, kExitUsage);
   EXPECT_EQ(weir({"explain", "select 1"}).code, kExitUsage);
+  const json by_who = json::parse(weir({"explain", "--json", "--target", "orders-db", "--who", "198.18.1.2", "--login", "x", "--sql", "drop table orders", "--param", "y"}).out);
+  EXPECT_EQ(by_who["verdict"], "block");
+  EXPECT_EQ(by_who["by"]["source"], "disk");
+  EXPECT_EQ(by_who["request_id"], "");
+  const json traced = json::parse(weir({"explain", "--json", "--target", "orders-db", "--who", "user:x", "--group", "agents", "--application-name", "ticket-7", "select 1"}).out);
+  EXPECT_EQ(traced["request_id"], "ticket-7");
+  const json late = json::parse(weir({"explain", "--json", "--target", "orders-db", "--who", "user:x", "--group", "agents", "--login", "x", "--at", "2099-01-01T00:00:00Z", "select 1"}).out);
+  EXPECT_EQ(late["by"]["at"], "2099-01-01T00:00:00Z");
+  EXPECT_THAT(weir({"explain", "--target", "orders-db", "--who", "198.18.1.2", "--login", "x", "select 1"}).out, HasSubstr("the configuration on disk"));
+  EXPECT_EQ(weir({"explain", "--target", "orders-db", "--who", "198.18.1.2", "--at", "noon", "select 1"}).code, kExitUsage);
+  EXPECT_EQ(weir({"explain", "--target", "orders-db", "--who", "198.18.1.2", "--live", "select 1"}).code, kExitNoEngine);
+  EXPECT_EQ(weir({"explain", "--target", "orders-db", "--who", "198.18.1.2", "--live", "--offline", "select 1"}).code, kExitUsage);
+  EXPECT_EQ(weir({"explain", "--target", "orders-db", "--who", "198.18.1.2", "--sql", "select 1", "select 2"}).code, kExitUsage);
 }
 
 TEST_F(Cli, WithoutAnEngineTheVerbsThatNeedItSaySo) {
@@ -536,6 +551,8 @@ TEST_F(Cli, AnEmptyRecordListsNothing) {
   EXPECT_EQ(weir({"replay", "1"}).code, kExitFinding);
   EXPECT_EQ(weir({"replay"}).code, kExitUsage);
   EXPECT_EQ(weir({"sessions", "--since", "yesterday"}).code, kExitUsage);
+  EXPECT_THAT(weir({"sessions", "--request", "ticket-7"}).out, HasSubstr("0 events with that request"));
+  EXPECT_EQ(json::parse(weir({"sessions", "--request", "ticket-7", "--json"}).out), json::array());
   EXPECT_EQ(weir({"verify", "--key", folder_ + "/none.pub"}).code, kExitUsage);
 }
 

@@ -141,6 +141,8 @@ TEST(ConfigExample, ItsValuesArriveInTheTypedConfiguration) {
   EXPECT_EQ(config.grants.at(1).hours.spans.size(), 2u);
   EXPECT_EQ(config.grants.at(0).until, std::chrono::sys_days{std::chrono::year{2027} / 12 / 31});
   EXPECT_TRUE(config.grants.at(1).request_id_required);
+  EXPECT_TRUE(config.grants.at(1).is_for_people);
+  EXPECT_FALSE(config.grants.at(0).is_for_people);
   EXPECT_EQ(config.rules.at(0).what.shapes, bit(Shape::kUpdateWithoutWhere) | bit(Shape::kDeleteWithoutWhere));
   EXPECT_EQ(config.rules.at(3).mask.spec.as, MaskSpec::As::kPartial);
   EXPECT_TRUE(config.rules.at(3).mask.unsure_strict);

@@ -152,6 +152,7 @@ void read_grant(MapReader grant, GrantConfig& out) {
   read_hours(grant.map("hours"), out.hours);
   grant.choice("assurance", out.assurance, kAssurances);
   out.request_id_required = grant.choice_of("request_id", {"required", "optional"}) == 0;
+  out.is_for_people = grant.choice_of("used_by", {"people", "anybody"}) == 0;
   grant.time("until", out.until);
   grant.name("approval", out.approval, Need::kOptional);
   grant.strings("tags", out.tags);

@@ -126,6 +126,8 @@ std::vector<Mistake> all() {
        "weir.yaml:13:70: error: grants[g].verbs: \"reed\" is not a verb class (did you mean \"read\"?)"},
       {"GrantWithoutVerbs", with("grants: [{name: g, who: {groups: [a]}, targets: [orders-db]}]\n"),
        "weir.yaml:13:10: error: grants[g].verbs is missing"},
+      {"GrantUsedBy", with(kGrant + ", used_by: robots}]\n"),
+       "weir.yaml:13:86: error: grants[g].used_by: \"robots\" is not one of people or anybody"},
       {"GrantAssurance", with(kGrant + ", assurance: strong}]\n"),
        "weir.yaml:13:88: error: grants[g].assurance: \"strong\" is not one of static, network, credential or workload"},
       {"GrantHours", with(kGrant + ", hours: {times: [\"Mon-Fri 22:00-06:00\"]}}]\n"),

@@ -62,6 +62,7 @@ ordered_json to_json(const GrantConfig& grant) {
                       {"hours", hours_text(grant.hours)},
                       {"assurance", name_of(grant.assurance)},
                       {"request_id", grant.request_id_required ? "required" : "optional"},
+                      {"used_by", grant.is_for_people ? "people" : "anybody"},
                       {"approval", grant.approval},
                       {"tags", grant.tags},
                       {"file", grant.place.file},

@@ -4,6 +4,7 @@
 
 #include "control/cli_text.h"
 #include "control/config_values.h"
+#include "control/control_client.h"
 #include "control/policy_json.h"
 #include "control/verbs.h"
 
@@ -11,6 +12,7 @@ namespace weir::control {
 namespace {
 
 namespace po = boost::program_options;
+using nlohmann::json;
 using nlohmann::ordered_json;
 
 std::string list_text(const std::vector<std::string>& entries, std::string_view if_empty) {
@@ -27,9 +29,43 @@ std::string who_text(const WhoConfig& who) {
   return text;
 }
 
+// Uses by grant, as the engine has counted them; an empty object: no engine runs.
+std::optional<json> ask_uses(VerbCall& call, const Config& config, int& code) {
+  json uses = json::object();
+  if (!call.has("unused") && !is_answering(config.control.socket)) return uses;
+  const auto answer = call.ask(config, "grants", json::object(), code);
+  if (!answer) return std::nullopt;
+  for (const json& grant : *answer) {
+    if (grant.is_object() && grant.contains("uses") && grant.contains("name")) uses[grant["name"].get<std::string>()] = grant["uses"];
+  }
+  return uses;
+}
+
+std::string text_at(const json& object, const char* key) {
+  const auto found = object.find(key);
+  return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
+}
+
+std::string use_text(const json& uses) {
+  if (!uses.is_object()) return "not known";
+  const std::string last = text_at(uses, "last");
+  if (last.empty()) return "never since " + text_at(uses, "since");
+  return std::to_string(uses.value("count", uint64_t{0})) + ", last " + last + " by " + text_at(uses, "last_subject");
+}
+
 int run_grants(VerbCall& call) {
   const auto loaded = call.load(false);
   if (!loaded) return kExitUsage;
+  int code = kExitDone;
+  const auto all_uses = ask_uses(call, loaded->config, code);
+  if (!all_uses) return code;
+  std::string unused_before;  // RFC 3339 in UTC, of one width: texts stand in the order of time.
+  if (call.has("unused")) {
+    const auto within = parse_duration(call.text("unused"));
+    if (!within) return call.fail(kExitUsage, "--unused " + within.error().message);
+    unused_before = text_of(std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now() - *within));
+  }
+  std::size_t too_young = 0;
   std::chrono::sys_seconds ending = std::chrono::sys_seconds::max();
   if (call.has("ending")) {
     const auto within = parse_duration(call.text("ending"));
@@ -37,17 +73,32 @@ int run_grants(VerbCall& call) {
     ending = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now() + *within);
   }
   ordered_json list = ordered_json::array();
-  TextTable table({{"GRANT"}, {"WHO"}, {"TARGETS"}, {"LOGINS"}, {"VERBS"}, {"OBJECTS"}, {"HOURS"}, {"UNTIL"}});
+  TextTable table({{"GRANT"}, {"WHO"}, {"TARGETS"}, {"LOGINS"}, {"VERBS"}, {"OBJECTS"}, {"HOURS"}, {"UNTIL"}, {"USED"}});
   for (const GrantConfig& grant : loaded->config.grants) {
     const bool has_end = grant.until != std::chrono::sys_seconds{};
     const auto has = [](const std::vector<std::string>& names, const std::string& name) { return std::find(names.begin(), names.end(), name) != names.end(); };
     if (call.has("no-end") && has_end) continue;
     if (call.has("ending") && (!has_end || grant.until > ending)) continue;
     if (call.has("target") && !has(grant.targets, call.text("target"))) continue;
+    const auto uses = all_uses->find(grant.name);
+    if (call.has("unused")) {
+      if (uses == all_uses->end()) continue;  // Of another configuration than the one in force.
+      const std::string last = text_at(*uses, "last"), since = text_at(*uses, "since");
+      if (last > unused_before) continue;
+      if (last.empty() && since > unused_before) {
+        ++too_young;
+        continue;
+      }
+    }
     if (call.has("group") && !has(grant.who.groups, call.text("group"))) continue;
     list.push_back(to_json(grant));
+    list.back()["uses"] = uses == all_uses->end() ? ordered_json(nullptr) : ordered_json::parse(uses->dump());
     table.add({grant.name, who_text(grant.who), list_text(grant.targets, "all"), list_text(grant.logins, "all"), list_text(verb_names(grant.verbs), "none"), list_text(grant.objects, "all"),
-               hours_text(grant.hours), has_end ? TextTable::Cell(text_of(grant.until)) : TextTable::Cell("no end", Colour::kYellow)});
+               hours_text(grant.hours), has_end ? TextTable::Cell(text_of(grant.until)) : TextTable::Cell("no end", Colour::kYellow),
+               use_text(uses == all_uses->end() ? json(nullptr) : *uses)});
+  }
+  if (too_young != 0) {
+    call.terminal.err << "weir grants: " << counted(too_young, "grant") << " never used, and counted for less than " << call.text("unused") << "; not listed\n";
   }
   if (call.json) call.print_json(list);
   else table.print(call.terminal.out, call.colour);
@@ -60,13 +111,17 @@ Verb grants_verb() {
   return {.name = "grants",
           .group = "Configuration and policy",
           .summary = "list who may do what",
-          .synopsis = "[--no-end] [--ending TIME] [--target NAME] [--group NAME]",
-          .description = "All grants of the configuration on disk, in file order. What no grant admits is blocked.",
-          .exits = "0 done\n2 the configuration is wrong",
-          .example = "weir grants\nweir grants --no-end\nweir grants --ending 30d --json",
+          .synopsis = "[--no-end] [--ending TIME] [--unused TIME] [--target NAME] [--group NAME]",
+          .description = "All grants of the configuration on disk, in file order. What no grant admits is blocked.\n"
+                         "Where an engine runs, it says how often each admitted a command that passed, when last and for whom, and since when it counts: since the grant was first in force, or, while uses are "
+                         "not kept over a restart, since the engine was started.\n"
+                         "JSON: [{name, who, targets, ..., until, uses: {count, last, last_subject, since}}]; uses is null where no engine says",
+          .exits = "0 done\n2 the configuration is wrong\n3 --unused, and no engine runs",
+          .example = "weir grants\nweir grants --no-end\nweir grants --unused 90d\nweir grants --ending 30d --json",
           .add_options = [](po::options_description& options) {
             options.add_options()("no-end", "only grants without an end")
                 ("ending", po::value<std::string>()->value_name("TIME"), "only grants that end within this time, such as 30d")
+                ("unused", po::value<std::string>()->value_name("TIME"), "only grants that nobody has used for this time, such as 90d")
                 ("target", po::value<std::string>()->value_name("NAME"), "only grants that name this target")
                 ("group", po::value<std::string>()->value_name("NAME"), "only grants that name this group");
           },

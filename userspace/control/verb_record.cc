@@ -54,10 +54,21 @@ Result<record::SessionFilter> filter_of(const VerbCall& call) {
   record::SessionFilter filter;
   filter.target = call.text("target");
   filter.subject = call.text("subject");
+  filter.request = call.text("request");
   filter.only_blocked = call.has("blocked");
   if (call.has("live")) filter.is_live = true;
   if (auto period = read_period(call, filter); !period) return tl::unexpected<Error>(period.error());
   return filter;
+}
+
+// Who looks at what somebody did leaves a trace, where the record is a running gateway's own.  Whoever can read the files
+// could read a copy of them as well: a gateway that cannot take it only earns a warning.
+void tell_engine(VerbCall& call, const char* act, const std::string& object) {
+  if (call.has("state")) return;
+  const auto config = call.load_state();
+  if (!config || !is_answering(config->control.socket)) return;
+  const auto seen = ask_engine(config->control.socket, "view", {{"act", act}, {"object", object}});
+  if (!seen) call.terminal.err << "weir " << act << ": this look is not on the record: " << seen.error().message << "\n";
 }
 
 int run_sessions(VerbCall& call) {
@@ -65,6 +76,8 @@ int run_sessions(VerbCall& call) {
   if (!filter) return call.fail(filter.error());
   const auto folder = record_folder(call);
   if (!folder) return kExitUsage;
+  // The list alone tells of no command; of a request it tells all.
+  if (!filter->request.empty()) tell_engine(call, "sessions", "request " + filter->request);
   if (call.json) {
     ArrayWriter array(call.terminal.out);
     const auto listed = record::list_sessions(record::RecordPlace::of(*folder), *filter, [&](const std::string& line) {
@@ -76,6 +89,7 @@ int run_sessions(VerbCall& call) {
   }
   TextTable table({{"SESSION", TextTable::Align::kRight}, {"OPENED"}, {"CLOSED"}, {"SUBJECT"}, {"TARGET"}, {"COMMANDS", TextTable::Align::kRight}, {"BLOCKED", TextTable::Align::kRight},
                    {"MASKED", TextTable::Align::kRight}, {"REASON"}});
+  std::size_t in_request = 0;
   const auto listed = record::list_sessions(record::RecordPlace::of(*folder), *filter, [&](const std::string& line) {
     const json session = json::parse(line, nullptr, false);
     if (!session.is_object()) return true;
@@ -84,10 +98,12 @@ int run_sessions(VerbCall& call) {
     table.add({text_at(session, "id"), short_time(text_at(session, "opened")), closed.empty() ? TextTable::Cell("live", Colour::kGreen) : TextTable::Cell(short_time(closed)),
                text_at(session, "subject"), text_at(session, "target"), number_at(session, "commands"), {std::to_string(blocked), blocked != 0 ? Colour::kRed : Colour::kNone},
                number_at(session, "masked"), text_at(session, "reason")});
+    if (const auto commands = session.find("request_commands"); commands != session.end()) in_request += commands->size();
     return true;
   });
   if (!listed) return call.fail(listed.error());
   table.print(call.terminal.out, call.colour);
+  if (!filter->request.empty()) call.terminal.out << counted(in_request, "event") << " with that request; --json lists them, `weir replay` shows all of a session\n";
   return kExitDone;
 }
 
@@ -106,7 +122,9 @@ void print_event(VerbCall& call, const json& event) {
   out << paint(escape_bytes(line), Colour::kDim, call.colour);
   if (!verdict.empty()) out << "  " << paint(escape_bytes(verdict), colour_of(verdict), call.colour);
   if (!rule.empty()) out << " by " << escape_bytes(rule);
+  if (const std::string grant = text_at(event, "grant"); !grant.empty()) out << " under " << escape_bytes(grant);
   if (!outcome.empty()) out << ", " << escape_bytes(outcome);
+  if (const std::string request = text_at(event, "request_id"); !request.empty()) out << ", request " << escape_bytes(request);
   if (const std::string reason = text_at(event, "reason"); !reason.empty()) out << ": " << escape_bytes(reason);
   out << "\n";
   if (const std::string text = text_at(event, "text"); !text.empty()) out << "    " << escape_bytes(text) << "\n";
@@ -121,22 +139,12 @@ void print_event(VerbCall& call, const json& event) {
   }
 }
 
-// Who looks at what somebody did leaves a trace, where the record is a running gateway's own.  Whoever can read the files
-// could read a copy of them as well: a gateway that cannot take it only earns a warning.
-void tell_engine(VerbCall& call, uint64_t session) {
-  if (call.has("state")) return;
-  const auto config = call.load_state();
-  if (!config || !is_answering(config->control.socket)) return;
-  const auto seen = ask_engine(config->control.socket, "view", {{"act", "replay"}, {"object", "session " + std::to_string(session)}});
-  if (!seen) call.terminal.err << "weir replay: this look is not on the record: " << seen.error().message << "\n";
-}
-
 int run_replay(VerbCall& call) {
   const auto session = call.words().size() == 1 ? parse_number(call.words()[0]) : Result<uint64_t>(fail(Error::Kind::kInvalid, ""));
   if (!session) return call.fail(kExitUsage, "name one session by its number; `weir sessions` lists them");
   const auto folder = record_folder(call);
   if (!folder) return kExitUsage;
-  tell_engine(call, *session);
+  tell_engine(call, "replay", "session " + std::to_string(*session));
   std::optional<ArrayWriter> array;
   const auto replayed = record::replay(record::RecordPlace::of(*folder), *session, [&](const std::string& line) {
     if (call.json) {
@@ -259,17 +267,20 @@ Verb sessions_verb() {
   return {.name = "sessions",
           .group = "The record",
           .summary = "list sessions, live and sealed",
-          .synopsis = "[--live] [--blocked] [--target NAME] [--subject NAME] [--since TIME] [--until TIME] [--limit N] [--state FOLDER]",
+          .synopsis = "[--live] [--blocked] [--target NAME] [--subject NAME] [--request ID] [--since TIME] [--until TIME]",
           .description = "Newest first, read from the record itself: works without an engine, and on a copy.\n"
+                         "--request finds what carried that request id: a traceparent or its trace id, a sqlcommenter comment or one key='value' of it, an application_name. It reads each archive's manifest in the time that "
+                         "is asked for (as any list does), and of those that may have it, all of the archive; a session with more than 1000 different ids is always read. Bound it with --since.\n"
                          "JSON: [{id, target, subject, opened, closed, reason, commands, blocked, masked, bytes: {to_target: {kernel, handshake, parsed, opaque, refused, injected}, to_client: {...}}}]; "
-                         "closed is null while a session is live.",
+                         "closed is null while a session is live; with --request also request_commands: the lines of its replay that carried it.",
           .exits = "0 done\n2 the command line is wrong, or the configuration does not say where the state is\n5 the record cannot be read",
-          .example = "weir sessions --since 8h --blocked\nweir sessions --json | jq '.[] | select(.masked > 0) | .id'",
+          .example = "weir sessions --since 8h --blocked\nweir sessions --json | jq '.[] | select(.masked > 0) | .id'\nweir sessions --request 4bf92f3577b34da6a3ce929d0e0e4736 --since 1d --json",
           .add_options = [](po::options_description& options) {
             options.add_options()("live", "only sessions that are open now")
                 ("blocked", "only sessions with at least one blocked command")
                 ("target", po::value<std::string>()->value_name("NAME"), "only this target")
                 ("subject", po::value<std::string>()->value_name("NAME"), "only this subject")
+                ("request", po::value<std::string>()->value_name("ID"), "only those in which a command or login carried this request id")
                 ("since", po::value<std::string>()->value_name("TIME"), "opened at or after; a time, or how long ago, such as 8h")
                 ("until", po::value<std::string>()->value_name("TIME"), "opened before")
                 ("limit", po::value<uint64_t>()->value_name("N"), "at most so many");

@@ -132,6 +132,7 @@ struct GrantConfig {
   HoursConfig hours;
   Assurance assurance = Assurance::kStatic;
   bool request_id_required = false;
+  bool is_for_people = false;                // used_by: people.  Not for workloads, nor for who acts by delegation.
   std::chrono::sys_seconds until{};
   std::string approval;
   std::vector<std::string> tags;

@@ -29,7 +29,7 @@ struct RecordEvent {
     kFate = 4,        // What became of unit `unit.id`.
     kResponse = 5,    // The reply to unit.in_reply_to is complete: rows, bytes, tag, sqlstate; body: head rows, masked (JSON).
     kStandIn = 6,     // A message of ours to the target; text says which.
-    kAlert = 7,
+    kAlert = 7,       // rule: which; reason.  Of rule "impersonation" text is the kind: "set-role", "login", ... (core/verdict.h).
     kNote = 8,        // Something about the session: cut, timeout, port changed, violation.  text: static or JSON.
     kClosed = 9,      // reason; accounts of both directions.
     kAct = 10,        // What a person did to the gateway, or looked at.  verb: the act; text: JSON {by, object, outcome}; reason.
@@ -51,6 +51,8 @@ struct RecordEvent {
   uint64_t bytes = 0;
   uint64_t masked = 0;    // Values masked in this unit or reply.
   std::string_view sqlstate;
+  std::string_view request_id;  // kLogin, kCommand: what the client says it belongs to.  At most 256 bytes of printable ASCII, masked as text is.
+  std::string_view grant;       // kLogin, kCommand: the one that admits it.
   // False: nobody holds bytes back for this event (`durability: async`), so it waits for the next group or commit_every.
   // Only openings, logins, commands, stand-ins and acts are ever waited for; of other kinds it is not looked at.
   bool is_awaited = true;

@@ -25,6 +25,8 @@ struct Identity {
   std::chrono::sys_seconds expires{};   // Unix time; 0: never.
   std::string reason;               // Static bindings: why it exists.
 };
+// Not a person by themselves: a workload, or somebody who acts for another by delegation.
+inline bool is_agent(const Identity& identity) { return identity.assurance == Assurance::kWorkload || !identity.acting_for.empty(); }
 using IdentityPtr = std::shared_ptr<const Identity>;
 
 }  // namespace weir

@@ -10,6 +10,8 @@
 #include <span>
 #include <string_view>
 
+#include "core/verdict.h"
+
 namespace weir {
 
 // X(enumerator, metric, labels, type, help).  Lines of one metric stand together; help is that of the first.
@@ -44,6 +46,11 @@ namespace weir {
   X(kValuesMasked, "weir_values_masked_total", "", kCounter, "Values rewritten on their way to a client.")                       \
   X(kValuesUnmaskable, "weir_values_refused_total", "", kCounter, "Values that could not be masked safely and were not sent.")   \
   X(kAlerts, "weir_alerts_total", "", kCounter, "Alert rules that fired.")                                                       \
+  X(kImpersonationSetRole, "weir_impersonation_refused_total", "kind=\"set-role\"", kCounter, "Attempts to act as somebody else that were refused, by how.") \
+  X(kImpersonationLogin, "weir_impersonation_refused_total", "kind=\"login\"", kCounter, "")                                    \
+  X(kImpersonationAgent, "weir_impersonation_refused_total", "kind=\"agent\"", kCounter, "")                                    \
+  X(kImpersonationExpiredBinding, "weir_impersonation_refused_total", "kind=\"expired-binding\"", kCounter, "")                 \
+  X(kImpersonationTokenReplay, "weir_impersonation_refused_total", "kind=\"token-replay\"", kCounter, "")                       \
   X(kFactsHit, "weir_facts_total", "result=\"hit\"", kCounter, "Questions to the statement facts cache.")                        \
   X(kFactsMiss, "weir_facts_total", "result=\"miss\"", kCounter, "")                                                             \
   X(kFactsPending, "weir_facts_total", "result=\"pending\"", kCounter, "")                                                       \
@@ -93,6 +100,19 @@ enum class Metric : uint16_t {
   kCount
 };
 inline constexpr std::size_t kMetricCount = static_cast<std::size_t>(Metric::kCount);
+
+// Of refusals.  kNone: has none.
+constexpr Metric metric_of(Impersonation kind) {
+  switch (kind) {
+    case Impersonation::kNone:
+    case Impersonation::kSetRole: return Metric::kImpersonationSetRole;
+    case Impersonation::kLogin: return Metric::kImpersonationLogin;
+    case Impersonation::kAgent: return Metric::kImpersonationAgent;
+    case Impersonation::kExpiredBinding: return Metric::kImpersonationExpiredBinding;
+    case Impersonation::kTokenReplay: return Metric::kImpersonationTokenReplay;
+  }
+  return Metric::kImpersonationSetRole;
+}
 
 struct MetricInfo {
   std::string_view name, labels, help;

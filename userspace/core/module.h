@@ -76,7 +76,7 @@ struct Settlement {
 struct LoginFacts {
   std::string_view login;             // As the client asked.
   std::string_view database;
-  std::string_view application_name;
+  std::string_view application_name;  // As the login gave it, then as the target says it is now.
   std::string_view target_login;      // As we log in at the target (inject), else `login`.
   bool is_complete = false;           // The target has accepted it.
 };

@@ -18,6 +18,18 @@ std::string_view name_of(Verdict::Action action) {
   return "block";
 }
 
+std::string_view name_of(Impersonation kind) {
+  switch (kind) {
+    case Impersonation::kNone: return "";
+    case Impersonation::kSetRole: return "set-role";
+    case Impersonation::kLogin: return "login";
+    case Impersonation::kAgent: return "agent";
+    case Impersonation::kExpiredBinding: return "expired-binding";
+    case Impersonation::kTokenReplay: return "token-replay";
+  }
+  return "";
+}
+
 std::string_view name_of(TicketAnswer::State state) {
   switch (state) {
     case TicketAnswer::State::kOpen: return "open";

@@ -26,7 +26,6 @@ struct SessionFacts {
   IdentityPtr identity;         // Null: unbound.
   std::string_view target;
   std::string_view protocol;
-  std::string_view request_id;  // traceparent, sqlcommenter, application_name: the first found.
   std::string client;           // Its address, for what it is told.
 };
 
@@ -72,6 +71,8 @@ class Policy {
   virtual Bytes redact(DecideContext&, const Codec&, const Unit&, Bytes wire) const = 0;
   // The same for one parameter (or other field) of a unit.  Pre: it is not NULL.  Post: as redact(), by the field's value.
   virtual Bytes redact_field(DecideContext&, const Codec&, const Unit&, Bytes /*wire*/, const Field&) const { return {}; }
+  // The same for a text that stands beside a unit: its request id.  Post: empty: it may not stand on the record.
+  virtual Bytes redact_text(DecideContext&, const Codec&, Bytes text) const { return text; }
   // Made once per core and snapshot, off the data path.
   virtual std::unique_ptr<ScanScratch> make_scratch() const { return nullptr; }
   virtual std::string_view rule_name(uint32_t /*index*/) const { return {}; }  // For Verdict::alerts.  Snapshot memory.

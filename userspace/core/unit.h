@@ -82,6 +82,8 @@ struct Unit : UnitRef {
   // Statements it may resolve to (old and new of a name in flight); 0: none.  Codec::statement() gives their text; the
   // strictest verdict counts.
   std::array<uint64_t, 2> meanings{};
+  // What its client says it belongs to; set by the session before the unit is judged, valid until it is judged.  Empty: nothing.
+  std::string_view request_id{};
   uint64_t bound_by = 0;     // Runs what that earlier unit of its direction made ready (PostgreSQL Execute: the Bind); 0: none, or not clear.
 };
 

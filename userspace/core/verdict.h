@@ -17,6 +17,18 @@ struct FieldEdit {
   bool to_null = false;  // The whole value becomes NULL; `within` is the value, `with` is empty.
 };
 
+// How somebody tried to pass for somebody else.  Each is refused, recorded as an alert of rule "impersonation", and counted.
+enum class Impersonation : uint8_t {
+  kNone,
+  kSetRole,         // A statement that changes, or may change, the role or session user: no grant names that role.
+  kLogin,           // A login name that no grant of theirs lists.
+  kAgent,           // A workload, or who acts for somebody by delegation, where the grant is for people.
+  kExpiredBinding,  // From an address whose binding has ended.
+  kTokenReplay,     // A token that has bound another address already.
+};
+inline constexpr std::string_view kImpersonationRule = "impersonation";
+std::string_view name_of(Impersonation kind);
+
 struct Verdict {
   // Ordered by strictness after kTerminate: terminate > block > hold > wait > mask > allow.
   enum class Action : uint8_t {
@@ -33,6 +45,10 @@ struct Verdict {
   std::string_view reason;             // What the client is told.  Snapshot memory or session arena.
   std::span<const FieldEdit> edits{};  // Masks; with kHold they apply on release.  Session arena.
   std::span<const uint32_t> alerts{};  // Rules that only want to be told.  Session arena.
+  std::string_view grant;              // Admits it; empty: none does, or none is needed.  Snapshot memory.
+  uint32_t grant_number = 0;           // Its place in the configuration, from 1; 0: none.
+  // The client asked to act as somebody that no grant lets it act as, and was refused: how.  Else kNone.
+  Impersonation impersonation = Impersonation::kNone;
   bool observed = false;               // Target or rule in observe mode: recorded as decided, carried out as kAllow.
   bool grammar_error = false;          // The statement does not parse: `reason` is the parser's message, `position` its place (42601).
   uint32_t position = 0;               // 1-based character, 0: none.

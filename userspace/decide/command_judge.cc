@@ -48,6 +48,7 @@ void CommandJudge::scan(Bytes chunk, uint64_t chunk_at, std::span<const Unit> un
 }
 
 Verdict CommandJudge::judge_unit(const Unit& unit, Bytes wire) {
+  state_.set_request(!unit.request_id.empty());
   switch (unit.kind) {
     case UnitKind::kHandshake:
     case UnitKind::kCancel:  // The session compares its key.
@@ -77,7 +78,27 @@ Verdict CommandJudge::judge_unit(const Unit& unit, Bytes wire) {
   return judge_text(unit, wire);
 }
 
-Verdict CommandJudge::judge_login() { return finish(state_.login_ruling()); }
+Verdict CommandJudge::judge_login() {
+  Verdict verdict = finish(state_.login_ruling());
+  const GrantAnswer& answer = state_.login_answer();
+  if (answer.grant != nullptr) {
+    verdict.grant = answer.grant->name;
+    verdict.grant_number = answer.grant->number;
+  } else if (!passes(verdict.action)) {
+    if (answer.stop == GrantStop::kLogin) verdict.impersonation = Impersonation::kLogin;
+    if (answer.stop == GrantStop::kAgent) verdict.impersonation = Impersonation::kAgent;
+  }
+  return verdict;
+}
+
+void CommandJudge::name_grant(const StatementPlan& plan, Verdict& verdict) {
+  if (plan.grant != nullptr && verdict.grant_number == 0) {
+    verdict.grant = plan.grant->name;
+    verdict.grant_number = plan.grant->number;
+  }
+  const bool is_refused = verdict.action == Verdict::Action::kBlock || verdict.action == Verdict::Action::kTerminate;
+  if (is_refused && plan.facts && (plan.facts->verbs & bit(Verb::kImpersonate)) != 0) verdict.impersonation = Impersonation::kSetRole;
+}
 
 Verdict CommandJudge::judge_opaque(std::string_view why) {
   if (state_.login_ruling().action() != Verdict::Action::kAllow) return finish(state_.login_ruling());
@@ -372,6 +393,8 @@ Verdict CommandJudge::conclude(const StatementPlan& plan, const StatementPlan* o
     }
     verdict = finish(ruling);
   }
+  name_grant(plan, verdict);
+  if (other != nullptr) name_grant(*other, verdict);
   if (plan.is_grammar_error && verdict.action == Verdict::Action::kBlock) {
     verdict.grammar_error = true;
     verdict.position = plan.facts->position;

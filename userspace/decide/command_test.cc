@@ -111,19 +111,6 @@ TEST(Grants, AnEndEndsALiveSession) {
   EXPECT_EQ(judge.query("select 1").rule_name, "no-grant");
 }
 
-TEST(Grants, AssuranceAndRequestIdAreDemanded) {
-  Judge judge;
-  judge.grant().assurance = Assurance::kCredential;
-  EXPECT_NE(judge.query("select 1").reason.find("credential"), std::string_view::npos);
-  judge.grant().assurance = Assurance::kStatic;
-  judge.grant().request_id_required = true;
-  judge.open();
-  EXPECT_NE(judge.query("select 1").reason.find("request id"), std::string_view::npos);
-  judge.request_id = "00-aa-bb-01";
-  judge.open();
-  EXPECT_EQ(judge.query("select 1").action, Action::kAllow);
-}
-
 TEST(Grants, AnApprovalHoldsWhatItCoversButNotATransaction) {
   Judge judge;
   judge.grant().approval = "two-eyes";

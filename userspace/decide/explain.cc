@@ -80,6 +80,7 @@ Explanation Snapshot::explain(const ExplainQuery& query, FactsSource& source, co
   login.login = query.login;
   login.database = query.database;
   state.refresh(login, catalogue, query.wall);
+  state.set_request(query.has_request_id);
   const std::unique_ptr<ScanScratch> made = make_scratch();
   Scratch& scratch = *dynamic_cast<Scratch*>(made.get());
 
@@ -104,6 +105,9 @@ Explanation Snapshot::explain(const ExplainQuery& query, FactsSource& source, co
   RuleSet matched(contents_.rules.size() + 1);
   if (plan) {
     if (!match_statement(state, query.statement, scratch, matched)) explanation.facts += "; too much in it matches";
+    for (const std::string& parameter : query.parameters) {
+      if (!match_statement(state, as_bytes(parameter), scratch, matched)) explanation.facts += "; too much in a parameter matches";
+    }
     RuleSet by_pattern = matched;
     matched = plan->matched;
     by_pattern.for_each([&](uint32_t index) {
@@ -138,6 +142,8 @@ Explanation Snapshot::explain(const ExplainQuery& query, FactsSource& source, co
   explanation.rule = verdict.rule_name;
   explanation.reason = verdict.reason;
   explanation.observed = verdict.observed;
+  const Grant* const admitting = plan ? plan->grant : state.login_answer().grant;
+  if (admitting != nullptr) explanation.grant = admitting->name;
   if (plan && plan->touches_masked) {
     for (std::size_t i = 0; i < plan->outputs.size() && facts && i < facts->outputs.size(); ++i) {
       explanation.masks.push_back(

@@ -190,12 +190,13 @@ class Judge {
     if (state) next->inherit(*state);
     state = std::move(next);
   }
-  SessionFacts session() const { return {7, identity, "orders-db", "postgres", request_id, ""}; }
+  SessionFacts session() const { return {7, identity, "orders-db", "postgres", ""}; }
   DecideContext context() {
     return {session_facts = session(), *state, source, has_catalogue ? &catalogue : nullptr, arena, wall, scratch.get()};
   }
-  Verdict judge(const Unit& unit) {
+  Verdict judge(Unit unit) {
     if (!policy) open();
+    unit.request_id = request_id;
     DecideContext made = context();
     Verdict verdict;
     const std::string& stream = codec.stream(unit.direction);

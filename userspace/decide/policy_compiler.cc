@@ -87,6 +87,16 @@ std::string tidy_word(std::string_view word) {
   return made;
 }
 
+// In words, by what the configuration looks for.
+std::string how_to_name_a_request(const std::vector<std::string>& sources) {
+  const auto has = [&](std::string_view source) { return std::find(sources.begin(), sources.end(), source) != sources.end(); };
+  std::string text;
+  if (has("traceparent")) text = "end the statement with /*traceparent='00-...'*/";
+  if (has("sqlcommenter")) text += text.empty() ? "end the statement with /*key='value'*/" : " or another sqlcommenter comment";
+  if (has("application_name")) text += text.empty() ? "set application_name" : ", or set application_name";
+  return text.empty() ? "and this gateway is set to look for none (identity.request_id)" : text;
+}
+
 class Compiler {
  public:
   Compiler(const Config& config, std::shared_ptr<const Masker> masker, const CompileOptions& options)
@@ -104,6 +114,7 @@ class Compiler {
       add_patterns(config_.rules[i], contents_.rules[i]);
     if (issues_.empty()) compile_scans();
     contents_.digest = policy_digest(config_);
+    contents_.how_to_name_a_request = how_to_name_a_request(config_.identity.request_id);
     return std::move(issues_);
   }
   SnapshotContents take() { return std::move(contents_); }
@@ -144,6 +155,7 @@ class Compiler {
         issue(config.place, owner + ": impersonate names roles, and the verb impersonate is not granted");
       }
       Grant& grant = contents_.grants.emplace_back(config);
+      grant.number = static_cast<uint32_t>(contents_.grants.size());
       Result<TimeZone> zone = TimeZone::load(options_.zone_folder, config.hours.zone);
       if (!config.hours.spans.empty() && !zone) issue(config.place, owner + ": hours: " + zone.error().message);
       if (zone) grant.hours.zone = std::move(*zone);

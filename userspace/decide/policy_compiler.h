@@ -52,6 +52,8 @@ struct ExplainQuery {
   std::string_view login, database;
   Bytes statement;  // Empty: the login alone.
   std::chrono::sys_time<std::chrono::nanoseconds> wall{};
+  std::vector<std::string> parameters{};  // As text, $1 first.
+  bool has_request_id = true;             // It carries one.
 };
 struct GrantTrace {
   std::string grant;
@@ -69,6 +71,7 @@ struct Explanation {
   std::vector<RuleTrace> rules;
   std::vector<std::string> masks;  // One an output column: "email: masked by mask-people".
   std::string action, rule, reason;
+  std::string grant;               // Admits it; empty: none.
   bool observed = false;
 };
 

@@ -60,6 +60,7 @@ void add_grant(Canonical& out, const GrantConfig& grant) {
   }
   out.add(grant.assurance);
   out.add(grant.request_id_required);
+  out.add(grant.is_for_people);
   out.add(static_cast<uint64_t>(grant.until.time_since_epoch().count()));
   out.add(grant.approval);
 }

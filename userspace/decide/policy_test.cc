@@ -166,6 +166,11 @@ TEST(Explain, TellsEachStep) {
   EXPECT_NE(told.grants[1].why.find("report_ro"), std::string::npos);
   ASSERT_EQ(told.masks.size(), 1u);
   EXPECT_EQ(told.masks[0], "email: masked by mask-people");
+  EXPECT_EQ(told.grant, "reads");
+  query.parameters = {"1", "a xyzzy b"};
+  told = judge.policy->explain(query, judge.source, &judge.catalogue);
+  EXPECT_EQ(told.rule, "no-word") << "a parameter is looked at as the statement is";
+  query.parameters = {};
   query.statement = as_bytes("select xyzzy");
   told = judge.policy->explain(query, judge.source, &judge.catalogue);
   EXPECT_EQ(told.action, "block");
@@ -177,6 +182,23 @@ TEST(Explain, TellsEachStep) {
   judge.grant().logins = {"report_ro"};
   judge.open();
   EXPECT_EQ(judge.policy->explain(query, judge.source, &judge.catalogue).rule, "no-grant");
+}
+
+TEST(Explain, AsksForARequestIdAndForTheTime) {
+  Judge judge;
+  judge.grant().request_id_required = true;
+  judge.grant().until = std::chrono::floor<std::chrono::seconds>(judge.wall) + std::chrono::hours(1);
+  judge.open();
+  ExplainQuery query{judge.session(), "report_ro", "shop", as_bytes("select 1"), judge.wall};
+  query.has_request_id = false;
+  EXPECT_EQ(judge.policy->explain(query, judge.source, nullptr).rule, "request-id");
+  query.has_request_id = true;
+  EXPECT_EQ(judge.policy->explain(query, judge.source, nullptr).action, "allow");
+  query.wall = judge.wall + std::chrono::hours(1);
+  const Explanation later = judge.policy->explain(query, judge.source, nullptr);
+  EXPECT_EQ(later.rule, "no-grant");
+  EXPECT_NE(later.grants.at(0).why.find("has ended"), std::string::npos) << later.grants.at(0).why;
+  EXPECT_EQ(later.grant, "");
 }
 
 TEST(Profile, TellsWhatEachPatternCosts) {
@@ -233,6 +255,35 @@ TEST(Hours, MayReachOverMidnight) {
   EXPECT_TRUE(hours.admits(at(2026, 3, 7, 5)));
   EXPECT_FALSE(hours.admits(at(2026, 3, 7, 6)));
   EXPECT_FALSE(hours.admits(at(2026, 3, 6, 5))) << "Thursday night";
+}
+
+// Local times are what the clock on the wall there shows: the hour that a change leaves out is in nothing, and the one that comes
+// twice is in it twice.
+TEST(Hours, FollowTheClocksOfTheirZoneOverAChange) {
+  Hours hours;
+  hours.zone = *TimeZone::load("/usr/share/zoneinfo", "Europe/Berlin");
+  hours.spans = {{0, 6, 2 * 60, 3 * 60}};  // 02:00 to 03:00.
+  const int64_t spring = at(2026, 3, 29, 1);  // 02:00 becomes 03:00.
+  EXPECT_FALSE(hours.admits(spring - 1)) << "01:59:59";
+  EXPECT_FALSE(hours.admits(spring)) << "03:00:00: there is no 02:00 on that day";
+  const int64_t autumn = at(2026, 10, 25, 0);  // 02:00 summer time; at 01:00 UTC it is 02:00 again.
+  EXPECT_FALSE(hours.admits(autumn - 1));
+  EXPECT_TRUE(hours.admits(autumn));
+  EXPECT_TRUE(hours.admits(autumn + 3599)) << "02:59:59, the first time";
+  EXPECT_TRUE(hours.admits(autumn + 3600)) << "02:00:00, the second time";
+  EXPECT_TRUE(hours.admits(autumn + 7199));
+  EXPECT_FALSE(hours.admits(autumn + 7200)) << "03:00:00";
+}
+
+TEST(Hours, EndWithTheSecondBeforeTheirEnd) {
+  Hours hours;
+  hours.spans = {{0, 4, 7 * 60, 19 * 60}, {5, 5, 23 * 60, 24 * 60}};
+  EXPECT_FALSE(hours.admits(at(2026, 3, 2, 7) - 1));
+  EXPECT_TRUE(hours.admits(at(2026, 3, 2, 7)));
+  EXPECT_TRUE(hours.admits(at(2026, 3, 2, 19) - 1)) << "18:59:59";
+  EXPECT_FALSE(hours.admits(at(2026, 3, 2, 19)));
+  EXPECT_TRUE(hours.admits(at(2026, 3, 8, 0) - 1)) << "24:00 is the end of the day";
+  EXPECT_FALSE(hours.admits(at(2026, 3, 8, 0)));
 }
 
 TEST(Glob, StarsMatchRuns) {

@@ -43,6 +43,9 @@ class Redactor {
     return without_hits(text, is_clean && is_part_of(text, wire));
   }
 
+  // No statement, so that no lineage covers it: what data kinds find is taken out.
+  Bytes lone(Bytes text) { return text.empty() || !state_.redacts_data() ? text : without_hits(text, false); }
+
   Bytes value(const Unit& unit, Bytes wire, const Field& field) {
     if (field.is_null || field.value.size == 0) return {};
     const Bytes value = wire.subspan(field.value.offset - unit.wire.offset, field.value.size);
@@ -165,13 +168,21 @@ class Redactor {
 Bytes Snapshot::redact(DecideContext& context, const Codec& codec, const Unit& unit, Bytes wire) const {
   auto& state = static_cast<SessionState&>(context.state);
   state.refresh(codec.login(), context.catalogue, context.wall);
+  state.set_request(!unit.request_id.empty());
   return Redactor(*this, state, context, codec, scratch_for(context, state)).text(unit, wire);
+}
+
+Bytes Snapshot::redact_text(DecideContext& context, const Codec& codec, Bytes text) const {
+  auto& state = static_cast<SessionState&>(context.state);
+  state.refresh(codec.login(), context.catalogue, context.wall);
+  return Redactor(*this, state, context, codec, scratch_for(context, state)).lone(text);
 }
 
 Bytes Snapshot::redact_field(DecideContext& context, const Codec& codec, const Unit& unit, Bytes wire,
                              const Field& field) const {
   auto& state = static_cast<SessionState&>(context.state);
   state.refresh(codec.login(), context.catalogue, context.wall);
+  state.set_request(!unit.request_id.empty());
   return Redactor(*this, state, context, codec, scratch_for(context, state)).value(unit, wire, field);
 }
 

@@ -171,6 +171,7 @@ Grant::Grant(const GrantConfig& config)
       verbs(config.verbs),
       assurance(config.assurance),
       request_id_required(config.request_id_required),
+      is_for_people(config.is_for_people),
       until(config.until.time_since_epoch().count()),
       impersonate(config.impersonate) {
   hours.spans = config.hours.spans;

@@ -104,15 +104,35 @@ struct Hours {
   [[nodiscard]] bool admits(int64_t unix_seconds) const;
 };
 
+// How far a grant got before it did not admit: the one that got furthest is what the client is told of.
+enum class GrantStop : uint8_t {
+  kWho,
+  kTarget,
+  kLogin,
+  kDatabase,
+  kEnded,
+  kHours,
+  kAssurance,
+  kAgent,
+  kVerbs,
+  kRole,
+  kFunction,
+  kObject,
+  kRequestId,  // All else is as it must be.
+  kAdmits
+};
+
 struct Grant {
   explicit Grant(const GrantConfig& config);
   std::string name, approval;
+  uint32_t number = 0;  // Its place in the configuration, from 1.
   Who who;
   NamePatterns targets, logins, databases, objects;
   VerbSet verbs = 0;
   Hours hours;
   Assurance assurance = Assurance::kStatic;
   bool request_id_required = false;
+  bool is_for_people = false;
   int64_t until = 0;  // Unix seconds, 0: no end.
   std::vector<std::string> impersonate;
   // Read only: whoever has it may not call what might write.

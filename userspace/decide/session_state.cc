@@ -26,7 +26,6 @@ SessionState::SessionState(const Snapshot& snapshot, const SessionFacts& facts)
     : snapshot_(&snapshot),
       identity_(facts.identity),
       target_name_(facts.target),
-      request_id_(facts.request_id),
       target_(snapshot.target(facts.target)),
       plans_(std::make_unique<std::array<PlanSlot, kPlans>>()) {
   const std::size_t rules = snapshot.contents().rules.size() + 1;
@@ -110,23 +109,25 @@ void SessionState::refresh(const LoginFacts& login, const Catalogue* catalogue,
 
 void SessionState::judge_login() {
   login_ruling_ = Ruling();
+  login_answer_ = GrantAnswer();
   if (!identity_)
     return login_ruling_.add(Verdict::Action::kBlock, 0, "no-identity", no_identity_reason_);
   if (target_ == nullptr)
     return login_ruling_.add(Verdict::Action::kBlock, 0, "no-target", "this gateway's rules do not know this target");
-  GrantAnswer answer = ask_grants(nullptr);
-  if (answer.grant != nullptr) return;
-  login_reason_ = std::move(answer.why);
-  login_ruling_.add(Verdict::Action::kBlock, 0, "no-grant", login_reason_);
+  login_answer_ = ask_grants_for_login();
+  if (login_answer_.grant != nullptr) return;
+  login_ruling_.add(Verdict::Action::kBlock, 0, "no-grant", login_answer_.why);
 }
 
 void SessionState::resolve_grants(int64_t now) {
   grants_.clear();
+  wants_request_ = false;
   recheck_at_ = (now / kMinute + 1) * kMinute;
   if (!identity_ || target_ == nullptr) return;
   for (const Grant& grant : snapshot_->contents().grants) {
     if (!grant.who.admits(*identity_)) continue;
     grants_.push_back({&grant, session_stop(grant, now)});
+    wants_request_ = wants_request_ || grant.request_id_required;
     if (grant.until > now) recheck_at_ = std::min(recheck_at_, grant.until);
   }
 }
@@ -138,7 +139,7 @@ GrantStop SessionState::session_stop(const Grant& grant, int64_t now) const {
   if (grant.until != 0 && now >= grant.until) return GrantStop::kEnded;
   if (!grant.hours.admits(now)) return GrantStop::kHours;
   if (identity_->assurance < grant.assurance) return GrantStop::kAssurance;
-  if (grant.request_id_required && request_id_.empty()) return GrantStop::kRequestId;
+  if (grant.is_for_people && is_agent(*identity_)) return GrantStop::kAgent;
   return GrantStop::kAdmits;
 }
 
@@ -171,14 +172,25 @@ GrantStop SessionState::statement_stop(const Grant& grant, const StatementFacts&
   return GrantStop::kAdmits;
 }
 
-GrantAnswer SessionState::ask_grants(const StatementFacts* facts) const {
+GrantStop SessionState::stop_of(const SessionGrant& grant, const StatementFacts* facts, bool is_login, std::string& what) const {
+  if (grant.stop != GrantStop::kAdmits || is_login) return grant.stop;
+  const GrantStop stop = facts == nullptr ? GrantStop::kAdmits : statement_stop(*grant.grant, *facts, what);
+  if (stop != GrantStop::kAdmits || has_request_ || !grant.grant->request_id_required) return stop;
+  // BEGIN, SHOW, SET of a harmless setting: nothing that anybody would ask back for, and SET application_name gives an id.
+  const bool only_serves_session = facts != nullptr && (facts->verbs & ~bit(Verb::kSession)) == 0 && facts->relations.empty();
+  return only_serves_session ? stop : GrantStop::kRequestId;
+}
+
+GrantAnswer SessionState::ask_grants_for_login() const { return ask_all(nullptr, true); }
+GrantAnswer SessionState::ask_grants(const StatementFacts* facts) const { return ask_all(facts, false); }
+
+GrantAnswer SessionState::ask_all(const StatementFacts* facts, bool is_login) const {
   GrantAnswer answer;
   const Grant* furthest = nullptr;
   std::string what_of_furthest;
   for (const SessionGrant& candidate : grants_) {
-    GrantStop stop = candidate.stop;
     std::string what;
-    if (stop == GrantStop::kAdmits && facts != nullptr) stop = statement_stop(*candidate.grant, *facts, what);
+    const GrantStop stop = stop_of(candidate, facts, is_login, what);
     if (stop == GrantStop::kAdmits) {
       // One that needs no approval is used before one that does.
       if (answer.grant == nullptr || (!answer.grant->approval.empty() && candidate.grant->approval.empty()))
@@ -200,9 +212,8 @@ GrantAnswer SessionState::ask_grants(const StatementFacts* facts) const {
 }
 
 std::pair<GrantStop, std::string> SessionState::ask_grant(const SessionGrant& grant, const StatementFacts* facts) const {
-  GrantStop stop = grant.stop;
   std::string what;
-  if (stop == GrantStop::kAdmits && facts != nullptr) stop = statement_stop(*grant.grant, *facts, what);
+  const GrantStop stop = stop_of(grant, facts, facts == nullptr, what);
   return {stop, stop == GrantStop::kAdmits ? "admits it" : explain_stop(*grant.grant, stop, what)};
 }
 
@@ -224,8 +235,10 @@ std::string SessionState::explain_stop(const Grant& grant, GrantStop stop, const
       return "your grant for " + target_name_ + " needs assurance " + std::string(name_of(grant.assurance)) +
              ", and you are signed in with " + std::string(name_of(identity_->assurance)) +
              ": sign in again with a stronger proof";
+    case GrantStop::kAgent:
+      return "your grant for " + target_name_ + " is for people, and you are an agent, or act for somebody" + ask;
     case GrantStop::kRequestId:
-      return "your grant for " + target_name_ + " needs a request id: send a traceparent or set application_name";
+      return "your grant for " + target_name_ + " needs a request id with each command: " + snapshot_->contents().how_to_name_a_request;
     case GrantStop::kVerbs:
       return "your grant for " + target_name_ + " does not cover " + what + ask;
     case GrantStop::kRole:
@@ -241,18 +254,19 @@ std::string SessionState::explain_stop(const Grant& grant, GrantStop stop, const
 }
 
 PlanPtr SessionState::plan_for(const FactsPtr& facts) {
-  PlanSlot& slot = (*plans_)[slot_of(facts.get(), kPlans)];
+  PlanSlot& slot = (*plans_)[slot_of(facts.get(), kPlans) ^ (has_request_ ? 0 : 1)];
   // The plan owns its facts: the address cannot have become another statement's.
-  if (slot.plan && slot.epoch == epoch_ && slot.plan->facts == facts) return slot.plan;
+  if (slot.plan && slot.epoch == epoch_ && slot.has_request == has_request_ && slot.plan->facts == facts) return slot.plan;
   slot.plan = make_plan(*this, facts, "");
   slot.epoch = epoch_;
+  slot.has_request = has_request_;
   return slot.plan;
 }
 
 SessionState::Known* SessionState::known(uint64_t id) {
   if (!known_) return nullptr;
   Known& entry = (*known_)[id & (kKnown - 1)];
-  return entry.id == id && entry.epoch == epoch_ && entry.plan ? &entry : nullptr;
+  return entry.id == id && entry.epoch == epoch_ && entry.has_request == has_request_ && entry.plan ? &entry : nullptr;
 }
 
 SessionState::Known& SessionState::remember(uint64_t id, PlanPtr plan) {
@@ -260,6 +274,7 @@ SessionState::Known& SessionState::remember(uint64_t id, PlanPtr plan) {
   Known& entry = (*known_)[id & (kKnown - 1)];
   entry.id = id;
   entry.epoch = epoch_;
+  entry.has_request = has_request_;
   entry.plan = std::move(plan);
   entry.has_matches = false;
   return entry;

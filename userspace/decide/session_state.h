@@ -14,23 +14,6 @@
 
 namespace weir::decide {
 
-// How far a grant got before it did not admit: the one that got furthest is what the client is told of.
-enum class GrantStop : uint8_t {
-  kWho,
-  kTarget,
-  kLogin,
-  kDatabase,
-  kEnded,
-  kHours,
-  kAssurance,
-  kRequestId,
-  kVerbs,
-  kRole,
-  kFunction,
-  kObject,
-  kAdmits
-};
-
 struct SessionGrant {
   const Grant* grant = nullptr;
   GrantStop stop = GrantStop::kWho;  // kAdmits: the login may use it now.
@@ -50,9 +33,14 @@ class SessionState final : public PolicySession {
 
   // Works out what depends on login, clock and catalogue again, if any of them changed.  Called before a chunk is judged.
   void refresh(const LoginFacts& login, const Catalogue* catalogue, std::chrono::sys_time<std::chrono::nanoseconds> wall);
-  // Pre: refreshed.  `facts` null: the login alone.
+  // What is asked from here on carries a request id, or does not.
+  void set_request(bool has_request) { has_request_ = has_request || !wants_request_; }
+
+  // Pre: refreshed.
+  [[nodiscard]] GrantAnswer ask_grants_for_login() const;
+  // `facts` null: of a statement that nobody can read.
   [[nodiscard]] GrantAnswer ask_grants(const StatementFacts* facts) const;
-  // One of them, with the reason in words.
+  // One of them, with the reason in words.  `facts` null: the login alone.
   [[nodiscard]] std::pair<GrantStop, std::string> ask_grant(const SessionGrant& grant, const StatementFacts* facts) const;
 
   // The plan of a statement by its facts; makes it if it is new to this session.
@@ -63,6 +51,7 @@ class SessionState final : public PolicySession {
   struct Known {
     uint64_t id = 0;
     uint64_t epoch = 0;
+    bool has_request = true;  // As `plan` was made for.
     PlanPtr plan;
     RuleSet matched;  // By patterns in the text.
     bool has_matches = false;
@@ -96,6 +85,8 @@ class SessionState final : public PolicySession {
   [[nodiscard]] std::string_view no_identity_reason() const { return no_identity_reason_; }
   // What the login alone is told: allow, no-grant, no-identity.
   [[nodiscard]] const Ruling& login_ruling() const { return login_ruling_; }
+  // The grant that admits the login, if one does; else where the best of them stopped.
+  [[nodiscard]] const GrantAnswer& login_answer() const { return login_answer_; }
   void add_fingerprint(Bytes value);
   [[nodiscard]] bool has_fingerprint(std::string_view value) const;
   [[nodiscard]] bool has_text_rules() const { return has_text_rules_; }
@@ -148,6 +139,8 @@ class SessionState final : public PolicySession {
   void resolve_rules(std::string_view protocol);
   void resolve_scans(std::string_view protocol);
   void judge_login();
+  [[nodiscard]] GrantStop stop_of(const SessionGrant& grant, const StatementFacts* facts, bool is_login, std::string& what) const;
+  [[nodiscard]] GrantAnswer ask_all(const StatementFacts* facts, bool is_login) const;
   void resolve_grants(int64_t now);
   [[nodiscard]] GrantStop session_stop(const Grant& grant, int64_t now) const;
   [[nodiscard]] GrantStop statement_stop(const Grant& grant, const StatementFacts& facts, std::string& what) const;
@@ -157,7 +150,7 @@ class SessionState final : public PolicySession {
 
   const Snapshot* snapshot_;
   IdentityPtr identity_;
-  std::string target_name_, request_id_, no_identity_reason_;
+  std::string target_name_, no_identity_reason_;
   const Target* target_ = nullptr;
   RuleSet applicable_;
   std::vector<const Rule*> statement_rules_;  // Judged by facts: to_target.
@@ -167,19 +160,21 @@ class SessionState final : public PolicySession {
   const Rule* write_back_rule_ = nullptr;
   const Rule* data_mask_rule_ = nullptr;
   Ruling login_ruling_;
-  std::string login_reason_;
+  GrantAnswer login_answer_;
   std::vector<SessionGrant> grants_;
   std::string login_, database_;
   int64_t recheck_at_ = 0;  // Unix seconds: hours and ends are looked at again.
   uint64_t catalogue_generation_ = 0;
   uint64_t epoch_ = 0;
   bool search_path_changed_ = false, schema_changed_ = false;
+  bool wants_request_ = false, has_request_ = true;  // Some grant needs a request id; what is judged now has one, or no grant needs it.
   uint64_t catalogue_round_ = 0;
   PlanPtr unreadable_;
   std::unique_ptr<std::array<uint64_t, kFingerprints>> fingerprints_;
   std::size_t next_fingerprint_ = 0;
   struct PlanSlot {
     uint64_t epoch = 0;
+    bool has_request = true;
     PlanPtr plan;
   };
   std::unique_ptr<std::array<PlanSlot, kPlans>> plans_;

@@ -35,6 +35,7 @@ struct SnapshotContents {
   std::shared_ptr<const Masker> masker;
   uint64_t generation = 0;
   std::string digest;
+  std::string how_to_name_a_request;  // For who is told that a request id is missing.
 };
 
 class Snapshot final : public CompiledPolicy {
@@ -47,6 +48,7 @@ class Snapshot final : public CompiledPolicy {
               std::span<Verdict> out) const override;
   Bytes redact(DecideContext&, const Codec&, const Unit&, Bytes wire) const override;
   Bytes redact_field(DecideContext&, const Codec&, const Unit&, Bytes wire, const Field&) const override;
+  Bytes redact_text(DecideContext&, const Codec&, Bytes text) const override;
   std::unique_ptr<ScanScratch> make_scratch() const override;
   uint64_t generation() const override { return contents_.generation; }
   std::string_view digest() const override { return contents_.digest; }

@@ -62,11 +62,16 @@ class Planner {
     }
   }
 
+  static std::string_view rule_of(GrantStop stop) {
+    if (stop == GrantStop::kFunction) return "unknown-function";
+    return stop == GrantStop::kRequestId ? "request-id" : "no-grant";
+  }
+
   void judge_grants() {
     GrantAnswer answer = state_.ask_grants(facts());
-    if (answer.grant == nullptr) {
-      return refuse(answer.stop == GrantStop::kFunction ? "unknown-function" : "no-grant", own(std::move(answer.why)));
-    }
+    plan_->grant = answer.grant;
+    plan_->grant_stop = answer.stop;
+    if (answer.grant == nullptr) return refuse(rule_of(answer.stop), own(std::move(answer.why)));
     const bool does_something = facts() == nullptr || (facts()->verbs & ~bit(Verb::kSession)) != 0;
     if (!answer.grant->approval.empty() && does_something) {
       plan_->builtin.hold(0, answer.grant->name, own("this needs approval \"" + answer.grant->approval + "\" first"), answer.grant->approval);

@@ -33,6 +33,8 @@ struct StatementPlan {
   RuleSet matched;                   // The same rules, to judge again when a pattern matches too.
   RuleSet exempt;                    // By allow rules that match by facts.
   std::vector<std::string> reasons;  // Owns what `ruling` points to.
+  const Grant* grant = nullptr;      // Admits it.
+  GrantStop grant_stop{};            // Else: where the best one stopped.
   bool is_refused = false;           // Before rules: identity, opaque, grammar or grant.  Patterns add alerts only.
   bool is_grammar_error = false;
   bool is_write = false;  // It may change data: masked values in it would destroy the originals.

@@ -5,19 +5,13 @@
 namespace weir::identify {
 namespace {
 
-constexpr std::string_view kSpace = " \t\r\n\f\v";
+constexpr std::string_view kSpace = " \t\r\n\f\v", kAfterComment = " \t\r\n\f\v;";
 
 bool is_lower_hex(std::string_view text) {
   return std::all_of(text.begin(), text.end(), [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); });
 }
 bool is_zero(std::string_view text) { return text.find_first_not_of('0') == std::string_view::npos; }
 
-// W3C Trace Context section 3.2: version "-" trace-id "-" parent-id "-" flags; no id is all zero, no version ff.
-bool is_traceparent(std::string_view text) {
-  return text.size() == 55 && text[2] == '-' && text[35] == '-' && text[52] == '-' && is_lower_hex(text.substr(0, 2)) &&
-         text.substr(0, 2) != "ff" && is_lower_hex(text.substr(3, 32)) && !is_zero(text.substr(3, 32)) &&
-         is_lower_hex(text.substr(36, 16)) && !is_zero(text.substr(36, 16)) && is_lower_hex(text.substr(53, 2));
-}
 std::string_view find_traceparent(std::string_view text) {
   for (std::size_t at = 0; at + 55 <= text.size(); ++at) {
     if (is_traceparent(text.substr(at, 55))) return text.substr(at, 55);
@@ -28,7 +22,7 @@ std::string_view find_traceparent(std::string_view text) {
 // The inside of a comment at the end of the statement, white space and semicolons after it aside.
 std::string_view trailing_comment(std::string_view statement) {
   if (statement.size() > kCommentSizeMax) statement.remove_prefix(statement.size() - kCommentSizeMax);
-  const std::size_t last = statement.find_last_not_of(" \t\r\n\f\v;");
+  const std::size_t last = statement.find_last_not_of(kAfterComment);
   if (last == std::string_view::npos || last < 3) return {};
   statement = statement.substr(0, last + 1);
   if (!statement.ends_with("*/")) return {};
@@ -67,6 +61,18 @@ std::string_view usable(std::string_view text) {
 }
 
 }  // namespace
+
+// No id is all zero, no version ff.
+bool is_traceparent(std::string_view text) {
+  return text.size() == 55 && text[2] == '-' && text[35] == '-' && text[52] == '-' && is_lower_hex(text.substr(0, 2)) &&
+         text.substr(0, 2) != "ff" && is_lower_hex(text.substr(3, 32)) && !is_zero(text.substr(3, 32)) &&
+         is_lower_hex(text.substr(36, 16)) && !is_zero(text.substr(36, 16)) && is_lower_hex(text.substr(53, 2));
+}
+
+bool may_have_request_id(std::string_view statement) {
+  const std::size_t last = statement.find_last_not_of(kAfterComment);
+  return last != std::string_view::npos && last >= 3 && statement.substr(0, last + 1).ends_with("*/");
+}
 
 std::string_view find_request_id(std::span<const std::string> order, std::string_view statement,
                                  std::string_view application_name) {

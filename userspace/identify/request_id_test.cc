@@ -66,6 +66,22 @@ TEST(RequestId, WhatIsLongOrUnprintableIsNotTaken) {
   EXPECT_EQ(find("select 1 /*" + std::string(kCommentSizeMax, ' ') + "id='1'*/"), "");  // Begins further back than we look.
 }
 
+// Whoever sends several, or one that is none before one that is, is known by the first that holds.
+TEST(RequestId, TheFirstThatHoldsIsTaken) {
+  const std::string other = "00-aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa-bbbbbbbbbbbbbbbb-00";
+  const std::string none = "00-00000000000000000000000000000000-00f067aa0ba902b7-01";
+  EXPECT_EQ(find("select 1 /*traceparent='" + std::string(kTrace) + "',traceparent='" + other + "'*/"), kTrace);
+  EXPECT_EQ(find("select 1 /*traceparent='" + none + "',x='" + other + "'*/"), other);
+  EXPECT_EQ(find("select 1 /*traceparent='\x01'*/", "app"), "app");
+  EXPECT_EQ(find("select 1 /*a='" + std::string("x\0y", 3) + "'*/", "app"), "app");
+  EXPECT_EQ(find("select 1 /*a='\xc3\xa4'*/", "svc " + other), other);
+}
+
+TEST(RequestId, ALookAtTheEndSaysWhetherThereIsAComment) {
+  for (const char* text : {"select 1 /*a*/", "select 1 /*a*/;", "select 1 /*a*/ ;\n", "/**/"}) EXPECT_TRUE(may_have_request_id(text)) << text;
+  for (const char* text : {"", "*/", "/*/", ";", "select 1", "select /*a*/ 1", "select '/*a*/'"}) EXPECT_FALSE(may_have_request_id(text)) << text;
+}
+
 TEST(RequestId, OddEndsAreHarmless) {
   for (const char* text : {"*/", "/*/", "/**/", ";", ";;*/", "/", "*", "/* */ */"}) EXPECT_EQ(find(text), "") << text;
 }

@@ -13,6 +13,7 @@ enum Field : uint32_t {
   kUnitId = 1, kInReplyTo = 2, kStream = 3, kPrincipal = 4, kUnitKind = 5, kPart = 6, kDirection = 7, kWireOffset = 8, kWireSize = 9,
   kVerb = 10, kText = 11, kBody = 12, kAction = 13, kObserved = 14, kRule = 15, kReason = 16, kFate = 17, kRows = 18, kBytes = 19,
   kMasked = 20, kSqlstate = 21, kToTarget = 22, kToClient = 23,
+  kRequestId = 24, kGrant = 25,
 };
 enum WireType : uint32_t { kVarint = 0, kFixed64 = 1, kLengthDelimited = 2, kFixed32 = 5 };
 
@@ -108,6 +109,8 @@ bool decode_bytes(const FieldReader& reader, RecordEvent& event, Accounts& accou
     case kRule: event.rule = as_text(reader.bytes); return true;
     case kReason: event.reason = as_text(reader.bytes); return true;
     case kSqlstate: event.sqlstate = as_text(reader.bytes); return true;
+    case kRequestId: event.request_id = as_text(reader.bytes); return true;
+    case kGrant: event.grant = as_text(reader.bytes); return true;
     case kToTarget:
     case kToClient:
       event.accounts = accounts.data();
@@ -144,6 +147,8 @@ EncodedEvent::EncodedEvent(const RecordEvent& event) noexcept {
   text(kRule, as_bytes(event.rule));
   text(kReason, as_bytes(event.reason));
   text(kSqlstate, as_bytes(event.sqlstate));
+  text(kRequestId, as_bytes(event.request_id));
+  text(kGrant, as_bytes(event.grant));
   end_scalars();
 }
 

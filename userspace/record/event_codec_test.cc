@@ -51,6 +51,8 @@ TEST(EventCodec, AllFieldsComeBack) {
   event.bytes = 1u << 30;
   event.masked = 3;
   event.sqlstate = "42501";
+  event.request_id = "ticket-4711";
+  event.grant = "app-reads";
   event.accounts = accounts.data();
   const std::vector<std::byte> bytes = encode(event);
   RecordEvent back;
@@ -73,6 +75,8 @@ TEST(EventCodec, AllFieldsComeBack) {
   EXPECT_EQ(back.action, Verdict::Action::kMask);
   EXPECT_TRUE(back.observed);
   EXPECT_EQ(back.rule, "mask-cards");
+  EXPECT_EQ(back.request_id, "ticket-4711");
+  EXPECT_EQ(back.grant, "app-reads");
   EXPECT_EQ(back.reason, "because");
   EXPECT_EQ(back.fate, Fate::kUnknown);
   EXPECT_EQ(back.rows, 1000U);

@@ -1,6 +1,7 @@
 #include "record/manifest.h"
 
 #include <array>
+#include <charconv>
 #include <chrono>
 #include <cstdio>
 #include <ctime>
@@ -28,6 +29,29 @@ json child(const json& object, const char* key) {
 ByteAccount account_from(const json& object) {
   return {.kernel = number_of(object, "kernel"), .handshake = number_of(object, "handshake"), .parsed = number_of(object, "parsed"),
           .opaque = number_of(object, "opaque"), .refused = number_of(object, "refused"), .injected = number_of(object, "injected")};
+}
+
+// Sixteen hex digits each, one behind the other.
+std::string requests_text(const RequestSet& requests) {
+  std::string text;
+  std::array<std::byte, 8> bytes{};
+  for (const uint64_t hash : requests.hashes()) {
+    store_be<uint64_t>(bytes, 0, hash);
+    text += hex(bytes);
+  }
+  return text;
+}
+
+// An archive of an earlier version does not say: it must be read.
+void read_requests(const json& object, RequestSet& requests) {
+  const std::string text = text_of(object, "requests");
+  if (!object.contains("requests") || truth(object, "requests_cut") || text.size() % 16 != 0) return requests.cut();
+  for (std::size_t at = 0; at < text.size(); at += 16) {
+    uint64_t hash = 0;
+    const auto [end, error] = std::from_chars(text.data() + at, text.data() + at + 16, hash, 16);
+    if (error != std::errc{} || end != text.data() + at + 16) return requests.cut();
+    requests.add_hash(hash);
+  }
 }
 
 int64_t difference(const ByteAccount& a) {
@@ -79,6 +103,12 @@ uint64_t number_of(const json& object, const char* key) {
   return found != object.end() && found->is_number_unsigned() ? found->get<uint64_t>() : 0;
 }
 
+json opening_facts(std::string_view opened_json) {
+  json facts = parse_object(opened_json);
+  facts.erase("email");
+  return facts;
+}
+
 json parse_object(std::string_view text) {
   json value = parse_json(text);
   return value.is_object() ? value : json::object();
@@ -108,7 +138,7 @@ std::string signed_text(const Digest& manifest_digest) { return "weir seal 1\n" 
 
 std::string to_json(const Manifest& m) {
   const SessionSummary& s = m.summary;
-  const json facts = parse_object(s.opened_json), login = parse_object(s.login_json);
+  const json facts = opening_facts(s.opened_json), login = parse_object(s.login_json);
   json awaiting = json::array();
   for (const SessionSummary::Unit& unit : s.awaiting) awaiting.push_back(json::array({unit.stream, unit.id}));
   const json object = {
@@ -122,6 +152,7 @@ std::string to_json(const Manifest& m) {
       {"sequence", {{"first", s.first_sequence}, {"last", s.last_sequence}}},
       {"time", {{"first_ns", s.first_at_ns}, {"last_ns", s.last_at_ns}}},
       {"counts", counts_json(s)}, {"bytes", accounts_json(s)}, {"awaiting", awaiting},
+      {"requests", requests_text(s.requests)}, {"requests_cut", s.requests.is_cut()},
       {"chunks", {{"count", m.chunk_count}, {"bytes", m.chunk_bytes}, {"head", hex(m.chain_head)}}}};
   return dump(object);
 }
@@ -158,6 +189,7 @@ Result<Manifest> manifest_from_json(std::string_view text) {
       }
     }
   }
+  read_requests(object, s.requests);
   m.chunk_count = number_of(chunks, "count");
   m.chunk_bytes = number_of(chunks, "bytes");
   const Result<Digest> previous = digest_from_hex(text_of(object, "previous")), head = digest_from_hex(text_of(chunks, "head"));

@@ -38,6 +38,8 @@ std::string dump(const nlohmann::json&);               // One line; bytes that a
 inline constexpr int kJsonDepthMax = 64;
 nlohmann::json parse_json(std::string_view text);
 nlohmann::json parse_object(std::string_view text);    // An empty object if it is none.
+// What an opening says, for manifests and listings.  Without the e-mail address: a manifest outlives what can be erased.
+nlohmann::json opening_facts(std::string_view opened_json);
 uint64_t number_of(const nlohmann::json& object, const char* key);   // 0 if it is no unsigned number there.
 std::string text_of(const nlohmann::json& object, const char* key);  // "" if it is no string there.
 

@@ -48,6 +48,8 @@ json to_json(const RecordEvent& event) {
   }
   if (!event.reason.empty()) line["reason"] = std::string(event.reason);
   if (event.observed) line["observed"] = true;
+  if (!event.request_id.empty()) line["request_id"] = std::string(event.request_id);
+  if (!event.grant.empty()) line["grant"] = std::string(event.grant);
   if (event.unit.id != 0) line["unit"] = event.unit.id;
   if (event.unit.stream != 0) line["stream"] = event.unit.stream;
   if (event.unit.in_reply_to != 0) line["in_reply_to"] = event.unit.in_reply_to;

@@ -22,6 +22,10 @@ struct RecordPlace {
 struct SessionFilter {
   std::optional<uint64_t> session{};
   std::string target{}, subject{};                    // Exact; empty: any.
+  // Of which a command or login carried this: a whole request id, a trace id (32 hex digits), or one key='value' pair of a
+  // comment.  A line then has `request_commands` (as replay() tells of them, at most kRequestCommandsMax; `request_commands_cut`).
+  // Manifests say by hashes which archives may have it; those are read, and of live sessions the journal.
+  std::string request{};
   std::optional<std::chrono::sys_seconds> since{}, until{};  // Opened in [since, until).
   bool only_blocked = false;                          // With at least one blocked command.
   std::optional<bool> is_live{};
@@ -31,6 +35,8 @@ struct SessionFilter {
 
 // `about` of the opening of a session that holds acts.
 inline constexpr std::string_view kAboutGateway = "gateway";
+
+inline constexpr std::size_t kRequestCommandsMax = 1'000;
 
 // A line of JSON without its newline.  False: enough.
 using LineSink = std::function<bool(const std::string&)>;
@@ -50,7 +56,8 @@ struct ActFilter {
 Result<void> list_acts(const RecordPlace&, const ActFilter&, const LineSink&);
 
 // The events of one session in order: {seq, at, kind, verb, text, verdict, rule, outcome, ...}.
-// `outcome` of a command: see README.  kNotFound: no such session.
-Result<void> replay(const RecordPlace&, uint64_t session, const LineSink&);
+// `outcome` of a command: see README.  kNotFound: no such session.  `opened`: when it was, if that is known; spares a walk
+// through all days.
+Result<void> replay(const RecordPlace&, uint64_t session, const LineSink&, std::optional<std::chrono::sys_seconds> opened = std::nullopt);
 
 }  // namespace weir::record

@@ -1,5 +1,7 @@
 // A record from the journal to verify, over real files: sealing, parts, recovery, reading.
 #include <atomic>
+#include <fstream>
+#include <iterator>
 #include <thread>
 
 #include "record/archive.h"
@@ -12,6 +14,7 @@
 namespace weir::record {
 namespace {
 
+using test::event_of;
 using test::Gateway;
 using nlohmann::json;
 
@@ -340,6 +343,96 @@ TEST(Record, FiltersNarrowTheList) {
   EXPECT_EQ(sessions_of(place, {.is_live = false, .count_max = 1}).at(0)["id"], 2);
   EXPECT_EQ(sessions_of(place, {.session = 1}).size(), 1U);
   EXPECT_FALSE(replay(place, 99, [](const std::string&) { return true; }));
+}
+
+TEST(Record, WhatCarriedARequestIsFoundLiveAndSealedAlike) {
+  constexpr std::string_view kTrace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+  Gateway gw;
+  gw.start();
+  const auto put = [&](uint64_t session, uint64_t unit, std::string_view request, const std::string& text) {
+    RecordEvent event = event_of(RecordEvent::Kind::kCommand, session, 0, text);
+    event.unit.id = unit;
+    event.unit.kind = UnitKind::kCommand;
+    event.verb = "query";
+    event.action = Verdict::Action::kAllow;
+    event.request_id = request;
+    event.grant = "reads";
+    gw.put(event);
+  };
+  gw.open(1, "a", "ann");
+  put(1, 1, kTrace, "select 1");
+  put(1, 2, "", "select 2");
+  put(1, 3, "ticket='4711',route='/x'", "select 3");
+  gw.close(1);
+  gw.open(2, "a", "bob");
+  put(2, 1, "psql", "select 4");
+  gw.close(2);
+  gw.open(3, "a", "ann");
+  put(3, 1, kTrace, "select 5");
+  const RecordPlace place = RecordPlace::of(gw.state());
+  const auto found = [&](const std::string& request) {
+    std::string text;
+    for (const json& row : sessions_of(place, {.request = request})) {
+      text += std::to_string(row["id"].get<int>()) + ":";
+      for (const json& command : row["request_commands"]) text += " " + command["text"].get<std::string>() + " by " + command["grant"].get<std::string>();
+      text += "; ";
+    }
+    return text;
+  };
+  for (const bool is_sealed : {false, true}) {
+    if (is_sealed) gw.seal();
+    else gw.flush();
+    EXPECT_EQ(found(std::string(kTrace)), "3: select 5 by reads; 1: select 1 by reads; ");
+    EXPECT_EQ(found("4bf92f3577b34da6a3ce929d0e0e4736"), "3: select 5 by reads; 1: select 1 by reads; ") << "the whole trace";
+    EXPECT_EQ(found("ticket='4711'"), "1: select 3 by reads; ");
+    EXPECT_EQ(found("ticket='4711',route='/x'"), "1: select 3 by reads; ");
+    EXPECT_EQ(found("psql"), "2: select 4 by reads; ");
+    EXPECT_EQ(found("ticket='471'"), "");
+    EXPECT_EQ(found("00f067aa0ba902b7"), "");
+  }
+  EXPECT_EQ(sessions_of(place, {.request = std::string(kTrace), .count_max = 1}).size(), 1U);
+  EXPECT_EQ(gw.verify().exit_code(), 0);
+  std::ifstream file(gw.state() + "/archive/" + archive_name(gw.time_ns(), 1, 1), std::ios::binary);
+  const std::string archive((std::istreambuf_iterator<char>(file)), {});
+  const std::string manifest = archive.substr(archive.find(R"({"awaiting")"));
+  EXPECT_EQ(manifest.find("4711"), std::string::npos) << "no id in clear";
+}
+
+TEST(Record, AnEmailAddressStandsInTheOpeningAlone) {
+  Gateway gw;
+  gw.start();
+  gw.put(event_of(RecordEvent::Kind::kOpened, 1, 0, R"({"target":"a","subject":"ann","email":"ann@example.org","until":"2027-01-01T00:00:00Z"})"));
+  const RecordPlace place = RecordPlace::of(gw.state());
+  for (const bool is_sealed : {false, true}) {
+    if (is_sealed) gw.close(1);
+    if (is_sealed) gw.seal();
+    else gw.flush();
+    const json row = sessions_of(place).at(0);
+    EXPECT_FALSE(row["facts"].contains("email"));
+    EXPECT_EQ(row["facts"]["until"], "2027-01-01T00:00:00Z");
+    EXPECT_NE(replay_of(place, 1).at(0)["text"].get<std::string>().find("ann@example.org"), std::string::npos);
+  }
+  EXPECT_EQ(gw.verify().exit_code(), 0);
+}
+
+TEST(Record, ManyRequestsAreFoundByReadingTheArchive) {
+  Gateway gw;
+  gw.start();
+  gw.open(1, "a", "ann");
+  for (uint64_t unit = 1; unit <= RequestSet::kHashesMax + 1; ++unit) {
+    RecordEvent event = event_of(RecordEvent::Kind::kCommand, 1, 0, "select 1");
+    const std::string request = "request-" + std::to_string(unit);
+    event.unit.id = unit;
+    event.request_id = request;
+    gw.put(event);
+  }
+  gw.close(1);
+  gw.seal();
+  const RecordPlace place = RecordPlace::of(gw.state());
+  EXPECT_EQ(sessions_of(place, {.request = "request-1"}).size(), 1U);
+  EXPECT_EQ(sessions_of(place, {.request = "request-" + std::to_string(RequestSet::kHashesMax + 1)}).size(), 1U);
+  EXPECT_EQ(sessions_of(place, {.request = "request-0"}).size(), 0U);
+  EXPECT_EQ(gw.verify().exit_code(), 0);
 }
 
 TEST(Record, ActsStandInSessionsOfTheirOwnAndAreSealedAndVerifiedAsAnyOther) {

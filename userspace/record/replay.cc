@@ -13,7 +13,8 @@ namespace {
 
 class Replay {
  public:
-  Replay(const RecordPlace& place, uint64_t session, const LineSink& sink) : place_(place), session_(session), lines_(sink) {}
+  Replay(const RecordPlace& place, uint64_t session, const LineSink& sink, std::optional<std::chrono::sys_seconds> opened)
+      : place_(place), session_(session), opened_(opened), lines_(sink) {}
 
   Result<void> run() {
     constexpr int kTries = 8;
@@ -43,7 +44,7 @@ class Replay {
  private:
   Result<void> read_archives() {
     std::vector<ArchiveFile> parts;
-    const Result<void> walked = walk_archive(place_.archive, std::nullopt, std::nullopt, [&](const auto& files, const auto&) {
+    const Result<void> walked = walk_archive(place_.archive, opened_, opened_ ? std::optional(*opened_ + std::chrono::seconds(1)) : std::nullopt, [&](const auto& files, const auto&) {
       std::copy_if(files.begin(), files.end(), std::back_inserter(parts), [&](const ArchiveFile& file) { return file.session == session_; });
       return parts.empty();  // All parts stand in the folder of the day when the session was opened.
     });
@@ -79,6 +80,7 @@ class Replay {
 
   const RecordPlace& place_;
   const uint64_t session_;
+  const std::optional<std::chrono::sys_seconds> opened_;
   ReplayLines lines_;
   uint64_t last_sequence_ = 0;
   bool is_found_ = false, has_ended_ = false, go_on_ = true;
@@ -86,6 +88,8 @@ class Replay {
 
 }  // namespace
 
-Result<void> replay(const RecordPlace& place, uint64_t session, const LineSink& sink) { return Replay(place, session, sink).run(); }
+Result<void> replay(const RecordPlace& place, uint64_t session, const LineSink& sink, std::optional<std::chrono::sys_seconds> opened) {
+  return Replay(place, session, sink, opened).run();
+}
 
 }  // namespace weir::record

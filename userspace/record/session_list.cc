@@ -36,6 +36,7 @@ struct Row {
     total.errors += part.errors;
     total.rows += part.rows;
     total.gaps += part.gaps;
+    total.requests.merge(part.requests);
     if (opened_ns == 0) opened_ns = part.opened_ns != 0 ? part.opened_ns : part.first_at_ns;
     if (!part.is_closed) return;
     is_closed = true;
@@ -56,7 +57,7 @@ struct Row {
 
 json to_json(uint64_t session, const Row& row) {
   const SessionSummary& s = row.total;
-  const json facts = parse_object(s.opened_json), login = parse_object(s.login_json);
+  const json facts = opening_facts(s.opened_json), login = parse_object(s.login_json);
   const std::array<ByteAccount, 2> accounts = s.accounts.value_or(std::array<ByteAccount, 2>{});
   const bool is_interrupted = s.is_interrupted();
   const bool balances = accounts[0].balances() && accounts[1].balances();
@@ -161,14 +162,36 @@ class Listing {
     return !is_enough_;
   }
 
+  // What of the session carried the request that is looked for.  An archive that cannot be read is told of, not passed over.
+  bool add_request(uint64_t session, const Row& row, json& line) const {
+    json commands = json::array();
+    bool is_cut = false;
+    const auto opened = std::chrono::sys_seconds(std::chrono::seconds(row.opened_ns / 1'000'000'000));
+    const Result<void> done = replay(place_, session, [&](const std::string& text) {
+      json event = parse_object(text);
+      if (!matches_request(text_of(event, "request_id"), filter_.request)) return true;
+      is_cut = commands.size() == kRequestCommandsMax;
+      if (!is_cut) commands.push_back(std::move(event));
+      return !is_cut;
+    }, opened);
+    if (!done && line.value("broken", "").empty()) line["broken"] = done.error().message;
+    if (commands.empty() && done) return false;
+    line["request_commands"] = std::move(commands);
+    if (is_cut) line["request_commands_cut"] = true;
+    return true;
+  }
+
   void emit(uint64_t session, const Row& row) {
     const auto opened = std::chrono::sys_seconds(std::chrono::seconds(row.opened_ns / 1'000'000'000));
     const bool fits_time = (!filter_.since || opened >= *filter_.since) && (!filter_.until || opened < *filter_.until);
     if (!fits_time || (filter_.is_live && *filter_.is_live == row.is_closed) || (filter_.only_blocked && row.total.blocked == 0)) return;
-    const json line = to_json(session, row);
+    const bool is_of_request = !filter_.request.empty();
+    if (is_of_request && row.broken.empty() && !row.total.requests.may_have(request_hash(filter_.request))) return;
+    json line = to_json(session, row);
     if ((text_of(line["facts"], "about") == kAboutGateway) != filter_.is_gateway) return;
     if (!filter_.target.empty() && line["target"] != filter_.target) return;
     if (!filter_.subject.empty() && line["subject"] != filter_.subject) return;
+    if (is_of_request && !add_request(session, row, line)) return;
     is_enough_ = count_ >= filter_.count_max || !sink_(dump(line)) || ++count_ >= filter_.count_max;
   }
 

@@ -35,6 +35,7 @@ void SessionSummary::add(const RecordEvent& event) {
   using Kind = RecordEvent::Kind;
   session = event.session;
   place(event.sequence, event.at.time_since_epoch().count());
+  requests.add(event.request_id);
   switch (event.kind) {
     case Kind::kOpened:
       opened_ns = event.at.time_since_epoch().count();

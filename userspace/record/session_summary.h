@@ -9,6 +9,7 @@
 
 #include "core/event.h"
 #include "record/layout.h"
+#include "record/request_keys.h"
 
 namespace weir::record {
 
@@ -30,6 +31,7 @@ struct SessionSummary {
   uint64_t undecodable = 0;            // Of a newer version, or damaged.
   uint64_t clock_steps = 0;            // Events older than the one before.
   std::optional<std::array<ByteAccount, 2>> accounts;
+  RequestSet requests;                 // Of logins and commands.
 
   struct Unit { uint32_t stream = 0; uint64_t id = 0; };
   // Commands without a fate or an answer yet.  Answers of one stream come in order: an answer settles what came before it.

@@ -40,6 +40,17 @@ void ActLog::write(const Act& act, std::promise<bool> done) {
   event.action = act.is_done ? Verdict::Action::kAllow : Verdict::Action::kBlock;
   uint64_t group = 0;
   if (is_closed_ || !open() || !put(event, group)) return done.set_value(false);
+  if (act.impersonation != Impersonation::kNone) {
+    RecordEvent alert;
+    alert.kind = RecordEvent::Kind::kAlert;
+    alert.verb = "alert";
+    alert.rule = kImpersonationRule;
+    alert.text = as_bytes(name_of(act.impersonation));
+    alert.reason = act.reason;
+    alert.action = Verdict::Action::kBlock;
+    uint64_t behind = 0;
+    if (put(alert, behind)) group = behind;  // Else the act alone is on the record, and says as much.
+  }
   if (group <= recorder_.durable_upto()) return done.set_value(true);
   waiters_.push_back({group, std::move(done)});
 }

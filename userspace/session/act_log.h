@@ -21,6 +21,7 @@ struct Act {
   std::string text;          // JSON {by, object, outcome}.
   std::string reason;
   bool is_done = true;       // False: it was refused.
+  Impersonation impersonation = Impersonation::kNone;  // It was an attempt to pass for somebody else: an alert stands behind it.
 };
 
 class ActLog {

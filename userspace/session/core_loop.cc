@@ -22,8 +22,11 @@ CoreLoop::CoreLoop(Parts parts)
       blocks_(kBlocks),
       cancels_(parts.io, parts.counters, static_cast<uint8_t>(Owner::kCancel)),
       services_{parts.io,        parts.journal,   {},  parts.steering, parts.counters, blocks_, scratch_,
-                parts.directory, parts.admission, std::move(parts.runtime), parts.core, std::move(parts.identity_of), {}, parts.tickets, nullptr},
-      acts_(parts.journal, [this] { return io_.wall(); }, parts.directory, services_.runtime->config.name) {
+                parts.directory, parts.admission, std::move(parts.runtime), parts.core, std::move(parts.identity_of), {}, parts.tickets, nullptr, std::move(parts.ended_binding), nullptr},
+      acts_(parts.journal, [this] { return io_.wall(); }, parts.directory, services_.runtime->config.name),
+      grant_uses_(parts.grant_uses) {
+  services_.grant_uses = &grant_uses_;
+  grant_uses_.set_grants(services_.runtime->config.grants);
   services_.deliver_cancel = [this](const Endpoint& target, Bytes request) {
     cancels_.deliver(target, services_.steering.upstream_mark(), request);
   };
@@ -41,7 +44,10 @@ void CoreLoop::add_facts() {
   for (const auto& source : facts_) services_.facts.push_back(source.get());
 }
 
-CoreLoop::~CoreLoop() { WEIR_CHECK(live_ == 0); }
+CoreLoop::~CoreLoop() {
+  WEIR_CHECK(live_ == 0);
+  grant_uses_.flush({}, true);
+}
 
 void CoreLoop::listen(std::span<const int> listeners) {
   for (const int listener : listeners) {
@@ -212,6 +218,7 @@ void CoreLoop::on_posted(uint64_t value) {
       const std::lock_guard lock(handover_mutex_);
       if (handover_) {
         services_.runtime = std::move(handover_);
+        grant_uses_.set_grants(services_.runtime->config.grants);
         add_facts();
         services_.scan_scratch = services_.runtime->policy->make_scratch();
       }
@@ -246,6 +253,7 @@ void CoreLoop::on_posted(uint64_t value) {
 
 void CoreLoop::on_tick() {
   each_session([](Session& session) { session.on_tick(); });
+  grant_uses_.flush(io_.wall(), is_draining_);
   if (is_draining_ && live_ == 0) journal_.flush();
   arm_tick();
 }

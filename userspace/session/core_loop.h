@@ -37,6 +37,8 @@ class CoreLoop {
     uint32_t core = 0;
     std::function<IdentityPtr(const Address&, std::chrono::sys_seconds)> identity_of;
     TicketDesk* tickets = nullptr;
+    std::function<std::string(const Address&, std::chrono::sys_seconds)> ended_binding{};
+    GrantUses* grant_uses = nullptr;
   };
   explicit CoreLoop(Parts parts);
   ~CoreLoop();
@@ -95,6 +97,7 @@ class CoreLoop {
   RuntimePtr handover_;
   std::vector<std::pair<Act, std::promise<bool>>> handed_acts_;  // Under handover_mutex_.
   ActLog acts_;
+  GrantUseCounter grant_uses_;
 };
 
 }  // namespace weir::session

@@ -79,6 +79,7 @@ Result<void> Engine::open_kernel() {
   watch_ = std::move(*watch);
   auto notices = steer::DropNotices::open(wanted, [this](const steer::DropNotice& notice) {
     if (logging_) logging_->log().warn("dropped {} -> {}: {}", notice.source.text(), notice.destination.text(), notice.reason);
+    on_dropped(notice);
   });
   if (!notices) return tl::unexpected<Error>(notices.error());
   notices_ = std::move(*notices);
@@ -186,6 +187,7 @@ Result<void> Engine::open_policy() {
   auto book = decide::TicketBook::open(*store_, tickets, wanted.approvals, wall_seconds());
   if (!book) return tl::unexpected<Error>(book.error());
   tickets_ = std::move(*book);
+  if (auto uses = open_grant_uses(); !uses) return uses;
   parsers_ = std::make_unique<postgres::SqlParserPool>(wanted.engine.limits);
   builder_ = std::make_unique<RuntimeBuilder>(*parsers_, [mark = steering_->upstream_mark()](const Endpoint& target) { return dial_blocking(target, mark); },
                                               [this](std::string_view text) { logging_->log().warn("{}", text); });
@@ -237,6 +239,8 @@ Result<void> Engine::start_cores() {
     for (const int fd : {sockets.v4.get(), sockets.v6.get()}) {
       if (fd >= 0) parts.listeners.push_back(fd);
     }
+    parts.ended_binding = [this](const Address& address, std::chrono::sys_seconds now) { return ended_binding(address, now); };
+    parts.grant_uses = grant_uses_.get();
     parts.identity_of = [this](const Address& address, std::chrono::sys_seconds now) { return bindings_->find(address, now); };
     auto core = EngineCore::start(std::move(parts));
     if (!core) return tl::unexpected<Error>(core.error());
@@ -297,7 +301,9 @@ void Engine::on_tick() {
   tickets_->expire(wall_seconds());
   take_foreign_bindings();
   auto ended = bindings_->expire(wall_seconds());
+  save_grant_uses();
   if (ended) {
+    ended_bindings_.note(*ended);
     end_bindings(*ended);
   } else {
     logging_->log().error("bindings: {}", ended.error().message);
@@ -345,6 +351,9 @@ void Engine::drain() {
   }
   for (const auto& core : cores_) core->join();
   cores_.clear();
+  if (grant_uses_) {
+    if (auto saved = grant_uses_->save(); !saved) logging_->log().error("uses of grants: {}", saved.error().message);
+  }
   if (sealer_) {
     if (auto finished = sealer_->finish(); !finished) logging_->log().error("sealing: {}", finished.error().message);
     sealer_.reset();

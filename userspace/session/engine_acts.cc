@@ -24,7 +24,7 @@ Sort sort_of(std::string_view verb) {
   if (verb == "status" || verb == "bound") return Sort::kPlain;
   if (verb == "reload" || verb == "bind" || verb == "approve") return Sort::kGive;
   if (verb == "revoke" || verb == "cut" || verb == "deny" || verb == "refused") return Sort::kTake;
-  for (const std::string_view look : {"bindings", "sessions", "profile", "rules", "grants", "tickets", "view"}) {
+  for (const std::string_view look : {"bindings", "sessions", "profile", "rules", "grants", "explain", "tickets", "view"}) {
     if (verb == look) return Sort::kLook;
   }
   return Sort::kUnknown;
@@ -64,6 +64,7 @@ std::string object_of(std::string_view verb, const json& arguments, const Result
   if (verb == "approve" || verb == "deny" || (verb == "tickets" && arguments.contains("ticket"))) {
     return "ticket " + text_at(arguments, "ticket") + (answer && verb != "tickets" ? " of " + text_at(*answer, "subject") + ", by " + text_at(*answer, "by") + ": " + text_at(*answer, "what") : "");
   }
+  if (verb == "explain") return text_at(arguments, "who") + " on " + text_at(arguments, "target");  // Not the statement: it may hold what masks cover.
   if (verb == "view") return text_at(arguments, "object");
   if (verb == "refused") return text_at(arguments, "act");
   return std::string(verb);
@@ -94,8 +95,11 @@ Result<json> Engine::handle(std::string_view verb, const json& arguments, const 
   if (sort == Sort::kGive && segments_->counts().is_full) {
     return fail(Error::Kind::kUnavailable, "the record has no room for what is asked: free space, or lower record.journal.reserve");
   }
+  impersonation_ = Impersonation::kNone;
   auto answer = carry_out(verb, arguments, peer);
-  if (sort == Sort::kPlain || record_act(act_of(verb, arguments, peer, answer))) return answer;
+  Act act = act_of(verb, arguments, peer, answer);
+  act.impersonation = impersonation_;
+  if (sort == Sort::kPlain || record_act(std::move(act))) return answer;
   if (sort == Sort::kLook) return fail(Error::Kind::kUnavailable, "the record cannot take that this was looked at, so it is not shown: free space, or lower record.journal.reserve");
   return answer;
 }
@@ -112,6 +116,7 @@ Result<json> Engine::carry_out(std::string_view verb, const json& arguments, con
   if (verb == "profile") return profile();
   if (verb == "rules") return rules();
   if (verb == "grants") return grants();
+  if (verb == "explain") return explain(arguments);
   if (verb == "tickets") return list_tickets(arguments);
   if (verb == "approve" || verb == "deny") return answer_ticket(verb, arguments, peer);
   return json::object();   // view, refused: the act is all.

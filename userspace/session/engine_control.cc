@@ -173,6 +173,11 @@ Result<json> Engine::bind(const json& arguments, const control::ControlPeer& pee
   if (!outcome) return tl::unexpected<Error>(outcome.error());
   logging_->log().info("bind {} to {}: {}", address->text(), control::escape_bytes(token->subject), outcome->text);
   if (!outcome->text_for_holder.empty()) logging_->log().warn("for {}: {}", control::escape_bytes(outcome->binding.identity->subject), control::escape_bytes(outcome->text_for_holder));
+  if (outcome->kind == identify::BindOutcome::Kind::kTokenElsewhere) {
+    impersonation_ = Impersonation::kTokenReplay;
+    metrics_->control().add(metric_of(impersonation_));
+    metrics_->control().add(Metric::kAlerts);
+  }
   if (!outcome->is_bound()) return fail(Error::Kind::kDenied, outcome->text);
   end_bindings(outcome->ended);
   if (auto put = kernel_bindings_->put(kernel_binding(outcome->binding)); !put) return tl::unexpected<Error>(put.error());
@@ -275,7 +280,10 @@ json Engine::rules() const {
 
 json Engine::grants() const {
   json all = json::array();
-  for (const GrantConfig& grant : config().grants) all.push_back(json::parse(control::to_json(grant).dump()));
+  for (const GrantConfig& grant : config().grants) {
+    all.push_back(json::parse(control::to_json(grant).dump()));
+    all.back()["uses"] = uses_of(grant.name);
+  }
   return all;
 }
 

@@ -15,12 +15,14 @@
 #include "control/portal.h"
 #include "decide/ticket_book.h"
 #include "identify/bindings.h"
+#include "identify/ended_bindings.h"
 #include "identify/token.h"
 #include "record/recovery.h"
 #include "record/sealer.h"
 #include "record/segment_store.h"
 #include "session/engine.h"
 #include "session/engine_core.h"
+#include "session/grant_uses.h"
 #include "session/runtime_builder.h"
 #include "steer/drop_notices.h"
 #include "steer/kernel_bindings.h"
@@ -78,6 +80,14 @@ class Engine final : public control::ControlHandler, public control::ApiHost, pu
   [[nodiscard]] Result<void> may_bind(const identify::VerifiedToken& token, const control::ControlPeer& peer) const;
   [[nodiscard]] Result<nlohmann::json> bound(const nlohmann::json& arguments);
   [[nodiscard]] nlohmann::json portal_status() const;
+  // engine_trace.cc
+  [[nodiscard]] Result<void> open_grant_uses();
+  void save_grant_uses();
+  [[nodiscard]] nlohmann::json uses_of(const std::string& grant) const;
+  [[nodiscard]] Result<nlohmann::json> explain(const nlohmann::json& arguments) const;
+  [[nodiscard]] Result<IdentityPtr> who_asks(const nlohmann::json& arguments, std::chrono::sys_seconds at, nlohmann::json& about) const;
+  [[nodiscard]] std::string ended_binding(const Address& address, std::chrono::sys_seconds now) const;
+  void on_dropped(const steer::DropNotice& notice);
   // engine_tickets.cc
   [[nodiscard]] Result<nlohmann::json> list_tickets(const nlohmann::json& arguments);
   [[nodiscard]] Result<nlohmann::json> answer_ticket(std::string_view verb, const nlohmann::json& arguments, const control::ControlPeer& peer);
@@ -118,6 +128,11 @@ class Engine final : public control::ControlHandler, public control::ApiHost, pu
   std::unique_ptr<record::SealerThread> sealer_;
   std::unique_ptr<store::MeasuredStore> store_;       // What outlives the process; ends after all that writes to it.
   std::unique_ptr<identify::BindingTable> bindings_;
+  identify::EndedBindings ended_bindings_;
+  Impersonation impersonation_ = Impersonation::kNone;  // What the request that is carried out tried; under control_mutex_.
+  std::chrono::sys_seconds dropped_told_{};           // When on_dropped() last put one on the record.
+  std::unique_ptr<GrantUses> grant_uses_;             // The cores hand over to it: made before them, ends after them.
+  std::chrono::sys_seconds grant_uses_saved_{};
   std::unique_ptr<decide::TicketBook> tickets_;       // The sessions' TicketDesk: made before the cores, ends after them.
   identify::KeyFetchers key_fetchers_{[this](std::string_view text) { logging_->log().warn("{}", text); }};  // Made after logging_, and ends before it.
   std::shared_ptr<identify::TokenVerifier> tokens_;   // With roles_, under auth_mutex_; the API's threads look at both.

@@ -16,6 +16,7 @@
 #include "core/ticket.h"
 #include "forward/block_pool.h"
 #include "session/directory.h"
+#include "session/grant_uses.h"
 #include "session/runtime.h"
 
 namespace weir::session {
@@ -37,6 +38,9 @@ struct Services {
   std::function<void(const Endpoint& target, Bytes request)> deliver_cancel;
   TicketDesk* tickets = nullptr;            // Null: what is held is refused.
   std::unique_ptr<ScanScratch> scan_scratch;  // Of runtime's policy.
+  // Of an address that nobody is bound to: whose binding ended there by its time, in words; empty: nobody's.  Empty: not asked.
+  std::function<std::string(const Address&, std::chrono::sys_seconds)> ended_binding{};
+  GrantUseCounter* grant_uses = nullptr;    // Null: nobody counts.
 };
 
 }  // namespace weir::session

@@ -129,6 +129,8 @@ void Session::open(int client_socket) {
   arm_receive(Side::kClient);
   if (!facts_.identity) {
     services_.counters.add(Metric::kRefusedUnbound);
+    const std::string ended = services_.ended_binding ? services_.ended_binding(flow_.client.address, wall_seconds()) : std::string();
+    if (!ended.empty()) record_impersonation({}, Impersonation::kExpiredBinding, Verdict::Action::kBlock, false, ended);
     const std::string where = control::where_to_sign_in(opened_with_->config.identity);
     return refuse(EndReason::kUnbound, "28000", "no identity is bound to " + flow_.client.address.text() + ": " + (where.empty() ? "sign in first (weir bind)" : where));
   }

@@ -22,6 +22,7 @@
 #include "forward/stream_buffer.h"
 #include "forward/window.h"
 #include "session/leg.h"
+#include "session/request_ids.h"
 #include "session/response_head.h"
 #include "session/services.h"
 
@@ -142,6 +143,7 @@ class Session final : public SideFacts {
   bool advance(Direction direction);
   bool parse(Direction direction);
   bool judge(Direction direction);
+  void name_requests();
   bool settle(Direction direction);
   void on_settled(Direction direction, const Unit& unit, const Verdict& verdict, Fate fate, uint64_t out_size);
   void on_violation(const char* why);
@@ -169,6 +171,7 @@ class Session final : public SideFacts {
   void record_note(std::string_view text);
   bool record_waited(std::string_view text);
   void record_alerts(const Unit& unit, const Verdict& verdict);
+  void record_impersonation(const UnitRef& unit, Impersonation kind, Verdict::Action action, bool observed, std::string_view reason);
   bool record_command(const Unit& unit, const Verdict& verdict, Bytes wire, uint64_t& group);
   void record_stand_in(const Unit& unit, std::string_view text);
   void record_closed();
@@ -214,7 +217,7 @@ class Session final : public SideFacts {
   std::optional<Hold> hold_;
   RuntimePtr held_by_;                 // Its snapshot, when a release was judged by a newer one: until all units are settled.
   std::vector<Prepared> prepared_;
-  std::string request_id_;
+  RequestIds requests_;
   std::string parameters_;             // JSON of the command that is being recorded; keeps its room.
 };
 

@@ -196,6 +196,7 @@ bool Session::release_held(const Unit& unit, Verdict& verdict) {
   }
   const Bytes wire = stream(Direction::kToTarget).buffer.slice(unit.wire);
   DecideContext context = decide_context(Direction::kToTarget);
+  name_requests();
   Verdict again;
   judged_by_->policy->decide(context, *codec_, wire, unit.wire.offset, {&unit, 1}, {&again, 1});
   if (again.action == Verdict::Action::kWait) return false;

@@ -1,7 +1,7 @@
 // What goes on the record, and when: a command with its verdict before its first byte leaves, a reply before it is passed.
 #include <nlohmann/json.hpp>
 
-#include "identify/request_id.h"
+#include "core/time_text.h"
 #include "session/json_text.h"
 #include "session/session.h"
 
@@ -57,7 +57,9 @@ bool Session::record_opened() {
     about["binding"] = identity->binding_id;
     if (!identity->issuer.empty()) about["issuer"] = identity->issuer;
     if (!identity->token_id.empty()) about["token_id"] = identity->token_id;
+    if (!identity->email.empty()) about["email"] = identity->email;
     if (!identity->acting_for.empty()) about["acting_for"] = identity->acting_for;
+    if (identity->expires != std::chrono::sys_seconds{}) about["until"] = utc_text(identity->expires);
     if (!identity->reason.empty()) about["reason"] = identity->reason;
   }
   const std::string text = about.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
@@ -119,10 +121,13 @@ bool Session::record_command(const Unit& unit, const Verdict& verdict, Bytes wir
     plain_reason = without_quote(verdict.reason);
     event.reason = plain_reason;
   }
+  event.request_id = requests_.for_record(unit, *judged_by_->policy, context, *codec_);
+  event.grant = verdict.grant;
   if (unit.kind == UnitKind::kLogin) {
     const LoginFacts login = codec_->login();
     event.kind = RecordEvent::Kind::kLogin;
-    login_text = nlohmann::json{{"login", login.login}, {"database", login.database}, {"application_name", login.application_name}, {"target_login", login.target_login}}
+    const Bytes application_name = judged_by_->policy->redact_text(context, *codec_, as_bytes(login.application_name));
+    login_text = nlohmann::json{{"login", login.login}, {"database", login.database}, {"application_name", as_text(application_name)}, {"target_login", login.target_login}}
                      .dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
     event.text = as_bytes(login_text);
   } else if (unit.kind == UnitKind::kCommand) {
@@ -145,6 +150,22 @@ void Session::record_alerts(const Unit& unit, const Verdict& verdict) {
   }
 }
 
+// Who tried to pass for somebody else: of one stable name, so that whoever watches alerts need not know the rules.
+void Session::record_impersonation(const UnitRef& unit, Impersonation kind, Verdict::Action action, bool observed, std::string_view reason) {
+  if (!observed) services_.counters.add(metric_of(kind));
+  services_.counters.add(Metric::kAlerts);
+  RecordEvent event;
+  event.kind = RecordEvent::Kind::kAlert;
+  event.unit = unit;
+  event.verb = "alert";
+  event.action = action;
+  event.observed = observed;
+  event.rule = kImpersonationRule;
+  event.text = as_bytes(weir::name_of(kind));
+  event.reason = reason;
+  write(event);
+}
+
 // Post: false: the record took nothing and the target's setting is to stop (I9).
 bool Session::record_unit(Direction direction, uint32_t index) {
   Stream& s = stream(direction);
@@ -154,6 +175,7 @@ bool Session::record_unit(Direction direction, uint32_t index) {
   const bool is_refused = !passes(verdict.action);
   if (verdict.observed) services_.counters.add(Metric::kObserved);
   record_alerts(unit, verdict);
+  if (verdict.impersonation != Impersonation::kNone) record_impersonation(unit, verdict.impersonation, verdict.action, verdict.observed, verdict.reason);
   if (direction == Direction::kToTarget) {
     const bool is_request = unit.kind == UnitKind::kCommand || unit.kind == UnitKind::kLogin || unit.kind == UnitKind::kCancel;
     if (unit.kind == UnitKind::kCommand) {

@@ -160,6 +160,12 @@ void Session::session_rules(Stream&, const Unit& unit, Verdict& verdict) {
   }
 }
 
+// Of the commands that are not judged yet, and of one that is judged again: what its client's session is called may have changed.
+void Session::name_requests() {
+  Stream& s = stream(Direction::kToTarget);
+  requests_.name(std::span(s.units).subspan(s.next), *codec_, judged_by_->config.identity.request_id);
+}
+
 // Post: true if every unit has a final verdict, a record, and (to_target) the record is as durable as the target wants.
 bool Session::judge(Direction direction) {
   Stream& s = stream(direction);
@@ -171,6 +177,7 @@ bool Session::judge(Direction direction) {
     const Bytes chunk = s.buffer.slice({start, static_cast<uint32_t>(end - start)});
     DecideContext context = decide_context(direction);
     if (direction == Direction::kToClient) services_.scratch.reset();
+    else name_requests();
     const std::span<const Unit> units(s.units.data() + s.judged, s.units.size() - s.judged);
     const std::span<Verdict> verdicts(s.verdicts.data() + s.judged, units.size());
     judged_by_->policy->decide(context, *codec_, chunk, start, units, verdicts);
@@ -251,6 +258,9 @@ void Session::on_settled(Direction direction, const Unit& unit, const Verdict& v
     reply_rows_ += unit.row_count;
     reply_bytes_ += out_size;
   }
+  // What only makes a run ready is no use: the run is counted.
+  const bool is_use = direction == Direction::kToTarget && is_passed && unit.kind == UnitKind::kCommand && unit.verb != "parse" && unit.verb != "bind";
+  if (is_use && services_.grant_uses != nullptr) services_.grant_uses->note(verdict.grant, verdict.grant_number, facts_.identity, services_.io.wall());
   if (verdict.action == Verdict::Action::kTerminate) is_terminating_ = true;
   if (direction == Direction::kToClient && !is_key_published_ && codec_->login().is_complete) {
     services_.directory.publish_cancel_key(id_, codec_->cancel_key());

@@ -201,6 +201,8 @@ void PostgresCodec::read_parameter_status(Bytes body) {
   const std::string_view value = reader.c_string();
   if (name == "standard_conforming_strings") standard_conforming_strings_ = value == "on";
   if (name == "client_encoding") encoding_is_safe_ = is_safe_encoding(value);
+  // As SET changed it, or the server cut it: what stands in pg_stat_activity from here on.
+  if (name == "application_name") startup_.application_name = value.substr(0, kNameMax);
 }
 
 // to_target units before the first command.

@@ -67,6 +67,22 @@ ShapeSet drop_shapes(PgQuery__ObjectType type) {
   }
 }
 
+// Code of a language that this parser does not read: whether it may change whom the session acts as.  One word is enough, since
+// nobody can tell what a text says that it runs.
+bool may_change_role(std::string_view body) {
+  static constexpr std::string_view kWords[] = {"role", "authorization", "set_config", "pg_settings", "execute"};
+  const std::string text = lower(body);
+  if (text.find("u&") != std::string::npos) return true;  // An identifier in escapes may be any of them.
+  const auto is_word = [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' || (static_cast<unsigned char>(c) & 0x80) != 0; };
+  return std::ranges::any_of(kWords, [&](std::string_view word) {
+    for (std::size_t at = text.find(word); at != std::string::npos; at = text.find(word, at + 1)) {
+      const std::size_t end = at + word.size();
+      if ((at == 0 || !is_word(text[at - 1])) && (end == text.size() || !is_word(text[end]))) return true;
+    }
+    return false;
+  });
+}
+
 // The names of an object: a List of Strings, or a TypeName, or a String alone.
 NodeList name_parts(const PgQuery__Node* object) {
   if (object == nullptr) return {};
@@ -103,6 +119,7 @@ void FactsWalker::note_statement(NodeCase kind, const ProtobufCMessage& message)
       add(verbs, bit(kAdmin));
       facts_.has_unknown_function = true;
       touches_anything(true);
+      note_do(as<PgQuery__DoStmt>(message));
       break;
     case PG_QUERY__NODE__NODE_CALL_STMT:
     case PG_QUERY__NODE__NODE_EXECUTE_STMT:
@@ -254,6 +271,21 @@ void FactsWalker::note_sequence_call(const PgQuery__FuncCall& call) {
   else relation_named(view.substr(0, dot), view.substr(dot + 1), false, true);
 }
 
+void FactsWalker::note_do(const PgQuery__DoStmt& statement) {
+  depends_on_constants_ = true;
+  for (const PgQuery__Node* option : WEIR_NODES(statement, args)) {
+    std::string_view body;
+    if (def_is(option, "as") && (!constant_text(option->def_elem->arg, body) || may_change_role(body))) note_hidden_role();
+  }
+}
+
+void FactsWalker::note_hidden_role() {
+  facts_.shapes |= bit(kSetRole);
+  add(facts_.verbs, bit(kImpersonate));
+  facts_.is_fence = true;
+  facts_.roles.emplace_back("*");
+}
+
 // An SQL body given as text: what it will do once it is called.
 void FactsWalker::note_function_body(const PgQuery__CreateFunctionStmt& statement) {
   std::string_view language, body;
@@ -266,7 +298,10 @@ void FactsWalker::note_function_body(const PgQuery__CreateFunctionStmt& statemen
   }
   if (body.empty()) return;
   depends_on_constants_ = true;
-  if (lower(language) != "sql") return;
+  if (lower(language) != "sql") {
+    if (may_change_role(body)) note_hidden_role();
+    return;
+  }
   constexpr uint32_t kTextDepthMax = 4;
   const PgQuery__ParseResult* const tree = text_depth_ < kTextDepthMax ? parse_inner(body) : nullptr;
   if (tree == nullptr) return touches_anything(true);

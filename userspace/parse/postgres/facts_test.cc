@@ -191,6 +191,33 @@ TEST(Facts, RolesThatAreAskedForAreNamed) {
   EXPECT_EQ(shapes_of(*facts_with("set role none")), "set-role");
 }
 
+// What changes the role from inside of code, or may: refused to whom no grant lets act as anybody ("*").
+TEST(Facts, CodeThatMayChangeTheRoleAsksForAnyRole) {
+  for (const char* text :
+       {"do $$ begin set role boss; end $$", "do $$ begin perform set_config('role', 'boss', false); end $$", "do $$ begin SET SESSION AUTHORIZATION boss; end $$",
+        "do $$ begin execute 'set ro' || 'le boss'; end $$", "do $$ begin update pg_settings set setting = 'boss' where name = 'ro' || 'le'; end $$",
+        "do $$ begin perform u&\"set\\005fconfig\"('ro' || 'le', 'boss', false); end $$", "do language plpgsql $x$ begin set local role boss; end $x$",
+        "create function f() returns void language plpgsql as $$ begin set role boss; end $$", "create procedure p() language plpgsql as 'begin execute x; end'",
+        "create function f() returns text language sql as $$ select set_config('ro' || 'le', $1, false) $$"}) {
+    const FactsPtr facts = facts_with(text);
+    EXPECT_NE(verbs_of(*facts).find("impersonate"), std::string::npos) << text;
+    EXPECT_EQ(facts->roles, std::vector<std::string>{"*"}) << text;
+  }
+  for (const char* text : {"create function f() returns text language sql as $$ select set_config('role', 'boss', false) $$",
+                           "create function f() returns int language plpgsql set role = 'boss' as $$ begin return 1; end $$",
+                           "prepare p as select set_config('role', 'boss', false)", "explain analyze select set_config('role', 'boss', false)",
+                           "select 1; set role boss", "copy (select set_config('role', 'boss', false)) to stdout"}) {
+    const FactsPtr facts = facts_with(text);
+    EXPECT_NE(verbs_of(*facts).find("impersonate"), std::string::npos) << text;
+    EXPECT_EQ(facts->roles, std::vector<std::string>{"boss"}) << text;
+  }
+  EXPECT_EQ(facts_with("prepare p(text) as select set_config('role', $1, false)")->roles, std::vector<std::string>{"*"});
+  for (const char* text : {"do $$ begin insert into payroles values (1); end $$", "do $$ begin perform 1; end $$", "create function f() returns int language plpgsql as 'begin return 1; end'",
+                           "create trigger t before insert on people for each row execute function f()"}) {
+    EXPECT_EQ(verbs_of(*facts_with(text)).find("impersonate"), std::string::npos) << text;
+  }
+}
+
 TEST(Facts, FunctionsAreClearedByTheSafeListOrTheCatalogueAlone) {
   const auto functions = [](const char* text) { return functions_of(*facts_with(text)); };
   EXPECT_EQ(functions("select lower(name), now(), count(*), max(id), extract(year from now()), coalesce(name, 'x') from people"), "count extract lower max now");

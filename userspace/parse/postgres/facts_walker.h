@@ -109,6 +109,8 @@ class FactsWalker {
   void note_any_setting();
   void note_set_config(const PgQuery__FuncCall& call);
   void note_sequence_call(const PgQuery__FuncCall& call);
+  void note_do(const PgQuery__DoStmt& statement);
+  void note_hidden_role();
   void note_function_body(const PgQuery__CreateFunctionStmt& statement);
   void note_explain(const PgQuery__ExplainStmt& statement);
 
