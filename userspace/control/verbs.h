@@ -130,5 +130,6 @@ Verb replay_verb();
 Verb events_verb();
 Verb verify_verb();
 Verb version_verb();
+Verb completion_verb();
 
 }  // namespace weir::control
