@@ -18,6 +18,7 @@ using testing::Contains;
 using testing::ElementsAre;
 using testing::IsEmpty;
 using testing::IsSupersetOf;
+using testing::Not;
 using testing::UnorderedElementsAre;
 
 class Completion : public testing::Test {
@@ -83,6 +84,7 @@ TEST_F(Completion, BashKnowsEveryVerbAndEveryOptionOfIt) {
 TEST_F(Completion, BashKnowsWordsValuesAndFiles) {
   EXPECT_THAT(bash({"weir", "help", "relo"}), ElementsAre("reload"));
   EXPECT_THAT(bash({"weir", "ca", ""}), UnorderedElementsAre("init", "show"));
+  EXPECT_THAT(bash({"weir", "changes", "a"}), ElementsAre("approve"));
   EXPECT_THAT(bash({"weir", "completion", ""}), UnorderedElementsAre("bash", "zsh", "fish"));
   EXPECT_THAT(bash({"weir", "check", "--config", "so"}), ElementsAre("some file.yaml"));
   EXPECT_THAT(bash({"weir", "check", "--config", "=", "so"}), ElementsAre("some file.yaml")) << "--config=so";
@@ -100,6 +102,7 @@ TEST_F(Completion, FishCompletesAndOffersNoWordOfAnotherVerb) {
   }
   EXPECT_THAT(fish("weir "), testing::UnorderedElementsAreArray(names));
   EXPECT_THAT(fish("weir ca "), UnorderedElementsAre("init", "show"));
+  EXPECT_THAT(fish("weir changes deny --t"), Not(Contains("--token-file"))) << "deny is a word here, no verb";
   EXPECT_THAT(fish("weir help relo"), ElementsAre("reload"));
   EXPECT_THAT(fish("weir check --config some"), ElementsAre("some file.yaml"));
 }

@@ -97,7 +97,7 @@ Verb login_verb() {
   return {.name = "login",
           .group = "People and sessions",
           .summary = "let a person sign in with a browser, and bind their address",
-          .synopsis = "[--issuer NAME] [--address ADDRESS]",
+          .synopsis = "[--issuer NAME] [--address ADDRESS] [--reason TEXT]",
           .description = "Runs the device flow (RFC 8628) at a provider of identity.issuers: prints an address and a code, waits until a person has opened the one, entered the other and signed in, then binds "
                          "the address to who they are, as `weir bind` does. The person needs a browser only, on any host. Without --address it is the address that this terminal comes from (SSH_CONNECTION). "
                          "The token goes to the engine and nowhere else.\nJSON: two lines: {issuer, address, user_code, verification_uri, ...} at once, the binding in the end",
@@ -106,7 +106,8 @@ Verb login_verb() {
           .example = "weir login --issuer example-idp --address 198.18.1.7\nweir login",
           .add_options = [](po::options_description& options) {
             options.add_options()("issuer", po::value<std::string>()->value_name("NAME"), "of identity.issuers; may be left out where there is one")
-                ("address", po::value<std::string>()->value_name("ADDRESS"), "the person's address, as targets see it");
+                ("address", po::value<std::string>()->value_name("ADDRESS"), "the person's address, as targets see it")
+                ("reason", po::value<std::string>()->value_name("TEXT"), "why, for the record; not required, as who signs in says so themselves");
           },
           .run = run_login};
 }
