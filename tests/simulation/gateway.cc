@@ -173,7 +173,7 @@ SocketPtr Gateway::dial(const DialPlan& plan) {
 void Gateway::on_statement(const std::string& statement) {
   target_log_.push_back(statement);
   if (statement.find("forbidden") != std::string::npos) violations_.push_back({"I2", "the target received: " + statement});
-  if (statement.find("guarded") != std::string::npos && !reviewers_.has_approved(statement)) violations_.push_back({"hold", "nobody approved: " + statement});
+  if (statement.find("guarded") != std::string::npos && !reviewers_.use_approval(statement)) violations_.push_back({"hold", "nobody approved: " + statement});
   const std::size_t at = statement.find(" as q");
   if (at == std::string::npos) return;
   const std::string name = statement.substr(at, statement.find(' ', at + 4) - at);

@@ -61,7 +61,7 @@ class Gateway {
   [[nodiscard]] const std::vector<std::shared_ptr<PostgresTarget>>& targets() const { return targets_; }
   [[nodiscard]] const std::vector<Violation>& violations() const { return violations_; }
   [[nodiscard]] const std::vector<std::string>& target_log() const { return target_log_; }
-  [[nodiscard]] const Reviewers& reviewers() const { return reviewers_; }
+  [[nodiscard]] Reviewers& reviewers() { return reviewers_; }
   [[nodiscard]] const CoreCounters& counters() const { return counters_; }
 
  private:

@@ -35,18 +35,20 @@ TEST(Simulation, EveryPromiseHoldsInEverySeed) {
     sum.finished += report.finished;
     sum.compared += report.compared;
     sum.tickets += report.tickets;
+    sum.refused_words += report.refused_words;
     if (report.violations.empty()) continue;
     for (const Violation& violation : report.violations) checkers.insert(violation.checker);
     if (++failures <= 5) ADD_FAILURE() << report.text(seed);
   }
   std::cout << count << " seeds: " << sum.sessions << " sessions (" << sum.finished << " to their end, " << sum.compared << " compared with a target alone), " << sum.statements
-            << " statements at targets, " << sum.blocked << " blocked, " << sum.tickets << " held, " << sum.events << " events on the record\n";
+            << " statements at targets, " << sum.blocked << " blocked, " << sum.tickets << " held, " << sum.refused_words << " words of reviewers that did not count, " << sum.events << " events on the record\n";
   for (const std::string& checker : checkers) std::cout << "caught by: " << checker << "\n";
   EXPECT_EQ(failures, 0u);
   // The world is worth simulating: most sessions end well, and many statements are blocked.
   EXPECT_GT(sum.finished * 3, sum.sessions);
   EXPECT_GT(sum.blocked, count / 4);
   EXPECT_GT(sum.tickets, count / 4);
+  EXPECT_GT(sum.refused_words, sum.tickets);
 }
 
 TEST(Simulation, SameSeedSameTrace) {  // I10

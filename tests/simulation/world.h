@@ -13,7 +13,8 @@ namespace weir::simulation {
 
 class World {
  public:
-  explicit World(uint64_t seed) : random_(seed) {}
+  explicit World(uint64_t seed) : seed_(seed), random_(seed) {}
+  [[nodiscard]] uint64_t seed() const { return seed_; }
 
   [[nodiscard]] std::chrono::nanoseconds now() const { return now_; }
   [[nodiscard]] Prng& random() { return random_; }
@@ -44,6 +45,7 @@ class World {
   };
   std::chrono::nanoseconds now_{1'000'000'000};
   uint64_t order_ = 0;
+  const uint64_t seed_;
   Prng random_;
   std::priority_queue<Event> queue_;
 };

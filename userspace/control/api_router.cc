@@ -261,7 +261,8 @@ void ApiRouter::answer(const ApiRequest& request, const Address& from, RateLimit
     give({status_of(result.error().kind), std::string(name_of(result.error().kind)), result.error().message, ""}, sink);
   } else {
     ++counters_.done;
-    if (!call.is_answered) sink(whole((*route)->done, kJson, result->dump(-1, ' ', false, json::error_handler_t::replace) + "\n"));
+    const bool is_waiting = result->is_object() && result->contains("pending");   // For a second person.
+    if (!call.is_answered) sink(whole(is_waiting ? 202 : (*route)->done, kJson, result->dump(-1, ' ', false, json::error_handler_t::replace) + "\n"));
   }
 }
 

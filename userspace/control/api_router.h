@@ -64,7 +64,7 @@ struct ApiRoute {
   RoleSet roles = 0;             // Any of these; with kRole.
   int done = 200;                // Status when it went well.
   std::vector<ApiArgument> queries{}, fields{};
-  std::vector<int> faults{};       // Statuses of its own, beside those of every route.
+  std::vector<int> faults{};       // Statuses of its own, beside those of every route; 202: it may have to wait for a second person.
   Result<nlohmann::json> (*run)(ApiCall&) = nullptr;
   PageFunction show = nullptr;     // With kPage, instead of run.
 

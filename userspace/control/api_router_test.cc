@@ -162,6 +162,24 @@ TEST_F(ApiRouterTest, RolesAreNamesOfIssuersThatCount) {
   EXPECT_EQ(post("/v1/bindings", authority_.token("ann"), "", "").status, 201) << "any verified token binds its own address";
 }
 
+TEST_F(ApiRouterTest, WhatWaitsForASecondPersonIsNotDone) {
+  engine_.waits = true;
+  const std::string token = token_of(ApiRole::kAdmin);
+  for (const char* path : {"/v1/reload", "/v1/sessions/7/cut"}) {
+    const Answer answer = post(path, token, R"({"reason":"CHG-1"})");
+    EXPECT_EQ(answer.status, 202) << path;
+    EXPECT_EQ(answer.object()["pending"], 7) << path;
+  }
+  engine_.waits = false;
+  EXPECT_EQ(post("/v1/changes/7/approve", token, R"({"reason":"CHG-2"})").status, 200);
+  EXPECT_EQ(engine_.asked.back().arguments, (json{{"change", 7}, {"reason", "CHG-2"}}));
+  EXPECT_EQ(engine_.asked.back().verb, "change-approve");
+  EXPECT_EQ(post("/v1/changes/7/approve", token, "{}").status, 422) << "without a reason";
+  EXPECT_EQ(post("/v1/changes/7/approve", token_of(ApiRole::kAuditor), R"({"reason":"r"})").status, 403) << "who only looks";
+  EXPECT_EQ(get("/v1/changes", token_of(ApiRole::kAuditor)).status, 200);
+  EXPECT_EQ(get("/v1/changes", token_of(ApiRole::kReviewer)).status, 403);
+}
+
 TEST_F(ApiRouterTest, ABindingIsOfTheConnectionsOwnAddress) {
   const std::string token = authority_.token("user:alice");
   EXPECT_EQ(ask({.method = "POST", .path = "/v1/bindings", .query = {}, .token = token, .content_type = "", .body = ""}, "198.18.1.3").status, 201);

@@ -36,11 +36,30 @@ Result<json> rules_profile(ApiCall& call) { return ask(call, "profile"); }
 Result<json> grants(ApiCall& call) { return ask(call, "grants"); }
 // The engine's own judgement: who, target and the rest as the engine takes them; nothing is sent to the target.
 Result<json> explain(ApiCall& call) { return ask(call, "explain", call.fields); }
+Result<bool> flag_of(const ApiCall& call, std::string_view name) {
+  const std::string text = call.query(name);
+  if (text.empty() || text == "false") return false;
+  if (text == "true") return true;
+  return fail(Error::Kind::kInvalid, "parameter " + std::string(name) + " is neither true nor false");
+}
+
+Result<json> changes(ApiCall& call) {
+  const auto all = flag_of(call, "all");
+  if (!all) return tl::unexpected<Error>(all.error());
+  return ask(call, "changes", {{"all", *all}});
+}
+Result<json> change(ApiCall& call) { return ask(call, "changes", {{"change", id_of(call)}}); }
+Result<json> change_approve(ApiCall& call) { return ask(call, "change-approve", {{"change", id_of(call)}, {"reason", call.field("reason")}}); }
+Result<json> change_deny(ApiCall& call) { return ask(call, "change-deny", {{"change", id_of(call)}, {"reason", call.field("reason")}}); }
 Result<json> reload(ApiCall& call) { return ask(call, "reload", {{"reason", call.field("reason")}}); }
 Result<json> cut(ApiCall& call) { return ask(call, "cut", {{"session", id_of(call)}, {"reason", call.field("reason")}}); }
 
 // The address is the connection's own: nobody binds another one's.
-Result<json> bind(ApiCall& call) { return ask(call, "bind", {{"address", call.peer.address}, {"token", call.request.token}}); }
+Result<json> bind(ApiCall& call) {
+  json arguments = {{"address", call.peer.address}, {"token", call.request.token}};
+  if (const std::string reason = call.field("reason"); !reason.empty()) arguments["reason"] = reason;
+  return ask(call, "bind", std::move(arguments));
+}
 
 Result<json> revoke(ApiCall& call) {
   const char* const names[] = {"id", "address", "subject"};
@@ -60,13 +79,6 @@ Result<json> metrics(ApiCall& call) {
   call.is_answered = true;
   call.sink(answer_head(200, "text/plain; version=0.0.4; charset=utf-8", &size, "") + text);
   return json();
-}
-
-Result<bool> flag_of(const ApiCall& call, std::string_view name) {
-  const std::string text = call.query(name);
-  if (text.empty() || text == "false") return false;
-  if (text == "true") return true;
-  return fail(Error::Kind::kInvalid, "parameter " + std::string(name) + " is neither true nor false");
 }
 
 Result<uint64_t> limit_of(const ApiCall& call) {
@@ -191,11 +203,11 @@ std::span<const ApiRoute> api_routes() {
       {.method = "GET", .path = "/v1/status", .roles = kAnyRole, .run = status},
       {.method = "GET", .path = "/v1/metrics", .roles = kAdmin | kAuditor, .run = metrics},
       {.method = "GET", .path = "/v1/bindings", .roles = kAdmin | kAuditor, .run = bindings},
-      {.method = "POST", .path = "/v1/bindings", .access = ApiAccess::kToken, .done = 201, .faults = {409}, .run = bind},
-      {.method = "POST", .path = "/v1/bindings/revoke", .roles = kAdmin, .fields = {{"id"}, {"address"}, {"subject"}, {"reason", true}}, .faults = {404}, .run = revoke},
+      {.method = "POST", .path = "/v1/bindings", .access = ApiAccess::kToken, .done = 201, .fields = {{"reason"}}, .faults = {409}, .run = bind},
+      {.method = "POST", .path = "/v1/bindings/revoke", .roles = kAdmin, .fields = {{"id"}, {"address"}, {"subject"}, {"reason", true}}, .faults = {202, 404}, .run = revoke},
       {.method = "GET", .path = "/v1/sessions", .roles = kAdmin | kAuditor, .queries = {{"live"}, {"blocked"}, {"target"}, {"subject"}, {"request"}, {"since"}, {"until"}, {"limit"}}, .run = sessions},
       {.method = "GET", .path = "/v1/sessions/{id}", .roles = kAdmin | kAuditor, .faults = {404}, .run = session},
-      {.method = "POST", .path = "/v1/sessions/{id}/cut", .roles = kAdmin, .fields = {{"reason", true}}, .faults = {404}, .run = cut},
+      {.method = "POST", .path = "/v1/sessions/{id}/cut", .roles = kAdmin, .fields = {{"reason", true}}, .faults = {202, 404}, .run = cut},
       {.method = "GET", .path = "/v1/sessions/{id}/replay", .roles = kAuditor, .faults = {404}, .run = replay},
       {.method = "GET", .path = "/v1/events", .roles = kAuditor, .queries = {{"act"}, {"since"}, {"until"}, {"limit"}}, .run = events},
       {.method = "GET", .path = "/v1/rules", .roles = kAnyRole, .run = rules},
@@ -218,7 +230,11 @@ std::span<const ApiRoute> api_routes() {
       {.method = "GET", .path = "/portal/confirm", .access = ApiAccess::kPage, .show = &Portal::confirm_page},
       {.method = "POST", .path = "/portal/confirm", .access = ApiAccess::kPage, .show = &Portal::confirm},
       {.method = "POST", .path = "/portal/sign-out", .access = ApiAccess::kPage, .show = &Portal::sign_out},
-      {.method = "POST", .path = "/v1/reload", .roles = kAdmin, .fields = {{"reason", true}}, .run = reload},
+      {.method = "POST", .path = "/v1/reload", .roles = kAdmin, .fields = {{"reason", true}}, .faults = {202, 409}, .run = reload},
+      {.method = "GET", .path = "/v1/changes", .roles = kAdmin | kAuditor, .queries = {{"all"}}, .run = changes},
+      {.method = "GET", .path = "/v1/changes/{id}", .roles = kAdmin | kAuditor, .faults = {404}, .run = change},
+      {.method = "POST", .path = "/v1/changes/{id}/approve", .roles = kAdmin, .fields = {{"reason", true}}, .faults = {404, 409}, .run = change_approve},
+      {.method = "POST", .path = "/v1/changes/{id}/deny", .roles = kAdmin, .fields = {{"reason", true}}, .faults = {404, 409}, .run = change_deny},
   };
   return kRoutes;
 }

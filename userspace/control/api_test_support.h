@@ -52,6 +52,7 @@ class NotingEngine final : public ControlHandler {
   Result<json> handle(std::string_view verb, const json& arguments, const ControlPeer& peer) override {
     asked.push_back({std::string(verb), arguments, peer});
     if (const auto found = failures.find(std::string(verb)); found != failures.end()) return tl::unexpected<Error>(found->second);
+    if (waits) return json{{"pending", 7}, {"number", 7}};
     if (verb == "cut" || verb == "revoke") return json{{"cut", 1}};
     if (verb == "bindings" || verb == "rules" || verb == "grants" || verb == "profile") return json::array();
     return json{{"verb", verb}};
@@ -70,6 +71,7 @@ class NotingEngine final : public ControlHandler {
   };
   std::vector<Asked> asked;
   std::map<std::string, Error> failures;
+  bool waits = false;   // For a second person.
 };
 
 struct Answer {

@@ -10,6 +10,7 @@ using nlohmann::json;
 
 int bind_token(VerbCall& call, const Config& config, const Address& address, std::string& token) {
   json arguments{{"address", address.text()}, {"token", token}};
+  if (call.has("reason")) arguments["reason"] = call.text("reason");
   const auto answer = ask_patiently(call, config.control.socket, "bind", arguments);
   transport::wipe(token);
   transport::wipe(arguments["token"].get_ref<std::string&>());

@@ -7,6 +7,7 @@
 #include <sstream>
 
 #include "control/cli_text.h"
+#include "control/completion.h"
 #include "control/control_client.h"
 #include "control/verbs.h"
 
@@ -133,6 +134,16 @@ void VerbCall::print_problems(const std::vector<ConfigProblem>& problems) {
     const bool is_error = problem.severity == ConfigProblem::Severity::kError;
     terminal.err << paint(control::text_of(problem), is_error ? Colour::kRed : Colour::kYellow, terminal.err_is_terminal && colour) << "\n";
   }
+}
+
+std::vector<CompletedOption> options_for_completion(const Verb& verb) {
+  const po::options_description options = options_of(verb);
+  std::vector<CompletedOption> all;
+  for (const auto& option : options.options()) {
+    const bool takes_value = option->semantic()->max_tokens() != 0;
+    all.push_back({"--" + option->long_name(), takes_value ? option->semantic()->name() : "", option->description()});
+  }
+  return all;
 }
 
 std::string help_text(const Verb& verb) {

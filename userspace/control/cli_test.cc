@@ -210,7 +210,7 @@ TEST_F(Cli, ExplainSaysWhatWouldBecomeOfACommand) {
 
 TEST_F(Cli, WithoutAnEngineTheVerbsThatNeedItSaySo) {
   for (const std::vector<std::string>& arguments : std::vector<std::vector<std::string>>{
-           {"reload", "--reason", "x"}, {"bindings"}, {"revoke", "svc:report", "--reason", "x"}, {"cut", "1", "--reason", "x"}, {"rules", "profile"}, {"tickets"}, {"approve", "1", "--reason", "x"}, {"deny", "1", "--reason", "x"}}) {
+           {"reload", "--reason", "x"}, {"bindings"}, {"revoke", "svc:report", "--reason", "x"}, {"cut", "1", "--reason", "x"}, {"rules", "profile"}, {"tickets"}, {"changes"}, {"changes", "approve", "1", "--reason", "x"}, {"approve", "1", "--reason", "x"}, {"deny", "1", "--reason", "x"}}) {
     const Outcome outcome = weir(arguments);
     EXPECT_EQ(outcome.code, kExitNoEngine) << arguments[0];
     EXPECT_THAT(outcome.err, HasSubstr("start it with `weir run`")) << arguments[0];
@@ -266,6 +266,10 @@ class FakeEngine final : public ControlHandler {
     if (verb == "bind") return json{{"id", 9}, {"subject", "user:ann"}, {"address", arguments.at("address")}, {"until", "2037-01-01T00:00:00Z"}, {"text", ""}};
     if (verb == "bound") return bound_after-- > 0 ? json{{"bound", false}} : json{{"bound", true}, {"id", 9}, {"until", "2027-01-15T09:00:00Z"}};
     if (verb == "bindings") return json::array({{{"id", 9}, {"subject", "user:ann\x1b[31m"}, {"address", "198.18.1.7"}, {"groups", {"dba"}}, {"assurance", "network"}, {"refused", 1}}});
+    if (waits && (verb == "cut" || verb == "revoke")) return json{{"pending", 7}, {"number", 7}, {"text", "cut session 17"}, {"deadline", "2037-01-01T01:00:00Z"}};
+    if (verb == "changes") return arguments.contains("change") ? change : json::array({change});
+    if (verb == "change-approve") return change;
+    if (verb == "change-deny") return fail(Error::Kind::kDenied, "change 7 was answered: approved");
     if (verb == "cut") return json{{"cut", 1}};
     if (verb == "tickets") return arguments.contains("ticket") ? ticket : json::array({ticket});
     if (verb == "approve") return json{{"by", "local:ann"}, {"what", "approved"}, {"changed", is_changed}};
@@ -283,7 +287,44 @@ class FakeEngine final : public ControlHandler {
                  {"verbs", {"write"}}, {"digest", "abcd"}, {"opened", "2037-01-01T00:00:00Z"}, {"deadline", "2037-01-01T00:10:00Z"}, {"min_reviewers", 2}, {"session", 3}, {"unit", 4},
                  {"answers", {{{"by", "user:ann"}, {"what", "approve"}, {"at", "2037-01-01T00:01:00Z"}, {"reason", "fine"}}}}};
   bool can_record = true;
+  bool waits = false;   // For a second person.
+  json change = {{"number", 7}, {"state", "pending"}, {"gateway", "gw"}, {"act", "reload"}, {"text", "rule r\x1b[31m added"}, {"reason", "CHG-1"}, {"by", "uid 0, login uid 1000"},
+                 {"asked", "2037-01-01T00:00:00Z"}, {"deadline", "2037-01-01T01:00:00Z"}, {"digest", "abcd"}, {"change", {{"files", {{{"file", "/etc/a"}, {"before", "11"}, {"after", "22"}}}}}}};
 };
+
+TEST_F(Cli, WhatWaitsForASecondPersonIsSaidShownAndAnswered) {
+  FakeEngine engine;
+  ControlServer::Options options;
+  options.socket = folder_ + "/state/control.sock";
+  auto server = ControlServer::open(options, engine);
+  ASSERT_TRUE(server) << server.error().message;
+  (*server)->start();
+  engine.waits = true;
+  for (const std::vector<std::string>& arguments : {std::vector<std::string>{"cut", "17", "--reason", "x"}, {"revoke", "user:x", "--reason", "x"}}) {
+    const Outcome outcome = weir(arguments);
+    EXPECT_EQ(outcome.code, kExitFinding);
+    EXPECT_THAT(outcome.out, HasSubstr("nothing is done yet: change 7 waits for a second person until 2037-01-01T01:00:00Z"));
+    EXPECT_THAT(outcome.out, HasSubstr("weir changes approve 7 --reason TEXT"));
+  }
+  EXPECT_EQ(json::parse(weir({"cut", "17", "--reason", "x", "--json"}).out)["pending"], 7);
+  const Outcome list = weir({"changes"});
+  EXPECT_EQ(list.code, kExitDone);
+  for (const char* line : {"change 7  pending\n", "\n  what        reload: rule r\\x1b[31m added\n", "\n  asked by    uid 0, login uid 1000 at 2037-01-01T00:00:00Z\n", "\n  reason      CHG-1\n",
+                           "\n  digest      abcd\n", "\n  file        /etc/a: 11 -> 22\n"}) {
+    EXPECT_THAT(list.out, HasSubstr(line));
+  }
+  EXPECT_EQ(json::parse(weir({"changes", "7", "--json"}).out)["number"], 7);
+  EXPECT_EQ(weir({"changes", "approve", "7", "--reason", "CHG-2"}).code, kExitDone);
+  EXPECT_EQ(engine.asked.back(), std::pair(std::string("change-approve"), json{{"change", 7}, {"reason", "CHG-2"}}));
+  EXPECT_EQ(weir({"changes", "deny", "7", "--reason", "no"}).code, kExitDenied);
+  const std::size_t asked = engine.asked.size();
+  EXPECT_THAT(weir({"changes", "approve", "7"}).err, HasSubstr("a reason is required"));
+  for (const std::vector<std::string>& wrong : {std::vector<std::string>{"changes", "approve", "--reason", "x"}, {"changes", "approve", "abc", "--reason", "x"}, {"changes", "approve", "0", "--reason", "x"}, {"changes", "7", "8"}}) {
+    EXPECT_EQ(weir(wrong).code, kExitUsage) << wrong[1];
+  }
+  EXPECT_EQ(engine.asked.size(), asked);
+  (*server)->stop();
+}
 
 TEST_F(Cli, TheVerbsAskTheEngineAndShowItsAnswers) {
   FakeEngine engine;

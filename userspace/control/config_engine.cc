@@ -208,13 +208,23 @@ void read_log(MapReader log, LogConfig& out) {
 }
 
 void read_changes(MapReader changes, Config& out) {
+  static const std::vector<std::string_view> kActs = {"reload", "bypass", "revoke", "cut"};
   changes.flag("require_reason", out.changes_require_reason);
-  bool require_reviewer = false;
-  changes.flag("require_reviewer", require_reviewer);
-  if (require_reviewer) {
-    changes.context().error(changes.place_of("require_reviewer"),
-                            "changes.require_reviewer: this version cannot make a change wait for another person", "false, and review outside");
+  for (const auto& [act, place] : changes.placed_strings("second_person", {.may_be_empty = true})) {
+    if (std::find(kActs.begin(), kActs.end(), act) == kActs.end()) {
+      changes.context().error(place, changes.path_of("second_person") + ": " + in_quotes(act) + " is no act that can wait for a second person", suggestion(act, kActs));
+      continue;
+    }
+    if (act == "revoke" || act == "cut") {
+      changes.context().warn(place, changes.path_of("second_person") + ": " + act + " takes away: until a second person approves, who is to be stopped goes on", "leave it out");
+    }
+    out.changes_second_person.push_back(act);
   }
+  bool require_reviewer = false;  // The short form of second_person: [reload].
+  changes.flag("require_reviewer", require_reviewer);
+  const bool is_named = std::find(out.changes_second_person.begin(), out.changes_second_person.end(), "reload") != out.changes_second_person.end();
+  if (require_reviewer && !is_named) out.changes_second_person.emplace_back("reload");
+  changes.duration("deadline", out.changes_deadline, 1min, 7 * kDay);
   changes.finish();
 }
 

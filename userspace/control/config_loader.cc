@@ -7,6 +7,7 @@
 #include <memory>
 
 #include "control/config_overrides.h"
+#include "control/config_parts.h"
 #include "control/config_sections.h"
 
 namespace weir::control {
@@ -44,7 +45,7 @@ class Digest {
 };
 
 // Reads and parses one file; false with a problem.
-bool read_file(LoadContext& context, const std::string& path, const SourcePlace& named_at, Digest& digest, YamlNode& root) {
+bool read_file(LoadContext& context, const std::string& path, const SourcePlace& named_at, Digest& digest, Config& config, YamlNode& root) {
   const YamlLimits limits;
   const auto text = context.files.read(path, limits.size_max);
   if (!text) {
@@ -52,13 +53,15 @@ bool read_file(LoadContext& context, const std::string& path, const SourcePlace&
     return false;
   }
   digest.add(*text);
+  config.files.push_back({path, sha256_text(*text)});
   return parse_yaml(*text, path, limits, root, context.problems);
 }
 
 // A rule file is a list of rules, or a map with `rules` and `kinds`; an empty one has none.
 void read_rule_file(LoadContext& context, const std::string& path, const SourcePlace& named_at, Digest& digest, Config& config) {
   YamlNode root;
-  if (!read_file(context, path, named_at, digest, root) || root.kind == YamlNode::Kind::kNull) return;
+  if (!read_file(context, path, named_at, digest, config, root) || root.kind == YamlNode::Kind::kNull) return;
+  add_parts(root, path, config.parts);
   if (root.kind == YamlNode::Kind::kList) {
     YamlNode wrapped;
     wrapped.kind = YamlNode::Kind::kMap;
@@ -160,16 +163,21 @@ LoadedConfig load_config(const std::string& path, const ConfigOptions& options, 
   LoadContext context{files, options.check_files, std::filesystem::path(config.file).parent_path().string()};
   Digest digest;
   YamlNode tree;
-  if (read_file(context, config.file, {path, 0, 0}, digest, tree)) {
+  if (read_file(context, config.file, {path, 0, 0}, digest, config, tree)) {
+    std::string overrides;
     for (const std::string& text : options.overrides) {
       apply_override(text, tree, context.problems);
       digest.add(text);
+      overrides += text + "\n";
     }
+    add_parts(tree, "", config.parts);
     MapReader root(context, &tree, "", "");
     read_root(root, digest, config);
     root.finish();
     complete(root, context, config);
     check_references(context, config);
+    if (!overrides.empty()) config.files.push_back({"--set", sha256_text(overrides)});
+    sort_parts(config.parts);
   }
   config.digest = digest.hex();
   loaded.problems = std::move(context.problems);

@@ -47,6 +47,15 @@ TEST(ConfigLoader, AllMistakesAreToldInOneRunInFileOrder) {
                           "weir.yaml:11:11: error: targets[orders-db].mode: \"enforced\" is not one of enforce or observe (did you mean \"enforce\"?)"));
 }
 
+TEST(ConfigLoader, ActsThatNeedASecondPersonAreNamed) {
+  const LoadedConfig loaded = load_text(kSmallConfig + "changes: {second_person: [reload, revoke], deadline: 30m}\n");
+  EXPECT_THAT(loaded.config.changes_second_person, ElementsAre("reload", "revoke"));
+  EXPECT_EQ(loaded.config.changes_deadline, std::chrono::minutes(30));
+  EXPECT_THAT(lines_of(loaded.problems), ElementsAre("weir.yaml:13:35: warning: changes.second_person: revoke takes away: until a second person approves, who is to be stopped goes on (leave it out)"));
+  EXPECT_THAT(load_text(kSmallConfig + "changes: {require_reviewer: true}\n").config.changes_second_person, ElementsAre("reload")) << "the short form";
+  EXPECT_THAT(load_text(kSmallConfig).config.changes_second_person, IsEmpty());
+}
+
 TEST(ConfigLoader, AMissingFileIsNamed) {
   MemoryFiles files;
   const LoadedConfig loaded = load_config("/etc/weir/weir.yaml", {}, files);

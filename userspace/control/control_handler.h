@@ -28,8 +28,9 @@ struct ControlPeer {
 //              config: {file, digest, generation, on_disk}: on_disk is "in force", or "refused: configuration on disk refused: why"
 //              any other section is an object of plain values, printed as a line: sessions {open, ...}, record {...}
 //              or a list of such: issuers [{name, url, from, keys, fetched, tried, fetches, failures, error}], targets [...]
-// reload     {reason, set?: [KEY=VALUE..]}               {generation, digest}; kInvalid: every problem in the message, a line each
-// bind       {address, token}                            {kind, id, subject, address, until, ended: [id..], text}
+// reload     {reason, set?: [KEY=VALUE..]}               {generation, digest, change}; kInvalid: every problem in the message, a line each
+//              change: see config_parts.h
+// bind       {address, token, reason?}                         {kind, id, subject, address, until, ended: [id..], text}
 //              kUnavailable: the issuer's keys are being fetched, or cannot be: ask again in a second
 // bound      {address}                                   {bound, id?, until?}: whether, not to whom
 // revoke     {which, reason}                             {revoked: [{id, subject, address}..], cut}
@@ -43,9 +44,12 @@ struct ControlPeer {
 // approve    {ticket, reason, until?, token?}            {by, what, changed, and the ticket's own}; until: RFC 3339, a window's end
 //              without a token: local:NAME of the login; kDenied: may not review it, or it is answered, expired or withdrawn
 // deny       {ticket, reason, token?}                    the same
+// changes    {all?: true} or {change}                    [{number, state, act, text, change, digest, reason, by, ...}..], or one of them
+// change-approve, change-deny  {change, reason}          the change; approved it was carried out: result. kDenied: not by them, or changed since
 // view       {act, object}                               {}: somebody is about to look at that; kUnavailable: it may not be shown
 // refused    {act, why?}                                 {}: somebody tried over the API what their role does not cover, or at the portal what `why` says
 //
+// What changes.second_person names answers {pending: N, deadline, text, ...} instead, and is carried out by change-approve.
 // All but status and bound are acts: they go on the record with who asked, also when they fail.  What only shows something is not
 // shown when the record cannot take it.
 class ControlHandler {

@@ -68,9 +68,10 @@ Verb events_verb() {
           .synopsis = "[--act NAME] [--since TIME] [--until TIME] [--limit N] [--state FOLDER]",
           .description = "Newest first: bind, revoke, cut, reload, approve, deny, and looks at tickets, bindings, rules, grants, sessions and replays, over the socket and over the API, also those that were refused. "
                          "Read from the record itself: works without an engine, and on a copy.\n"
-                         "JSON: [{at, act, by: {via, uid, login_uid} or {via, subject, issuer, role, address}, object, reason, outcome, session, seq}]",
+                         "JSON: [{at, act, by: {via, uid, login_uid} or {via, subject, issuer, role, address}, object, reason, outcome, change, session, seq}]; change says what was "
+                         "changed: of a reload {digest, files, parts: [{kind, name, how}]}, of a bind and a revoke the bindings",
           .exits = "0 done\n2 the command line is wrong, or the configuration does not say where the state is\n5 the record cannot be read",
-          .example = "weir events --since 8h\nweir events --act replay --json | jq '.[].by.subject'",
+          .example = "weir events --since 8h\nweir events --act replay --json | jq '.[].by.subject'\nweir events --act reload --json | jq '.[].change.parts[] | select(.kind == \"rule\")'",
           .add_options = [](po::options_description& options) {
             options.add_options()("act", po::value<std::string>()->value_name("NAME"), "only this act, such as revoke")
                 ("since", po::value<std::string>()->value_name("TIME"), "done at or after; a time, or how long ago, such as 8h")

@@ -4,6 +4,7 @@
 #include "control/bind_token.h"
 #include "control/cli_text.h"
 #include "control/config_values.h"
+#include "control/pending_change.h"
 #include "control/token_input.h"
 #include "control/verbs.h"
 
@@ -37,7 +38,7 @@ int run_revoke(VerbCall& call) {
   int code = kExitUsage;
   if (!config || !has_reason(call, *config, code)) return code;
   const auto answer = call.ask(*config, "revoke", {{"which", call.words()[0]}, {"reason", call.text("reason")}}, code);
-  if (!answer) return code;
+  if (!answer || is_pending_change(call, *answer, code)) return code;
   if (call.json) {
     call.print_json(*answer);
     return kExitDone;
@@ -58,7 +59,7 @@ int run_cut(VerbCall& call) {
   int code = kExitUsage;
   if (!config || !has_reason(call, *config, code)) return code;
   const auto answer = call.ask(*config, "cut", {{by_session ? "session" : "binding", *number}, {"reason", call.text("reason")}}, code);
-  if (!answer) return code;
+  if (!answer || is_pending_change(call, *answer, code)) return code;
   if (call.json) call.print_json(*answer);
   else call.terminal.out << counted(answer->value("cut", uint64_t{0}), "flow") << " cut\n";
   return kExitDone;
@@ -98,14 +99,15 @@ Verb bind_verb() {
   return {.name = "bind",
           .group = "People and sessions",
           .summary = "say who is behind an address, by a token",
-          .synopsis = "--address ADDRESS [--token-file FILE | -]",
+          .synopsis = "--address ADDRESS [--token-file FILE | -] [--reason TEXT]",
           .description = "Shows an OIDC token to the engine, which checks it against identity.issuers and binds the address to who it names, until the token ends or identity.address_bindings.ttl_max is over. "
                          "The token is read from a file that its owner alone can read, or from standard input, never from the command line. One token binds one address; a bound address stays who it is.",
           .exits = "0 bound\n2 the token or the address cannot be read\n3 the engine is not running, or has no keys of that issuer\n4 the token does not hold, the address is somebody else's, or the caller may not ask",
           .example = "get-token | weir bind --address 198.18.1.7\nweir bind --address 198.18.1.7 --token-file token",
           .add_options = [](po::options_description& options) {
             options.add_options()("address", po::value<std::string>()->value_name("ADDRESS"), "the client's address")
-                ("token-file", po::value<std::string>()->value_name("FILE"), "where the token is; - or nothing: standard input");
+                ("token-file", po::value<std::string>()->value_name("FILE"), "where the token is; - or nothing: standard input")
+                ("reason", po::value<std::string>()->value_name("TEXT"), "why, for the record; not required, as the token is its subject's own");
           },
           .run = run_bind};
 }

@@ -138,7 +138,7 @@ Verb login_verb() {
   return {.name = "login",
           .group = "People and sessions",
           .summary = "let a person sign in with a browser, and bind their address",
-          .synopsis = "[--issuer NAME] [--address ADDRESS] [--device]",
+          .synopsis = "[--issuer NAME] [--address ADDRESS] [--device] [--reason TEXT]",
           .description = "With identity.portal it prints the portal's address and waits until a person has signed in there with a browser on the address that is to be bound. Without a portal, or with --device where "
                          "login.flows holds device, it runs the device flow (RFC 8628) at a provider of identity.issuers: prints an address and a code, waits until a person has opened the one, entered the other and "
                          "signed in, then binds the address to who they are, as `weir bind` does; the browser may be on any host, so that a code in the wrong hands binds the wrong address. Without --address it is the "
@@ -150,7 +150,8 @@ Verb login_verb() {
           .add_options = [](po::options_description& options) {
             options.add_options()("issuer", po::value<std::string>()->value_name("NAME"), "of identity.issuers; may be left out where there is one")
                 ("address", po::value<std::string>()->value_name("ADDRESS"), "the person's address, as targets see it")
-                ("device", "run the device flow, also where there is a portal");
+                ("device", "run the device flow, also where there is a portal")
+                ("reason", po::value<std::string>()->value_name("TEXT"), "why, for the record; not required, as who signs in says so themselves");
           },
           .run = run_login};
 }

@@ -2,6 +2,9 @@
 #include <boost/program_options/value_semantic.hpp>
 
 #include "control/cli_text.h"
+#include "control/config_parts.h"
+#include "control/logging.h"
+#include "control/pending_change.h"
 #include "control/verbs.h"
 
 namespace weir::control {
@@ -16,11 +19,12 @@ int run_reload(VerbCall& call) {
   if (call.has("set")) arguments["set"] = call.texts("set");
   int code = kExitDone;
   const auto answer = call.ask(*config, "reload", arguments, code);
-  if (!answer) return code;
+  if (!answer || is_pending_change(call, *answer, code)) return code;
   if (call.json) {
     call.print_json(*answer);
   } else {
-    call.terminal.out << "reloaded: snapshot " << answer->value("generation", uint64_t{0}) << ", digest " << answer->value("digest", std::string("?")).substr(0, 16) << "\n";
+    call.terminal.out << "reloaded: snapshot " << answer->value("generation", uint64_t{0}) << ", digest " << answer->value("digest", std::string("?")).substr(0, 16) << "\n"
+                      << "changed: " << escape_bytes(change_text(answer->value("change", nlohmann::json::object()))) << "\n";
   }
   return kExitDone;
 }
@@ -34,8 +38,10 @@ Verb reload_verb() {
           .synopsis = "--reason TEXT [--set KEY=VALUE]",
           .description = "The engine reads and checks the whole configuration first. If it is right, the new snapshot counts from the next unit of every live session; "
                          "statements prepared before are judged again when they are used. If it is wrong, or changes a key marked (restart), the old snapshot stays in force, "
-                         "`weir status` says so, and every mistake is printed.\nThe reason goes on the record; it is required unless changes.require_reason is false.",
-          .exits = "0 the new snapshot is in force\n2 refused: the configuration is wrong, changes a (restart) key, or the reason is missing\n3 the engine is not running\n4 not root, nor the engine's user",
+                         "`weir status` says so, and every mistake is printed.\nThe reason goes on the record; it is required unless changes.require_reason is false. So does what has changed: which rules, grants, targets, settings were added, removed, changed, "
+                         "and the SHA-256 of each configuration and rule file before and after.\n"
+                         "JSON: {generation, digest, change: {digest: {before, after}, files: [{file, before, after}], parts: [{kind, name, how}]}}",
+          .exits = "0 the new snapshot is in force\n1 it waits for a second person (changes.second_person): `weir changes`\n2 refused: the configuration is wrong, changes a (restart) key, or the reason is missing\n3 the engine is not running\n4 not root, nor the engine's user",
           .example = "weir reload --reason 'CHG-2041: close dblink'",
           .add_options = [](po::options_description& options) {
             options.add_options()

@@ -125,10 +125,12 @@ Verb bindings_verb();
 Verb tickets_verb();
 Verb approve_verb();
 Verb deny_verb();
+Verb changes_verb();
 Verb sessions_verb();
 Verb replay_verb();
 Verb events_verb();
 Verb verify_verb();
 Verb version_verb();
+Verb completion_verb();
 
 }  // namespace weir::control

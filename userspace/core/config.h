@@ -230,10 +230,15 @@ struct ApiConfig {
   std::chrono::seconds answer_timeout{300};
 };
 struct LogConfig { std::string level = "info"; bool json = false; };
+// What it was read from and what it consists of, each with the SHA-256 (hex) of its content: what a change changed.
+struct ConfigFile { std::string path, digest; };
+struct ConfigPart { std::string kind, name, digest; };   // {"rule", "no-drop", ..}; {"setting", "engine.limits.sessions_max", ..}
 
 struct Config {
   std::string file;                          // As read.
   std::string digest;                        // SHA-256 of all files read, hex.
+  std::vector<ConfigFile> files;             // In the order of reading; overrides last, as "--set".
+  std::vector<ConfigPart> parts;             // By kind and name.
   std::string name;
   std::string state;                         // Absolute.
   EngineConfig engine;
@@ -253,6 +258,8 @@ struct Config {
   ApiConfig api;
   LogConfig log;
   bool changes_require_reason = true;
+  std::vector<std::string> changes_second_person;  // Acts that wait for somebody else's approval: reload, bypass, revoke, cut.
+  std::chrono::seconds changes_deadline{3600};     // Of such an approval.
 };
 
 }  // namespace weir

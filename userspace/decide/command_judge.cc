@@ -142,7 +142,7 @@ PlanPtr CommandJudge::plan_of_statement(uint64_t id, bool& is_known) {
   if (!plan) return nullptr;
   SessionState::Known& known = state_.remember(id, plan);
   if (state_.matches_commands()) {
-    if (known.matched.empty()) known.matched = RuleSet(snapshot_.contents().rules.size() + 1);
+    if (!known.matched.is_sized()) known.matched = RuleSet(snapshot_.contents().rules.size() + 1);
     known.matched.clear();
     if (!match_statement(state_, text, scratch_, known.matched)) plan = make_plan(state_, nullptr, "too much in it matches");
     known.has_matches = !known.matched.empty();

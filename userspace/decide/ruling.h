@@ -24,6 +24,8 @@ class RuleSet {
   void add_all(const RuleSet& other) {
     for (std::size_t i = 0; i < words_.size(); ++i) words_[i] |= other.words_[i];
   }
+  // Made for a number of rules; else it can hold none.
+  [[nodiscard]] bool is_sized() const { return !words_.empty(); }
   [[nodiscard]] bool empty() const {
     for (const uint64_t word : words_) {
       if (word != 0) return false;

@@ -1,6 +1,7 @@
 // Fixed-size blocks of one core, for what cannot stay in a provided buffer: decrypted bytes, units that straddle two reads,
 // and bytes of our own.  Taken at start-up; when it is empty a block comes from the heap and is counted (grown()), bounded
-// by what sessions may hold (limits.h).  Large blocks (a unit bigger than a block) are exact and counted too.
+// by what sessions may hold (limits.h).  Large blocks (a unit bigger than a block) are exact and counted too; those of one size,
+// the sessions' arenas, which are taken and given back with every step, are kept for the next.
 #pragma once
 #include <cstdint>
 #include <memory>
@@ -35,7 +36,10 @@ class BlockPool {
  public:
   static constexpr uint32_t kBlockSize = 16u << 10;
 
-  explicit BlockPool(uint32_t count);
+  static constexpr std::size_t kSparesMax = 64;
+
+  // `spare_size`: of the large blocks that are kept, at most kSparesMax; 0: none are.
+  explicit BlockPool(uint32_t count, uint32_t spare_size = 0);
   ~BlockPool();
   BlockPool(const BlockPool&) = delete;
   BlockPool& operator=(const BlockPool&) = delete;
@@ -52,7 +56,8 @@ class BlockPool {
 
   std::unique_ptr<std::byte[]> slab_;
   std::size_t slab_size_;
-  std::vector<std::byte*> free_;
+  const std::size_t spare_size_;
+  std::vector<std::byte*> free_, spares_;
   uint64_t in_use_ = 0, grown_ = 0;
 };
 

@@ -202,5 +202,29 @@ TEST(OutQueue, LargeOwnPiecesSpanBlocks) {
   EXPECT_GT(blocks.grown(), 0u);
 }
 
+TEST(BlockPool, ArenasAreKeptForTheNextStepAndOtherLargeBlocksAreNot) {
+  constexpr uint32_t kArena = 64u << 10;
+  BlockPool blocks(1, kArena);
+  const std::byte* first = blocks.take_large(kArena).memory().data();
+  for (int step = 0; step < 100; ++step) {
+    const Block arena = blocks.take_large(kArena);
+    EXPECT_EQ(arena.memory().data(), first);
+    EXPECT_EQ(arena.memory().size(), kArena);
+  }
+  EXPECT_EQ(blocks.grown(), 1u);
+  { const Block other = blocks.take_large(kArena + 1); }
+  { const Block other = blocks.take_large(kArena + 1); }
+  EXPECT_EQ(blocks.grown(), 3u);
+  {
+    std::vector<Block> many;
+    for (std::size_t i = 0; i < BlockPool::kSparesMax + 5; ++i) many.push_back(blocks.take_large(kArena));
+  }
+  EXPECT_EQ(blocks.in_use(), 0u) << "and the sanitizers see that none is lost";
+  const uint64_t grown = blocks.grown();
+  std::vector<Block> many;
+  for (std::size_t i = 0; i < BlockPool::kSparesMax + 1; ++i) many.push_back(blocks.take_large(kArena));
+  EXPECT_EQ(blocks.grown(), grown + 1) << "no more than kSparesMax are kept";
+}
+
 }  // namespace
 }  // namespace weir::forward

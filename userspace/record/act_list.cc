@@ -12,9 +12,11 @@ using nlohmann::json;
 // What a line of the replay says of an act; null if it is none, or not of those that are wanted.
 json act_of(const json& event, uint64_t session, const ActFilter& filter) {
   if (text_of(event, "kind") != "act" || (!filter.act.empty() && text_of(event, "verb") != filter.act)) return nullptr;
-  return {{"at", text_of(event, "at")}, {"act", text_of(event, "verb")}, {"by", event.value("by", json::object())},
-          {"object", text_of(event, "object")}, {"reason", text_of(event, "reason")}, {"outcome", text_of(event, "outcome")},
-          {"session", session}, {"seq", number_of(event, "seq")}};
+  json act = {{"at", text_of(event, "at")}, {"act", text_of(event, "verb")}, {"by", event.value("by", json::object())},
+              {"object", text_of(event, "object")}, {"reason", text_of(event, "reason")}, {"outcome", text_of(event, "outcome")},
+              {"session", session}, {"seq", number_of(event, "seq")}};
+  if (event.contains("change")) act["change"] = event["change"];
+  return act;
 }
 
 // RFC 3339 in UTC and of one width, as the record writes it: texts stand in the order of time.

@@ -68,6 +68,7 @@ json to_json(const RecordEvent& event) {
     line["by"] = act.value("by", json::object());
     line["object"] = text_of(act, "object");
     line["outcome"] = text_of(act, "outcome");
+    if (act.contains("change")) line["change"] = act["change"];
   }
   if (event.kind == Kind::kClosed && event.accounts != nullptr) {
     line["account"] = {{"to_target", account_json(event.accounts[0])}, {"to_client", account_json(event.accounts[1])}};

@@ -19,7 +19,7 @@ CoreLoop::CoreLoop(Parts parts)
     : io_(parts.io),
       journal_(parts.journal),
       scratch_(kScratchSize),
-      blocks_(kBlocks),
+      blocks_(kBlocks, parts.runtime->config.engine.limits.session_arena_size),
       cancels_(parts.io, parts.counters, static_cast<uint8_t>(Owner::kCancel)),
       services_{parts.io,        parts.journal,   {},  parts.steering, parts.counters, blocks_, scratch_,
                 parts.directory, parts.admission, std::move(parts.runtime), parts.core, std::move(parts.identity_of), {}, parts.tickets, nullptr, std::move(parts.ended_binding), nullptr},

@@ -176,6 +176,7 @@ steer::KernelBinding Engine::kernel_binding(const identify::Binding& binding) {
 
 Result<void> Engine::open_policy() {
   const Config& wanted = options_.config;
+  changes_.emplace(*store_, wanted.name);
   auto table = identify::BindingTable::open(*store_, binding_options(wanted), wall_seconds());
   if (!table) return tl::unexpected<Error>(table.error());
   bindings_ = std::move(*table);
@@ -268,6 +269,7 @@ Result<void> Engine::start_control() {
   auto opened = control::ControlServer::open(server, *this);
   if (!opened) return tl::unexpected<Error>(opened.error());
   server_ = std::move(*opened);
+  note_start();
   server_->watch(watch_->fd(), [this] { watch_->handle(); });
   server_->watch(notices_->fd(), [this] { notices_->handle(); });
   server_->every(std::chrono::seconds(1), [this] { on_tick(); });
@@ -300,6 +302,7 @@ void Engine::on_tick() {
   watch_->handle();
   tickets_->expire(wall_seconds());
   take_foreign_bindings();
+  expire_changes();
   auto ended = bindings_->expire(wall_seconds());
   save_grant_uses();
   if (ended) {

@@ -1,7 +1,9 @@
 // Who may ask the engine what, and that it stands on the record: the one door of the control socket and the API.
 #include <algorithm>
 
+#include "control/config_parts.h"
 #include "control/control_protocol.h"
+#include "session/act_rules.h"
 #include "session/engine_state.h"
 
 namespace weir::session {
@@ -22,18 +24,20 @@ enum class Sort : uint8_t {
 
 Sort sort_of(std::string_view verb) {
   if (verb == "status" || verb == "bound") return Sort::kPlain;
-  if (verb == "reload" || verb == "bind" || verb == "approve") return Sort::kGive;
-  if (verb == "revoke" || verb == "cut" || verb == "deny" || verb == "refused") return Sort::kTake;
-  for (const std::string_view look : {"bindings", "sessions", "profile", "rules", "grants", "explain", "tickets", "view"}) {
+  if (verb == "reload" || verb == "bind" || verb == "approve" || verb == "change-approve") return Sort::kGive;
+  if (verb == "revoke" || verb == "cut" || verb == "deny" || verb == "change-deny" || verb == "refused") return Sort::kTake;
+  for (const std::string_view look : {"bindings", "sessions", "profile", "rules", "grants", "explain", "tickets", "changes", "view"}) {
     if (verb == look) return Sort::kLook;
   }
   return Sort::kUnknown;
 }
 
+bool is_pending(const json& answer) { return answer.is_object() && answer.contains("pending"); }
+
 std::string text_at(const json& object, const char* name) {
   const auto found = object.find(name);
   if (found == object.end()) return "";
-  return (found->is_string() ? found->get<std::string>() : found->dump()).substr(0, kObjectMax);
+  return (found->is_string() ? found->get<std::string>() : found->dump()).substr(0, std::string_view(name) == "reason" ? kReasonMax : kObjectMax);
 }
 
 json by(const control::ControlPeer& peer) {
@@ -57,7 +61,7 @@ json by(const control::ControlPeer& peer) {
 
 // Never the arguments as a whole: one of them is a token.
 std::string object_of(std::string_view verb, const json& arguments, const Result<json>& answer) {
-  if (verb == "reload") return "configuration";
+  if (verb == "reload") return "configuration" + (answer && answer->contains("change") ? ": " + control::change_text((*answer)["change"]) : "");
   if (verb == "revoke") return text_at(arguments, "which");
   if (verb == "cut") return arguments.contains("session") ? "session " + text_at(arguments, "session") : "binding " + text_at(arguments, "binding");
   if (verb == "bind") return text_at(arguments, "address") + (answer ? " to " + text_at(*answer, "subject") + ", binding " + text_at(*answer, "id") : "");
@@ -65,13 +69,35 @@ std::string object_of(std::string_view verb, const json& arguments, const Result
     return "ticket " + text_at(arguments, "ticket") + (answer && verb != "tickets" ? " of " + text_at(*answer, "subject") + ", by " + text_at(*answer, "by") + ": " + text_at(*answer, "what") : "");
   }
   if (verb == "explain") return text_at(arguments, "who") + " on " + text_at(arguments, "target");  // Not the statement: it may hold what masks cover.
+  if (verb.starts_with("change-") || (verb == "changes" && arguments.contains("change"))) {
+    return "change " + text_at(arguments, "change") + (answer && verb != "changes" ? ", " + text_at(*answer, "act") + " by " + text_at(*answer, "by") + ": " + text_at(*answer, "text") : "");
+  }
   if (verb == "view") return text_at(arguments, "object");
   if (verb == "refused") return text_at(arguments, "act");
   return std::string(verb);
 }
 
+// What is different now, for who reads the record by machine.
+json change_of(std::string_view verb, const Result<json>& answer) {
+  if (!answer || !answer->is_object()) return nullptr;
+  if (verb == "reload") return answer->value("change", json());
+  if (verb.starts_with("change-")) {
+    json asked = json::object();
+    for (const char* key : {"number", "act", "by", "asked", "reason", "digest", "change"}) asked[key] = answer->value(key, json());
+    return asked;
+  }
+  if (is_pending(*answer)) return nullptr;
+  if (verb == "revoke") return {{"revoked", answer->value("revoked", json::array())}, {"cut", answer->value("cut", 0)}};
+  if (verb == "cut") return {{"cut", answer->value("cut", 0)}};
+  if (verb != "bind") return nullptr;
+  json change = json::object();
+  for (const char* key : {"id", "subject", "address", "issuer", "assurance", "groups", "until", "ended"}) change[key] = answer->value(key, json());
+  return change;
+}
+
 std::string outcome_of(std::string_view verb, const json& arguments, const Result<json>& answer) {
   if (verb == "refused") return "denied: " + (arguments.contains("why") ? text_at(arguments, "why") : "role");
+  if (answer && is_pending(*answer)) return "waits for a second person: change " + text_at(*answer, "pending");
   if (answer) return "done";
   const std::string& message = answer.error().message;
   return std::string(control::name_of(answer.error().kind)) + ": " + message.substr(0, std::min(message.find('\n'), kObjectMax));
@@ -80,9 +106,11 @@ std::string outcome_of(std::string_view verb, const json& arguments, const Resul
 Act act_of(std::string_view verb, const json& arguments, const control::ControlPeer& peer, const Result<json>& answer) {
   Act act;
   act.name = verb == "view" ? text_at(arguments, "act") : std::string(verb);
-  act.text = json{{"by", by(peer)}, {"object", object_of(verb, arguments, answer)}, {"outcome", outcome_of(verb, arguments, answer)}}.dump(-1, ' ', false, json::error_handler_t::replace);
+  json text = {{"by", by(peer)}, {"object", object_of(verb, arguments, answer)}, {"outcome", outcome_of(verb, arguments, answer)}};
+  if (json change = change_of(verb, answer); !change.is_null()) text["change"] = std::move(change);
+  act.text = text.dump(-1, ' ', false, json::error_handler_t::replace);
   act.reason = text_at(arguments, "reason");
-  act.is_done = answer.has_value() && verb != "refused";
+  act.is_done = answer.has_value() && !is_pending(*answer) && verb != "refused";
   return act;
 }
 
@@ -95,8 +123,10 @@ Result<json> Engine::handle(std::string_view verb, const json& arguments, const 
   if (sort == Sort::kGive && segments_->counts().is_full) {
     return fail(Error::Kind::kUnavailable, "the record has no room for what is asked: free space, or lower record.journal.reserve");
   }
+  const bool is_waiting = needs_second_person(verb);
+  const auto reason = reason_of(verb, arguments, config().changes_require_reason || is_waiting);
   impersonation_ = Impersonation::kNone;
-  auto answer = carry_out(verb, arguments, peer);
+  auto answer = !reason ? tl::unexpected<Error>(reason.error()) : is_waiting ? ask_change(std::string(verb), arguments, peer) : carry_out(verb, arguments, peer);
   Act act = act_of(verb, arguments, peer, answer);
   act.impersonation = impersonation_;
   if (sort == Sort::kPlain || record_act(std::move(act))) return answer;
@@ -119,6 +149,8 @@ Result<json> Engine::carry_out(std::string_view verb, const json& arguments, con
   if (verb == "explain") return explain(arguments);
   if (verb == "tickets") return list_tickets(arguments);
   if (verb == "approve" || verb == "deny") return answer_ticket(verb, arguments, peer);
+  if (verb == "changes") return list_changes(arguments);
+  if (verb == "change-approve" || verb == "change-deny") return answer_change(verb, arguments, peer);
   return json::object();   // view, refused: the act is all.
 }
 

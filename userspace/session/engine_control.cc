@@ -4,9 +4,11 @@
 #include <algorithm>
 
 #include "control/config_loader.h"
+#include "control/config_parts.h"
 #include "control/metrics_text.h"
 #include "core/time_text.h"
 #include "control/policy_json.h"
+#include "control/policy_tools.h"
 #include "session/engine_state.h"
 
 namespace weir::session {
@@ -93,11 +95,8 @@ json Engine::status() const {
   };
 }
 
-Result<json> Engine::reload(const json& arguments, const control::ControlPeer& peer) {
+Result<json> Engine::reload(const json& arguments, const control::ControlPeer& peer, const ReloadHow& wanted) {
   const std::string reason = argument(arguments, "reason");
-  if (config().changes_require_reason && reason.empty()) {
-    return fail(Error::Kind::kInvalid, "a reason is required: weir reload --reason TEXT (a ticket number)");
-  }
   auto more = texts(arguments, "set");
   if (!more) return tl::unexpected<Error>(more.error());
   control::ConfigOptions how;
@@ -119,6 +118,13 @@ Result<json> Engine::reload(const json& arguments, const control::ControlPeer& p
     for (const control::ConfigProblem& problem : problems) message += (message.empty() ? "" : "\n") + control::text_of(problem);
     return refuse(message);
   }
+  json change = control::change_between(config(), loaded.config);
+  if (wanted.is_preview) {  // Not build(): what it makes counts from then on.
+    const auto policy = control::compile_for_tools(loaded.config, problems);
+    if (!policy || control::has_errors(problems)) return refuse(policy ? control::text_of(problems.back()) : policy.error().message);
+    return json{{"digest", loaded.config.digest}, {"change", std::move(change)}};
+  }
+  if (!wanted.digest.empty() && wanted.digest != loaded.config.digest) return fail(Error::Kind::kDenied, "changed since: the files are not what was approved");
   auto built = build(loaded.config);
   if (!built) return refuse(built.error().message);
   // What a refusal leaves behind must be what was in force.
@@ -140,13 +146,14 @@ Result<json> Engine::reload(const json& arguments, const control::ControlPeer& p
   admission_->set_limits(loaded.config.engine.limits);
   tickets_->set_approvals(loaded.config.approvals);
   hand_over(std::move(*built));
+  keep_in_force();
   options_.overrides = std::move(how.overrides);
   on_disk_ = "in force";
   counters.add(Metric::kReloads);
   counters.set(Metric::kConfigOnDiskRefused, 0);
   counters.set(Metric::kPolicyGeneration, runtime_->generation);
   logging_->log().info("reload by {}: generation {}, reason: {}", who(peer), runtime_->generation, control::escape_bytes(reason));
-  return json{{"generation", runtime_->generation}, {"digest", config().digest}};
+  return json{{"generation", runtime_->generation}, {"digest", config().digest}, {"change", std::move(change)}};
 }
 
 Result<identify::VerifiedToken> Engine::verify(std::string_view text) {

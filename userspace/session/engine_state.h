@@ -20,6 +20,7 @@
 #include "record/recovery.h"
 #include "record/sealer.h"
 #include "record/segment_store.h"
+#include "session/change_book.h"
 #include "session/engine.h"
 #include "session/engine_core.h"
 #include "session/grant_uses.h"
@@ -66,7 +67,9 @@ class Engine final : public control::ControlHandler, public control::ApiHost, pu
   [[nodiscard]] bool record_act(Act act);
   [[nodiscard]] const Config& config() const { return runtime_->config; }
   [[nodiscard]] nlohmann::json status() const;
-  [[nodiscard]] Result<nlohmann::json> reload(const nlohmann::json& arguments, const control::ControlPeer& peer);
+  // How a reload is asked for: only what it would do; or bound to the digest of what is to come in force.
+  struct ReloadHow { std::string digest; bool is_preview = false; };
+  [[nodiscard]] Result<nlohmann::json> reload(const nlohmann::json& arguments, const control::ControlPeer& peer, const ReloadHow& how = {"", false});
   [[nodiscard]] Result<nlohmann::json> bind(const nlohmann::json& arguments, const control::ControlPeer& peer);
   [[nodiscard]] Result<nlohmann::json> revoke(const nlohmann::json& arguments, const control::ControlPeer& peer);
   [[nodiscard]] Result<nlohmann::json> cut(const nlohmann::json& arguments, const control::ControlPeer& peer);
@@ -88,6 +91,16 @@ class Engine final : public control::ControlHandler, public control::ApiHost, pu
   [[nodiscard]] Result<IdentityPtr> who_asks(const nlohmann::json& arguments, std::chrono::sys_seconds at, nlohmann::json& about) const;
   [[nodiscard]] std::string ended_binding(const Address& address, std::chrono::sys_seconds now) const;
   void on_dropped(const steer::DropNotice& notice);
+  // engine_changes.cc
+  struct Wanted { std::string digest, text; nlohmann::json change; };   // What an act would do.
+  [[nodiscard]] Result<Wanted> wanted_by(const std::string& verb, const nlohmann::json& arguments, const control::ControlPeer& peer);
+  [[nodiscard]] bool needs_second_person(std::string_view verb) const;
+  [[nodiscard]] Result<nlohmann::json> ask_change(const std::string& verb, const nlohmann::json& arguments, const control::ControlPeer& peer);
+  [[nodiscard]] Result<nlohmann::json> list_changes(const nlohmann::json& arguments);
+  [[nodiscard]] Result<nlohmann::json> answer_change(std::string_view verb, const nlohmann::json& arguments, const control::ControlPeer& peer);
+  void note_start();
+  void keep_in_force();
+  void expire_changes();
   // engine_tickets.cc
   [[nodiscard]] Result<nlohmann::json> list_tickets(const nlohmann::json& arguments);
   [[nodiscard]] Result<nlohmann::json> answer_ticket(std::string_view verb, const nlohmann::json& arguments, const control::ControlPeer& peer);
@@ -133,6 +146,9 @@ class Engine final : public control::ControlHandler, public control::ApiHost, pu
   std::chrono::sys_seconds dropped_told_{};           // When on_dropped() last put one on the record.
   std::unique_ptr<GrantUses> grant_uses_;             // The cores hand over to it: made before them, ends after them.
   std::chrono::sys_seconds grant_uses_saved_{};
+  std::optional<ChangeBook> changes_;
+  std::chrono::sys_seconds changes_looked_at_{};
+  bool is_store_told_ = false;
   std::unique_ptr<decide::TicketBook> tickets_;       // The sessions' TicketDesk: made before the cores, ends after them.
   identify::KeyFetchers key_fetchers_{[this](std::string_view text) { logging_->log().warn("{}", text); }};  // Made after logging_, and ends before it.
   std::shared_ptr<identify::TokenVerifier> tokens_;   // With roles_, under auth_mutex_; the API's threads look at both.

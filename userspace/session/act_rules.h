@@ -1,0 +1,20 @@
+// What an act has to bring along before it is looked at, and who stands behind it.  Pure: no engine, no clock.
+// Must never: cut a reason short (what is on the record is what was said), or take two names of one person for two people.
+#pragma once
+#include <nlohmann/json.hpp>
+#include <string>
+#include <string_view>
+
+#include "base/result.h"
+#include "control/control_handler.h"
+
+namespace weir::session {
+
+inline constexpr std::size_t kReasonMax = 1024;   // Bytes.
+
+// The reason that `arguments` give.  Answers of reviewers always need one; reload, revoke and cut where `is_required`
+// (changes.require_reason); for a binding, which its own subject's token makes, it may be left out.
+// Errors: kInvalid: it is missing, longer than kReasonMax, or not printable UTF-8 on one line.
+[[nodiscard]] Result<std::string> reason_of(std::string_view verb, const nlohmann::json& arguments, bool is_required);
+
+}  // namespace weir::session
