@@ -1,11 +1,11 @@
-#include "identify/https.h"
+#include "kernel/https.h"
 
 #include <curl/curl.h>
 
 #include <cstring>
 #include <memory>
 
-namespace weir::identify {
+namespace weir::kernel {
 namespace {
 
 struct Transfer {
@@ -91,16 +91,30 @@ Result<HttpsAnswer> https_request(const HttpsRequest& request, const std::atomic
   if (!request.form.empty()) {
     set(CURLOPT_POSTFIELDSIZE, static_cast<long>(request.form.size()));
     set(CURLOPT_POSTFIELDS, request.form.c_str());
+  } else if (!request.body.empty()) {
+    set(CURLOPT_POSTFIELDSIZE, static_cast<long>(request.body.size()));
+    set(CURLOPT_POSTFIELDS, request.body.c_str());
   }
   if (!request.user.empty()) {
     set(CURLOPT_HTTPAUTH, static_cast<long>(CURLAUTH_BASIC));
     set(CURLOPT_USERNAME, request.user.c_str());
     set(CURLOPT_PASSWORD, request.password.c_str());
   }
-  const std::unique_ptr<curl_slist, decltype(&curl_slist_free_all)> headers(
-      curl_slist_append(nullptr, "Accept: application/json"), curl_slist_free_all);
+  std::unique_ptr<curl_slist, decltype(&curl_slist_free_all)> headers(nullptr, curl_slist_free_all);
+  bool is_whole = true;
+  const auto add_header = [&](const std::string& line) {
+    curl_slist* longer = curl_slist_append(headers.get(), line.c_str());
+    is_whole = longer != nullptr && is_whole;
+    if (longer == nullptr) return;
+    (void)headers.release();
+    headers.reset(longer);
+  };
+  add_header("Accept: application/json");
+  if (!request.content_type.empty()) add_header("Content-Type: " + request.content_type);
+  for (const std::string& line : request.headers) add_header(line);
+  if (!request.body.empty()) add_header("Expect:");  // No round trip before a body this small.
   set(CURLOPT_HTTPHEADER, headers.get());
-  if (!is_set || !headers) return fail(Error::Kind::kUnavailable, "this libcurl lacks an option that a request needs");
+  if (!is_set || !is_whole) return fail(Error::Kind::kUnavailable, "this libcurl lacks an option that a request needs");
   const CURLcode code = curl_easy_perform(curl);
   if (transfer.is_too_large)
     return fail(Error::Kind::kUnavailable, "its answer is larger than " + std::to_string(request.size_max) + " bytes");
@@ -114,4 +128,4 @@ Result<HttpsAnswer> https_request(const HttpsRequest& request, const std::atomic
   return std::move(transfer.answer);
 }
 
-}  // namespace weir::identify
+}  // namespace weir::kernel
