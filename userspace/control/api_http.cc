@@ -111,6 +111,10 @@ tl::expected<void, ApiFault> ApiRequestReader::check_head() {
   if (!std::all_of(length.begin(), length.end(), [](char c) { return c >= '0' && c <= '9'; })) return refuse(400, "Content-Length is not one plain number");
   request_.method = text(head.method_string());
   request_.content_type = text(head[http::field::content_type]);
+  for (const auto& [name, value] : {std::pair{"Weir-Signature", &request_.signature}, {"X-Slack-Signature", &request_.slack_signature}, {"X-Slack-Request-Timestamp", &request_.slack_timestamp}}) {
+    if (head.count(name) > 1) return refuse(400, std::string(name) + " stands twice");
+    *value = text(head[name]);
+  }
   request_.token = bearer_of(text(head[http::field::authorization]));
   if (request_.method == "GET" && parser_->content_length().value_or(0) != 0) return refuse(400, "a GET has no body here");
   return read_target(text(head.target()));

@@ -24,6 +24,7 @@ struct ApiRequest {
   std::vector<std::pair<std::string, std::string>> query;    // Decoded, in order.
   std::string token;                                         // Of `Authorization: Bearer`; empty: none.
   std::string content_type, body;
+  std::string signature{}, slack_signature{}, slack_timestamp{};  // Weir-Signature, X-Slack-Signature, X-Slack-Request-Timestamp.
 };
 
 struct ApiFault {

@@ -41,7 +41,7 @@ struct ApiCall {
   const ApiRequest& request;
   const ApiServices& services;
   ControlPeer peer;
-  std::string id;                // What {id} stands for: a decimal number.
+  std::string id;                // What {id} stands for: a decimal number; or {sink}: a plain name.
   nlohmann::json fields;         // The body's, all texts, checked against the table.
   const ApiSink& sink;
   bool is_answered = false;      // The route wrote its answer itself.
@@ -50,7 +50,12 @@ struct ApiCall {
   [[nodiscard]] std::string field(const char* name) const { return fields.value(name, std::string()); }
 };
 
-enum class ApiAccess : uint8_t { kOpen, kToken, kRole };
+enum class ApiAccess : uint8_t {
+  kOpen,
+  kToken,
+  kRole,
+  kSigned,                       // By a signature over the body, which the engine checks; {sink} in the path says whose.
+};
 struct ApiRoute {
   std::string_view method, path;
   ApiAccess access = ApiAccess::kRole;
@@ -60,7 +65,8 @@ struct ApiRoute {
   std::vector<int> faults{};       // Statuses of its own, beside those of every route.
   Result<nlohmann::json> (*run)(ApiCall&) = nullptr;
 
-  // Every status it can answer with, for openapi.yaml: 400 and 429 always, 401 and 403 by access, 413 415 422 with a body.
+  // Every status it can answer with, for openapi.yaml: 400 and 429 always, 401 and 403 by access, 413 415 422 with a body
+  // (signed ones are not read before their signature: no 415).
   [[nodiscard]] std::vector<int> statuses() const;
 };
 // The table.

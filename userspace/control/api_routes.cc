@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "control/api_router.h"
+#include "control/api_alerts.h"
 #include "control/api_tickets.h"
 #include "control/config_values.h"
 #include "record/reader.h"
@@ -201,6 +202,9 @@ std::span<const ApiRoute> api_routes() {
       {.method = "GET", .path = "/v1/tickets/{id}", .roles = kReviewer, .faults = {404}, .run = api_ticket},
       {.method = "POST", .path = "/v1/tickets/{id}/approve", .roles = kReviewer, .fields = {{"reason", true}, {"until"}}, .faults = {404, 409}, .run = api_approve},
       {.method = "POST", .path = "/v1/tickets/{id}/deny", .roles = kReviewer, .fields = {{"reason", true}}, .faults = {404, 409}, .run = api_deny},
+      {.method = "GET", .path = "/v1/alerts", .roles = kAnyRole, .queries = {{"all"}}, .run = api_alerts},
+      {.method = "POST", .path = "/v1/alerts/{id}/close", .roles = kAdmin | kReviewer, .fields = {{"as", true}, {"reason", true}}, .faults = {404, 409}, .run = api_close_alert},
+      {.method = "POST", .path = "/v1/callbacks/{sink}", .access = ApiAccess::kSigned, .fields = {{"ticket", true}, {"action", true}, {"by", true}, {"reason"}, {"nonce"}}, .faults = {404, 409}, .run = api_callback},
       {.method = "POST", .path = "/v1/reload", .roles = kAdmin, .fields = {{"reason", true}}, .run = reload},
   };
   return kRoutes;

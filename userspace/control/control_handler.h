@@ -19,7 +19,9 @@ struct ControlPeer {
   std::string subject{}, issuer{}, token_id{};  // Empty on the socket.
   std::string role{};                           // Empty: any verified token will do.
   std::string address{};                        // The other end of the connection itself.
+  std::string sink{};                           // Whose callback it is; who answers is found out by its signature.
   [[nodiscard]] bool is_api() const { return !issuer.empty(); }
+  [[nodiscard]] bool is_callback() const { return !sink.empty(); }
 };
 
 // verb       arguments                                   result
@@ -41,6 +43,11 @@ struct ControlPeer {
 // approve    {ticket, reason, until?, token?}            {by, what, changed, and the ticket's own}; until: RFC 3339, a window's end
 //              without a token: local:NAME of the login; kDenied: may not review it, or it is answered, expired or withdrawn
 // deny       {ticket, reason, token?}                    the same
+// alerts     {all?: true} or {alert}                     [{number, state, event, severity, rule, subject, target, count, first, last, ...}..], or one of them
+// close-alert {alert, as, reason}                        {by, and the alert's own}; as: benign or incident; kDenied: it is closed
+// test-sinks {sink?}                                     [{sink, id, sent, error}]: a test notice, and what became of it within 3 s
+// callback   {body, content_type, signature,             {ticket, action, by, what, changed}; of a callback's peer alone; Error::code 401: no right signature,
+//             slack_signature, slack_timestamp}            403: nobody that the sink's reviewers name
 // view       {act, object}                               {}: somebody is about to look at that; kUnavailable: it may not be shown
 // refused    {act}                                       {}: somebody tried over the API what their role does not cover
 //

@@ -125,6 +125,7 @@ Verb bindings_verb();
 Verb tickets_verb();
 Verb approve_verb();
 Verb deny_verb();
+Verb alerts_verb();
 Verb sessions_verb();
 Verb replay_verb();
 Verb events_verb();

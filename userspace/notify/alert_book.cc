@@ -63,7 +63,11 @@ std::optional<Alert> alert_of(const StoreItem& item) {
 Result<std::unique_ptr<AlertBook>> AlertBook::open(Store& store, Options options, sys_seconds now) {
   std::unique_ptr<AlertBook> book(new AlertBook(store, std::move(options)));
   book->repeat_ = book->options_.repeat;
-  store.watch(std::string(kAlertKind), [self = book.get()](const StoreItem& item) { self->on_change(item); });
+  book->watch_->book = book.get();
+  store.watch(std::string(kAlertKind), [watch = book->watch_](const StoreItem& item) {
+    const std::lock_guard lock(watch->mutex);
+    if (watch->book != nullptr) watch->book->on_change(item);
+  });
   auto items = store.load(kAlertKind);
   if (!items) return tl::unexpected<Error>(items.error());
   const std::lock_guard lock(book->mutex_);
@@ -75,6 +79,11 @@ Result<std::unique_ptr<AlertBook>> AlertBook::open(Store& store, Options options
   }
   book->prune(now);
   return book;
+}
+
+AlertBook::~AlertBook() {
+  const std::lock_guard lock(watch_->mutex);
+  watch_->book = nullptr;
 }
 
 void AlertBook::set_repeat(std::chrono::seconds repeat) {

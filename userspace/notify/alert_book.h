@@ -52,6 +52,7 @@ class AlertBook {
   };
   // Errors: the store's; kCorrupt.
   [[nodiscard]] static Result<std::unique_ptr<AlertBook>> open(Store& store, Options options, std::chrono::sys_seconds now);
+  ~AlertBook();
   void set_repeat(std::chrono::seconds repeat);
 
   struct Raised {
@@ -79,6 +80,10 @@ class AlertBook {
   };
   using Key = std::tuple<NoticeEvent, std::string, std::string, std::string>;
   static Key key_of(const Alert& alert) { return {alert.event, alert.rule, alert.subject, alert.target}; }
+  struct Watch {  // Outlives the book, as the store's thread may.
+    std::mutex mutex;
+    AlertBook* book = nullptr;
+  };
   AlertBook(Store& store, Options options) : store_(store), options_(std::move(options)) {}
   void on_change(const StoreItem& item);
   // Pre, these: mutex_ is held.
@@ -98,6 +103,7 @@ class AlertBook {
   std::map<uint64_t, uint64_t> removed_;  // Pruned, at that version.
   uint64_t made_up_ = 0;
   AlertCounters counters_;
+  const std::shared_ptr<Watch> watch_ = std::make_shared<Watch>();
 };
 
 }  // namespace weir::notify

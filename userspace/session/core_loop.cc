@@ -22,7 +22,7 @@ CoreLoop::CoreLoop(Parts parts)
       blocks_(kBlocks),
       cancels_(parts.io, parts.counters, static_cast<uint8_t>(Owner::kCancel)),
       services_{parts.io,        parts.journal,   {},  parts.steering, parts.counters, blocks_, scratch_,
-                parts.directory, parts.admission, std::move(parts.runtime), parts.core, std::move(parts.identity_of), {}, parts.tickets, nullptr},
+                parts.directory, parts.admission, std::move(parts.runtime), parts.core, std::move(parts.identity_of), {}, parts.tickets, nullptr, parts.notices},
       acts_(parts.journal, [this] { return io_.wall(); }, parts.directory, services_.runtime->config.name) {
   services_.deliver_cancel = [this](const Endpoint& target, Bytes request) {
     cancels_.deliver(target, services_.steering.upstream_mark(), request);

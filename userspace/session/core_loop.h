@@ -37,6 +37,7 @@ class CoreLoop {
     uint32_t core = 0;
     std::function<IdentityPtr(const Address&, std::chrono::sys_seconds)> identity_of;
     TicketDesk* tickets = nullptr;
+    NoticeQueue* notices = nullptr;
   };
   explicit CoreLoop(Parts parts);
   ~CoreLoop();

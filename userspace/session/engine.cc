@@ -79,6 +79,7 @@ Result<void> Engine::open_kernel() {
   watch_ = std::move(*watch);
   auto notices = steer::DropNotices::open(wanted, [this](const steer::DropNotice& notice) {
     if (logging_) logging_->log().warn("dropped {} -> {}: {}", notice.source.text(), notice.destination.text(), notice.reason);
+    if (notifier_) notifier_->dropped(notice.reason, notice.source.text(), notice.destination.text());
   });
   if (!notices) return tl::unexpected<Error>(notices.error());
   notices_ = std::move(*notices);
@@ -218,7 +219,8 @@ Result<void> Engine::start_cores() {
     const record::CoreNumbers numbers = recovered_.numbers(index);
     EngineCore::Parts parts;
     parts.index = index;
-    parts.tickets = tickets_.get();
+    parts.tickets = ticket_watch_.get();
+    parts.notices = notifier_->queue(index);
     parts.cpu = wanted.engine.cores.empty() ? -1 : static_cast<int>(wanted.engine.cores[index]);
     parts.runtime = runtime_;
     parts.journal.gateway = wanted.name;
@@ -282,6 +284,7 @@ void Engine::tell_space() {
   const bool is_full = segments_->counts().is_full;
   if (is_full == is_record_full_) return;
   is_record_full_ = is_full;
+  tell(NoticeEvent::kDiskLow, NoticeSeverity::kCritical, "record", is_full ? "the record has no room: new sessions and commands are refused" : "the record has room again", !is_full);
   if (is_full) {
     logging_->log().error("record: no room under {}: new sessions and commands are refused; free space, or lower record.journal.reserve", config().state);
   } else {
@@ -294,6 +297,7 @@ void Engine::on_tick() {
   const std::lock_guard lock(control_mutex_);
   tell_space();
   watch_->handle();
+  watch_for_notices();
   tickets_->expire(wall_seconds());
   take_foreign_bindings();
   auto ended = bindings_->expire(wall_seconds());
@@ -343,6 +347,7 @@ void Engine::drain() {
   }
   for (const auto& core : cores_) core->join();
   cores_.clear();
+  if (notifier_) notifier_->stop();
   if (sealer_) {
     if (auto finished = sealer_->finish(); !finished) logging_->log().error("sealing: {}", finished.error().message);
     sealer_.reset();
@@ -362,7 +367,7 @@ Result<void> run_engine(EngineOptions options) {
   setenv("HOME", options.config.state.c_str(), 1);
   signal(SIGHUP, SIG_IGN);
   Engine engine(std::move(options));
-  for (auto step : {&Engine::open_kernel, &Engine::open_api, &Engine::drop_privileges, &Engine::open_record, &Engine::open_store, &Engine::open_policy, &Engine::start_cores, &Engine::start_control}) {
+  for (auto step : {&Engine::open_kernel, &Engine::open_api, &Engine::drop_privileges, &Engine::open_record, &Engine::open_store, &Engine::open_policy, &Engine::open_notifier, &Engine::start_cores, &Engine::start_control}) {
     if (auto done = (engine.*step)(); !done) return done;
   }
   engine.serve_until_signal();

@@ -22,9 +22,9 @@ enum class Sort : uint8_t {
 
 Sort sort_of(std::string_view verb) {
   if (verb == "status") return Sort::kPlain;
-  if (verb == "reload" || verb == "bind" || verb == "approve") return Sort::kGive;
+  if (verb == "reload" || verb == "bind" || verb == "approve" || verb == "callback" || verb == "close-alert" || verb == "test-sinks") return Sort::kGive;
   if (verb == "revoke" || verb == "cut" || verb == "deny" || verb == "refused") return Sort::kTake;
-  for (const std::string_view look : {"bindings", "sessions", "profile", "rules", "grants", "tickets", "view"}) {
+  for (const std::string_view look : {"bindings", "sessions", "profile", "rules", "grants", "tickets", "alerts", "view"}) {
     if (verb == look) return Sort::kLook;
   }
   return Sort::kUnknown;
@@ -37,6 +37,7 @@ std::string text_at(const json& object, const char* name) {
 }
 
 json by(const control::ControlPeer& peer) {
+  if (peer.is_callback()) return {{"via", "callback"}, {"sink", peer.sink}, {"subject", peer.subject}, {"address", peer.address}};
   if (peer.is_api()) {
     json who = {{"via", "api"}, {"subject", peer.subject}, {"issuer", peer.issuer}, {"address", peer.address}};
     if (!peer.role.empty()) who["role"] = peer.role;
@@ -57,6 +58,10 @@ std::string object_of(std::string_view verb, const json& arguments, const Result
   if (verb == "approve" || verb == "deny" || (verb == "tickets" && arguments.contains("ticket"))) {
     return "ticket " + text_at(arguments, "ticket") + (answer && verb != "tickets" ? " of " + text_at(*answer, "subject") + ", by " + text_at(*answer, "by") + ": " + text_at(*answer, "what") : "");
   }
+  if (verb == "callback") return arguments.contains("ticket") ? text_at(arguments, "action") + " ticket " + text_at(arguments, "ticket") : "no signed answer";
+  if (verb == "close-alert") return "alert " + text_at(arguments, "alert") + (answer ? ", rule " + text_at(*answer, "rule") + ", as " : " as ") + text_at(arguments, "as");
+  if (verb == "test-sinks") return arguments.contains("sink") ? "sink " + text_at(arguments, "sink") : "all sinks";
+  if (verb == "alerts" && arguments.contains("alert")) return "alert " + text_at(arguments, "alert");
   if (verb == "view") return text_at(arguments, "object");
   if (verb == "refused") return text_at(arguments, "act");
   return std::string(verb);
@@ -83,12 +88,15 @@ Act act_of(std::string_view verb, const json& arguments, const control::ControlP
 Result<json> Engine::handle(std::string_view verb, const json& arguments, const control::ControlPeer& peer) {
   const std::lock_guard lock(control_mutex_);
   const Sort sort = sort_of(verb);
-  if (sort == Sort::kUnknown || (verb == "refused" && !peer.is_api())) return fail(Error::Kind::kInvalid, "unknown request \"" + std::string(verb.substr(0, 40)) + "\"");
+  if (sort == Sort::kUnknown || (verb == "refused" && !peer.is_api()) || (verb == "callback") != peer.is_callback()) return fail(Error::Kind::kInvalid, "unknown request \"" + std::string(verb.substr(0, 40)) + "\"");
   if (sort == Sort::kGive && segments_->counts().is_full) {
     return fail(Error::Kind::kUnavailable, "the record has no room for what is asked: free space, or lower record.journal.reserve");
   }
-  auto answer = carry_out(verb, arguments, peer);
-  if (sort == Sort::kPlain || record_act(act_of(verb, arguments, peer, answer))) return answer;
+  control::ControlPeer who = peer;
+  json asked = json::object();  // Of a callback, once its signature has held.
+  const bool is_callback = verb == "callback";
+  auto answer = is_callback ? callback(arguments, who, asked) : carry_out(verb, arguments, peer);
+  if (sort == Sort::kPlain || record_act(act_of(verb, is_callback ? asked : arguments, who, answer))) return answer;
   if (sort == Sort::kLook) return fail(Error::Kind::kUnavailable, "the record cannot take that this was looked at, so it is not shown: free space, or lower record.journal.reserve");
   return answer;
 }
@@ -105,6 +113,9 @@ Result<json> Engine::carry_out(std::string_view verb, const json& arguments, con
   if (verb == "rules") return rules();
   if (verb == "grants") return grants();
   if (verb == "tickets") return list_tickets(arguments);
+  if (verb == "alerts") return list_alerts(arguments);
+  if (verb == "close-alert") return close_alert(arguments, peer);
+  if (verb == "test-sinks") return test_sinks(arguments);
   if (verb == "approve" || verb == "deny") return answer_ticket(verb, arguments, peer);
   return json::object();   // view, refused: the act is all.
 }

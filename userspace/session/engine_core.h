@@ -32,6 +32,7 @@ class EngineCore {
     std::vector<int> listeners;
     std::function<IdentityPtr(const Address&, std::chrono::sys_seconds)> identity_of;
     TicketDesk* tickets = nullptr;
+    NoticeQueue* notices = nullptr;
   };
   // Starts the thread and waits until its ring and loop stand.
   [[nodiscard]] static Result<std::unique_ptr<EngineCore>> start(Parts parts);

@@ -12,6 +12,7 @@
 #include "core/facts.h"
 #include "core/io.h"
 #include "core/metrics.h"
+#include "core/notice.h"
 #include "core/steering.h"
 #include "core/ticket.h"
 #include "forward/block_pool.h"
@@ -37,6 +38,7 @@ struct Services {
   std::function<void(const Endpoint& target, Bytes request)> deliver_cancel;
   TicketDesk* tickets = nullptr;            // Null: what is held is refused.
   std::unique_ptr<ScanScratch> scan_scratch;  // Of runtime's policy.
+  NoticeQueue* notices = nullptr;           // Null: nobody is told.
 };
 
 }  // namespace weir::session
