@@ -8,10 +8,10 @@ import pathlib
 import re
 import sys
 
-STAGES = ["kernel", "io", "steer", "accept", "identify", "transport", "parse", "decide", "mask", "forward", "record", "store"]
+STAGES = ["kernel", "io", "steer", "accept", "identify", "transport", "parse", "decide", "mask", "forward", "record", "store", "notify"]
 JOINERS = {"session", "control"}
 ALLOWED = {stage: {"base", "core"} for stage in STAGES}
-for stage in ("io", "steer", "accept", "identify", "decide", "store"):
+for stage in ("io", "steer", "accept", "identify", "decide", "store", "notify"):
     ALLOWED[stage].add("kernel")  # raw-UAPI shims, whole files
 ALLOWED["base"] = set()
 ALLOWED["core"] = {"base"}

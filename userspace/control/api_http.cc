@@ -113,6 +113,10 @@ tl::expected<void, ApiFault> ApiRequestReader::check_head() {
   request_.content_type = text(head[http::field::content_type]);
   request_.cookie = text(head[http::field::cookie]);
   request_.fetch_site = text(head["Sec-Fetch-Site"]);
+  for (const auto& [name, value] : {std::pair{"Weir-Signature", &request_.signature}, {"X-Slack-Signature", &request_.slack_signature}, {"X-Slack-Request-Timestamp", &request_.slack_timestamp}}) {
+    if (head.count(name) > 1) return refuse(400, std::string(name) + " stands twice");
+    *value = text(head[name]);
+  }
   request_.token = bearer_of(text(head[http::field::authorization]));
   if (request_.method == "GET" && parser_->content_length().value_or(0) != 0) return refuse(400, "a GET has no body here");
   return read_target(text(head.target()));

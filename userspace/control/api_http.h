@@ -26,6 +26,7 @@ struct ApiRequest {
   std::string token;                                         // Of `Authorization: Bearer`; empty: none.
   std::string content_type, body;
   std::string cookie{}, fetch_site{};                        // Cookie, Sec-Fetch-Site: of browsers, for pages alone.
+  std::string signature{}, slack_signature{}, slack_timestamp{};  // Weir-Signature, X-Slack-Signature, X-Slack-Request-Timestamp.
 };
 
 struct ApiFault {

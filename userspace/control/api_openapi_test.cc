@@ -58,7 +58,7 @@ TEST(ApiOpenapi, SaysOfEachRouteWhatTheTableSays) {
     ASSERT_TRUE(security.IsSequence());
     EXPECT_EQ(security.size(), route.access == ApiAccess::kOpen ? 0u : 1u);
     if (security.size() == 1) {
-      EXPECT_TRUE(security[0]["oidc"].IsDefined());
+      EXPECT_TRUE(security[0][route.access == ApiAccess::kSigned ? "signature" : "oidc"].IsDefined());
     }
     std::set<std::string> roles;
     for (const ApiRole role : kApiRoles) {
@@ -71,6 +71,7 @@ TEST(ApiOpenapi, SaysOfEachRouteWhatTheTableSays) {
       parameters.insert(parameter["in"].as<std::string>() + " " + parameter["name"].as<std::string>() + (parameter["required"].as<bool>() ? "!" : ""));
     }
     if (route.path.find("{id}") != std::string_view::npos) expected.insert("path id!");
+    if (route.path.find("{sink}") != std::string_view::npos) expected.insert("path sink!");
     for (const ApiArgument& query : route.queries) expected.insert("query " + std::string(query.name) + (query.is_required ? "!" : ""));
     EXPECT_EQ(parameters, expected);
     const YAML::Node body = operation["requestBody"];

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "control/callback_body.h"
 #include "control/config_reader.h"
 #include "control/control_protocol.h"
 #include "identify/strict_json.h"
@@ -26,11 +27,21 @@ int status_of(Error::Kind kind) {
   return 500;
 }
 
+// "/v1/callbacks/{sink}": a plain name.
+bool matches_name(std::string_view pattern, std::string_view path, std::string& name) {
+  constexpr std::string_view kSink = "{sink}";
+  if (!pattern.ends_with(kSink) || !path.starts_with(pattern.substr(0, pattern.size() - kSink.size()))) return false;
+  const std::string_view rest = path.substr(pattern.size() - kSink.size());
+  if (!is_plain_name(rest)) return false;
+  name = rest;
+  return true;
+}
+
 // "/v1/sessions/{id}/cut".  {id} is a decimal number: no path of a peer's own gets further than here.
 bool matches(std::string_view pattern, std::string_view path, std::string& id) {
   constexpr std::string_view kId = "{id}";
   const std::size_t at = pattern.find(kId);
-  if (at == std::string_view::npos) return pattern == path;
+  if (at == std::string_view::npos) return pattern == path || matches_name(pattern, path, id);
   const std::string_view behind = pattern.substr(at + kId.size());
   if (path.size() <= at + behind.size() || !path.starts_with(pattern.substr(0, at)) || !path.ends_with(behind)) return false;
   const std::string_view number = path.substr(at, path.size() - at - behind.size());
@@ -88,8 +99,9 @@ std::string ApiCall::query(std::string_view name) const {
 std::vector<int> ApiRoute::statuses() const {
   std::vector<int> all = {done, 400, 429};
   if (access != ApiAccess::kOpen) all.push_back(401);
-  if (access == ApiAccess::kRole) all.push_back(403);
-  if (method == "POST") all.insert(all.end(), {413, 415, 422});
+  if (access == ApiAccess::kRole || access == ApiAccess::kSigned) all.push_back(403);
+  if (access == ApiAccess::kSigned) all.insert(all.end(), {413, 422});
+  else if (method == "POST") all.insert(all.end(), {413, 415, 422});
   else if (!queries.empty()) all.push_back(422);
   if (access != ApiAccess::kOpen) all.insert(all.end(), {500, 503});
   all.insert(all.end(), faults.begin(), faults.end());
@@ -146,7 +158,7 @@ tl::expected<const ApiRoute*, ApiRouter::Given> ApiRouter::find(const ApiRequest
 tl::expected<ControlPeer, ApiRouter::Given> ApiRouter::admit(const ApiRoute& route, const ApiRequest& request, const Address& from, RateLimit::Clock::time_point now) {
   ControlPeer peer;
   peer.address = from.text();
-  if (route.access == ApiAccess::kOpen) return peer;
+  if (route.access == ApiAccess::kOpen || route.access == ApiAccess::kSigned) return peer;
   if (request.token.empty()) {
     return tl::unexpected<Given>(Given{401, "denied", "a token is needed: Authorization: Bearer, with an OIDC token of an issuer of this gateway", "WWW-Authenticate: Bearer\r\n"});
   }
@@ -187,6 +199,7 @@ tl::expected<json, ApiRouter::Given> ApiRouter::read_arguments(const ApiRoute& r
     seen.push_back(name);
   }
   json fields = json::object();
+  if (route.access == ApiAccess::kSigned) return fields;  // Nothing is read before its signature was checked.
   if (request.method == "POST" && !(request.body.empty() && request.content_type.empty())) {
     const std::string_view type = std::string_view(request.content_type).substr(0, request.content_type.find(';'));
     if (type != kJson) return refuse(415, "Content-Type: application/json is needed");
@@ -253,10 +266,13 @@ void ApiRouter::answer(const ApiRequest& request, const Address& from, RateLimit
   if (!peer) return give(peer.error(), sink);
   auto fields = read_arguments(**route, request);
   if (!fields) return give(fields.error(), sink);
+  if ((*route)->access == ApiAccess::kSigned) peer->sink = id;
   ApiCall call{**route, request, services_, std::move(*peer), std::move(id), std::move(*fields), sink};
   const auto result = run(call);
   if (!result && call.is_answered) {
     ++counters_.failed;          // In the middle of it: the end that is missing tells the client.
+  } else if (!result && (*route)->access == ApiAccess::kSigned && (result.error().code == kCallbackUnsigned || result.error().code == kCallbackForbidden)) {
+    give({result.error().code, "denied", result.error().message, result.error().code == kCallbackUnsigned ? "WWW-Authenticate: Weir-Signature\r\n" : ""}, sink);
   } else if (!result) {
     give({status_of(result.error().kind), std::string(name_of(result.error().kind)), result.error().message, ""}, sink);
   } else {

@@ -46,7 +46,7 @@ struct ApiCall {
   const ApiRequest& request;
   const ApiServices& services;
   ControlPeer peer;
-  std::string id;                // What {id} stands for: a decimal number.
+  std::string id;                // What {id} stands for: a decimal number; or {sink}: a plain name.
   nlohmann::json fields;         // The body's, texts and lists of texts, checked against the table.
   const ApiSink& sink;
   bool is_answered = false;      // The route wrote its answer itself.
@@ -55,8 +55,13 @@ struct ApiCall {
   [[nodiscard]] std::string field(const char* name) const { return fields.value(name, std::string()); }
 };
 
-// kPage: for browsers of people who are nobody yet; no role, no token, no JSON.  What it may do is the portal's own to say.
-enum class ApiAccess : uint8_t { kOpen, kToken, kRole, kPage };
+enum class ApiAccess : uint8_t {
+  kOpen,
+  kToken,
+  kRole,
+  kPage,                         // For browsers of people who are nobody yet; no role, no token, no JSON.  What it may do is the portal's own to say.
+  kSigned,                       // By a signature over the body, which the engine checks; {sink} in the path says whose.
+};
 using PageFunction = std::optional<PageAnswer> (Portal::*)(const PageRequest&);
 struct ApiRoute {
   std::string_view method, path;
@@ -68,7 +73,8 @@ struct ApiRoute {
   Result<nlohmann::json> (*run)(ApiCall&) = nullptr;
   PageFunction show = nullptr;     // With kPage, instead of run.
 
-  // Every status it can answer with, for openapi.yaml: 400 and 429 always, 401 and 403 by access, 413 415 422 with a body.
+  // Every status it can answer with, for openapi.yaml: 400 and 429 always, 401 and 403 by access, 413 415 422 with a body
+  // (signed ones are not read before their signature: no 415).
   [[nodiscard]] std::vector<int> statuses() const;
 };
 // The table.

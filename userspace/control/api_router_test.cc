@@ -41,10 +41,11 @@ class ApiRouterTest : public testing::Test {
   static ApiRequest request_for(const ApiRoute& route, const std::string& token) {
     std::string path(route.path);
     if (const std::size_t at = path.find("{id}"); at != std::string::npos) path.replace(at, 4, "7");
+    if (const std::size_t at = path.find("{sink}"); at != std::string::npos) path.replace(at, 6, "chat");
     json body = json::object();
     for (const ApiArgument& field : route.fields) {
       if (field.is_list) body[std::string(field.name)] = json::array();
-      else body[std::string(field.name)] = field.name == "reason" ? "a reason" : field.is_required ? "x" : "";
+      else body[std::string(field.name)] = field.name == "reason" ? "a reason" : field.name == "as" ? "benign" : field.is_required ? "x" : "";
     }
     if (route.path == "/v1/bindings/revoke") body["id"] = "7";
     const bool has_body = route.method == "POST" && !route.fields.empty();
@@ -90,6 +91,7 @@ TEST_F(ApiRouterTest, NoRouteIsOpenButHealth) {
     EXPECT_TRUE(route.method == "GET" || route.method == "POST");
     EXPECT_EQ(route.access == ApiAccess::kOpen, route.path == "/v1/health");
     EXPECT_EQ(route.access == ApiAccess::kToken, route.method == "POST" && route.path == "/v1/bindings");
+    EXPECT_EQ(route.access == ApiAccess::kSigned, route.path == "/v1/callbacks/{sink}");
     EXPECT_EQ(route.access == ApiAccess::kRole, route.roles != 0);
     EXPECT_TRUE(route.access != ApiAccess::kPage || route.path.starts_with("/portal"));
   }
@@ -107,13 +109,39 @@ TEST_F(ApiRouterTest, WithoutATokenEveryRouteAnswers401) {
         EXPECT_EQ(answer.status, 200);
         continue;
       }
+      if (route.access == ApiAccess::kSigned) continue;  // Below: ASignedRouteAsksTheEngine...
       EXPECT_EQ(answer.status, 401);
       EXPECT_THAT(answer.head, HasSubstr("\r\nWWW-Authenticate: Bearer"));
       EXPECT_EQ(answer.object()["error"]["kind"], "denied");
     }
   }
-  EXPECT_THAT(engine_.asked, IsEmpty()) << "nothing reached the engine";
-  EXPECT_EQ(counters_.unauthenticated, 3 * (count - 1));
+  EXPECT_THAT(engine_.verbs(), testing::Each("callback")) << "nothing else reached the engine";
+  EXPECT_EQ(counters_.unauthenticated, 3 * (count - 2));
+}
+
+TEST_F(ApiRouterTest, ASignedRouteAsksTheEngineWithTheBytesAsTheyCameAndNoToken) {
+  ApiRequest request{.method = "POST", .path = "/v1/callbacks/security-chat", .query = {}, .token = token_of(ApiRole::kAdmin), .content_type = "text/odd", .body = "{\"a\": 1, \"a\": 2}"};
+  request.signature = "t=1,v1=00";
+  request.slack_signature = "v0=00";
+  request.slack_timestamp = "1";
+  EXPECT_EQ(ask(request).status, 200);
+  ASSERT_EQ(engine_.asked.size(), 1u);
+  EXPECT_EQ(engine_.asked[0].arguments, (json{{"body", request.body}, {"content_type", "text/odd"}, {"signature", "t=1,v1=00"}, {"slack_signature", "v0=00"}, {"slack_timestamp", "1"}}));
+  EXPECT_TRUE(engine_.asked[0].peer.is_callback());
+  EXPECT_EQ(engine_.asked[0].peer.sink, "security-chat");
+  EXPECT_EQ(engine_.asked[0].peer.subject, "") << "who it is is not the token's to say";
+  engine_.failures["callback"] = {Error::Kind::kDenied, "a right signature is needed", 401};
+  const Answer refused = ask(request);
+  EXPECT_EQ(refused.status, 401);
+  EXPECT_THAT(refused.head, HasSubstr("\r\nWWW-Authenticate: Weir-Signature\r\n"));
+  engine_.failures["callback"] = {Error::Kind::kDenied, "nobody that we know", 403};
+  EXPECT_EQ(ask(request).status, 403);
+  engine_.failures["callback"] = {Error::Kind::kDenied, "ticket 17 is your own", 0};
+  EXPECT_EQ(ask(request).status, 409);
+  for (const char* path : {"/v1/callbacks/", "/v1/callbacks/a/b", "/v1/callbacks/a%20b", "/v1/callbacks/../x"}) {
+    request.path = path;
+    EXPECT_EQ(ask(request).status, 404) << path;
+  }
 }
 
 TEST_F(ApiRouterTest, EveryLesserRoleIsRefusedAndTheRightOneServed) {

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "control/api_router.h"
+#include "control/api_alerts.h"
 #include "control/api_tickets.h"
 #include "control/config_values.h"
 #include "record/reader.h"
@@ -235,6 +236,9 @@ std::span<const ApiRoute> api_routes() {
       {.method = "GET", .path = "/v1/changes/{id}", .roles = kAdmin | kAuditor, .faults = {404}, .run = change},
       {.method = "POST", .path = "/v1/changes/{id}/approve", .roles = kAdmin, .fields = {{"reason", true}}, .faults = {404, 409}, .run = change_approve},
       {.method = "POST", .path = "/v1/changes/{id}/deny", .roles = kAdmin, .fields = {{"reason", true}}, .faults = {404, 409}, .run = change_deny},
+      {.method = "GET", .path = "/v1/alerts", .roles = kAnyRole, .queries = {{"all"}}, .run = api_alerts},
+      {.method = "POST", .path = "/v1/alerts/{id}/close", .roles = kAdmin | kReviewer, .fields = {{"as", true}, {"reason", true}}, .faults = {404, 409}, .run = api_close_alert},
+      {.method = "POST", .path = "/v1/callbacks/{sink}", .access = ApiAccess::kSigned, .fields = {{"ticket", true}, {"action", true}, {"by", true}, {"reason"}, {"nonce"}}, .faults = {404, 409}, .run = api_callback},
   };
   return kRoutes;
 }

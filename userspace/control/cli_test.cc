@@ -210,7 +210,7 @@ TEST_F(Cli, ExplainSaysWhatWouldBecomeOfACommand) {
 
 TEST_F(Cli, WithoutAnEngineTheVerbsThatNeedItSaySo) {
   for (const std::vector<std::string>& arguments : std::vector<std::vector<std::string>>{
-           {"reload", "--reason", "x"}, {"bindings"}, {"revoke", "svc:report", "--reason", "x"}, {"cut", "1", "--reason", "x"}, {"rules", "profile"}, {"tickets"}, {"changes"}, {"changes", "approve", "1", "--reason", "x"}, {"approve", "1", "--reason", "x"}, {"deny", "1", "--reason", "x"}}) {
+           {"reload", "--reason", "x"}, {"bindings"}, {"revoke", "svc:report", "--reason", "x"}, {"cut", "1", "--reason", "x"}, {"rules", "profile"}, {"tickets"}, {"changes"}, {"changes", "approve", "1", "--reason", "x"}, {"alerts", "list"}, {"alerts", "test"}, {"approve", "1", "--reason", "x"}, {"deny", "1", "--reason", "x"}}) {
     const Outcome outcome = weir(arguments);
     EXPECT_EQ(outcome.code, kExitNoEngine) << arguments[0];
     EXPECT_THAT(outcome.err, HasSubstr("start it with `weir run`")) << arguments[0];
@@ -273,6 +273,9 @@ class FakeEngine final : public ControlHandler {
     if (verb == "cut") return json{{"cut", 1}};
     if (verb == "tickets") return arguments.contains("ticket") ? ticket : json::array({ticket});
     if (verb == "approve") return json{{"by", "local:ann"}, {"what", "approved"}, {"changed", is_changed}};
+    if (verb == "alerts") return json::array({{{"number", 17}, {"state", "open"}, {"event", "alert"}, {"severity", "high"}, {"subject", "user:ann\x1b[31m"}, {"count", 3}, {"last", "2037-01-01T00:00:00Z"}}});
+    if (verb == "close-alert") return json{{"number", 17}, {"by", "local:ann"}};
+    if (verb == "test-sinks") return json::array({{{"sink", "siem"}, {"sent", false}, {"error", "cannot connect"}}});
     if (verb == "deny") return fail(Error::Kind::kDenied, "ticket 17 was denied by user:bob");
     if (verb == "view") return can_record ? Result<json>(json::object()) : fail(Error::Kind::kUnavailable, "the record is full");
     return fail(Error::Kind::kNotFound, "nothing fits");
@@ -389,6 +392,35 @@ TEST_F(Cli, ReviewersSeeWhatTheyDecideByAndAnswer) {
   const Outcome denied = weir({"deny", "17", "--reason", "x"});
   EXPECT_EQ(denied.code, kExitDenied);
   EXPECT_THAT(denied.err, HasSubstr("was denied by user:bob"));
+  (*server)->stop();
+}
+
+TEST_F(Cli, AlertsAreListedClosedAndTheSinksTested) {
+  FakeEngine engine;
+  ControlServer::Options options;
+  options.socket = folder_ + "/state/control.sock";
+  auto server = ControlServer::open(options, engine);
+  ASSERT_TRUE(server) << server.error().message;
+  (*server)->start();
+  const Outcome list = weir({"alerts", "list"});
+  EXPECT_EQ(list.code, kExitDone) << list.err;
+  EXPECT_THAT(list.out, HasSubstr("alert 17  high alert, open, 3 times, last 2037-01-01T00:00:00Z\n"));
+  EXPECT_THAT(list.out, HasSubstr("user:ann\\x1b[31m")) << "a peer's bytes are escaped";
+  EXPECT_EQ(engine.asked.back().second, (json{{"all", false}}));
+  EXPECT_EQ(json::parse(weir({"alerts", "list", "--all", "--json"}).out)[0]["number"], 17);
+  EXPECT_EQ(engine.asked.back().second, (json{{"all", true}}));
+  const Outcome closed = weir({"alerts", "close", "17", "--as", "benign", "--reason", "CHG-1"});
+  EXPECT_EQ(closed.out, "alert 17: closed as benign, by local:ann\n") << closed.err;
+  EXPECT_EQ(engine.asked.back(), std::pair(std::string("close-alert"), json{{"alert", 17}, {"as", "benign"}, {"reason", "CHG-1"}}));
+  const Outcome tested = weir({"alerts", "test", "--sink", "siem"});
+  EXPECT_EQ(tested.code, kExitFinding);
+  EXPECT_EQ(tested.out, "siem  not sent: cannot connect\n");
+  EXPECT_EQ(engine.asked.back(), std::pair(std::string("test-sinks"), json{{"sink", "siem"}}));
+  for (const std::vector<std::string>& wrong : std::vector<std::vector<std::string>>{
+           {"alerts"}, {"alerts", "open"}, {"alerts", "list", "17"}, {"alerts", "list", "--all", "--open"}, {"alerts", "close", "--as", "benign", "--reason", "x"},
+           {"alerts", "close", "x", "--as", "benign", "--reason", "x"}, {"alerts", "close", "17", "--as", "fine", "--reason", "x"}, {"alerts", "close", "17", "--as", "benign"}}) {
+    EXPECT_EQ(weir(wrong).code, kExitUsage) << wrong.back();
+  }
   (*server)->stop();
 }
 

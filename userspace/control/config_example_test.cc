@@ -160,6 +160,16 @@ TEST(ConfigExample, ItsValuesArriveInTheTypedConfiguration) {
   EXPECT_EQ(config.api.listen.at(0).text(), "198.18.1.1:8443");
   EXPECT_EQ(config.api.auditor.subjects, std::vector<std::string>{"user:ann"});
   EXPECT_EQ(config.api.answer_timeout, std::chrono::minutes(5));
+  ASSERT_EQ(config.notify.sinks.size(), 3u);
+  EXPECT_EQ(config.notify.sinks[0].kind, SinkConfig::Kind::kSlack);
+  EXPECT_EQ(config.notify.sinks[0].secret_file, "/etc/weir/keys/hook.secret");
+  EXPECT_EQ(config.notify.sinks[0].reviewers.at(0).subject, "user:ann");
+  EXPECT_EQ(config.notify.sinks[0].events & bit(NoticeEvent::kRefused), 0u);
+  EXPECT_NE(config.notify.sinks[1].events & bit(NoticeEvent::kRefused), 0u);
+  EXPECT_EQ(config.notify.sinks[2].url, "tls://logs.example:6514");
+  EXPECT_EQ(config.notify.sinks[2].min_severity, NoticeSeverity::kLow);
+  EXPECT_EQ(config.notify.drop_burst, 50u);
+  EXPECT_EQ(config.notify.repeat, std::chrono::minutes(10));
 }
 
 }  // namespace

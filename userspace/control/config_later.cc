@@ -1,4 +1,4 @@
-// Sections that a later version carries out: notify, retention, encryption, evidence log, archive.  They are
+// Sections that a later version carries out: retention, encryption, evidence log, archive.  They are
 // read for their form, so that a file written for later is checked now, and each says that it has no effect.
 #include <algorithm>
 
@@ -20,28 +20,6 @@ void check_url(MapReader& section, std::string_view key, std::initializer_list<s
 }
 
 }  // namespace
-
-void read_notify(MapReader& root) {
-  static const std::vector<std::string_view> kEvents = {"ticket", "alert", "revoked", "drop-burst", "recording-gap", "config-refused", "checkpoint-late", "disk-low"};
-  const auto entries = root.take_maps("notify");
-  for (std::size_t i = 0; i < entries.size(); ++i) {
-    MapReader hook = MapReader::entry(root, "notify", entries[i], i);
-    std::string text;
-    hook.name("name", text);
-    check_url(hook, "url", {"https://", "http://"});
-    hook.file("secret_file", text, FileKind::kSecret);
-    for (const auto& [event, place] : hook.placed_strings("events")) {
-      if (std::find(kEvents.begin(), kEvents.end(), event) == kEvents.end()) {
-        root.context().error(place, hook.path_of("events") + ": " + in_quotes(event) + " is not an event", suggestion(event, kEvents));
-      }
-    }
-    hook.choice_of("format", {"json", "slack"});
-    std::chrono::seconds retry{};
-    hook.duration("retry", retry, 0s, 30 * kDay);
-    hook.finish();
-  }
-  root.has_no_effect("notify", "alerts are on the record and in the metrics");
-}
 
 void read_retention(MapReader retention) {
   LoadContext& context = retention.context();

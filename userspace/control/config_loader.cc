@@ -117,7 +117,7 @@ void read_root(MapReader& root, Digest& digest, Config& config) {
   read_rules(root, config.rules);
   read_masks(root.map("masks"), config);
   read_approvals(root, config.approvals);
-  read_notify(root);
+  read_notify(root.map("notify"), config.notify);
   read_record(root.map("record"), config.record);
   if (root.has("retention")) {
     read_retention(root.map("retention"));

@@ -1,4 +1,4 @@
-// Which keys a reload may not change.  Everything else (grants, approvals, rules, kinds, identity, masks' text, a target's mode and opaque
+// Which keys a reload may not change.  Everything else (grants, who is told of what, approvals, rules, kinds, identity, masks' text, a target's mode and opaque
 // setting, log level) is swapped in with the next snapshot.
 #include <algorithm>
 

@@ -21,11 +21,11 @@ void read_record(MapReader root, RecordConfig& out);
 void read_store(MapReader& root, StoreConfig& out);
 void read_control(MapReader root, ControlConfig& out);
 void read_api(MapReader root, ApiConfig& out);
+void read_notify(MapReader root, NotifyConfig& out);
 void read_log(MapReader root, LogConfig& out);
 void read_changes(MapReader root, Config& out);
 
 // Sections that later versions carry out; here they are checked for form.
-void read_notify(MapReader& root);
 void read_retention(MapReader root);
 void read_encryption(MapReader section);   // record.encryption
 void read_evidence_log(MapReader section); // record.log, but for its origin

@@ -20,7 +20,9 @@ struct ControlPeer {
   std::string role{};                           // Empty: any verified token will do.
   std::string address{};                        // The other end of the connection itself.
   bool is_portal = false;                       // A browser at the portal; `subject` is who signed in, empty before that.
+  std::string sink{};                           // Whose callback it is; who answers is found out by its signature.
   [[nodiscard]] bool is_api() const { return !issuer.empty(); }
+  [[nodiscard]] bool is_callback() const { return !sink.empty(); }
 };
 
 // verb       arguments                                   result
@@ -46,6 +48,11 @@ struct ControlPeer {
 // deny       {ticket, reason, token?}                    the same
 // changes    {all?: true} or {change}                    [{number, state, act, text, change, digest, reason, by, ...}..], or one of them
 // change-approve, change-deny  {change, reason}          the change; approved it was carried out: result. kDenied: not by them, or changed since
+// alerts     {all?: true} or {alert}                     [{number, state, event, severity, rule, subject, target, count, first, last, ...}..], or one of them
+// close-alert {alert, as, reason}                        {by, and the alert's own}; as: benign or incident; kDenied: it is closed
+// test-sinks {sink?}                                     [{sink, id, sent, error}]: a test notice, and what became of it within 3 s
+// callback   {body, content_type, signature,             {ticket, action, by, what, changed}; of a callback's peer alone; Error::code 401: no right signature,
+//             slack_signature, slack_timestamp}            403: nobody that the sink's reviewers name
 // view       {act, object}                               {}: somebody is about to look at that; kUnavailable: it may not be shown
 // refused    {act, why?}                                 {}: somebody tried over the API what their role does not cover, or at the portal what `why` says
 //

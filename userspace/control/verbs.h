@@ -126,6 +126,7 @@ Verb tickets_verb();
 Verb approve_verb();
 Verb deny_verb();
 Verb changes_verb();
+Verb alerts_verb();
 Verb sessions_verb();
 Verb replay_verb();
 Verb events_verb();

@@ -12,6 +12,7 @@
 #include "core/identity.h"
 #include "core/limits.h"
 #include "core/module.h"
+#include "core/notice.h"
 #include "core/policy.h"
 
 namespace weir {
@@ -229,6 +230,30 @@ struct ApiConfig {
   std::chrono::milliseconds request_timeout{10'000};
   std::chrono::seconds answer_timeout{300};
 };
+// Who is told of what happens, and how: notify/.
+struct SinkReviewerConfig { std::string id, subject; std::vector<std::string> groups; };  // Who `id` is there; the subject here.
+struct SinkConfig {
+  enum class Kind : uint8_t { kWebhook, kSlack, kSyslog } kind = Kind::kWebhook;
+  std::string name;
+  std::string url;                           // https://host[:port]/path; of syslog: udp://, tcp:// or tls://host:port, or "local".
+  std::string secret_file;                   // A line a secret: the first signs, each of them is taken.
+  std::string ca_file;                       // Empty: the system's CAs.
+  std::string link;                          // Where a person looks: "{ticket}" in it is the ticket's number.  Empty: none.
+  NoticeEventSet events = 0;
+  NoticeSeverity min_severity = NoticeSeverity::kInfo;
+  std::chrono::seconds retry{24 * 3600};     // Then a notice is given up for this sink.
+  std::vector<SinkReviewerConfig> reviewers; // Who may answer tickets by POST /v1/callbacks/NAME.  Empty: nobody.
+  SourcePlace place;
+};
+struct NotifyConfig {
+  std::vector<SinkConfig> sinks;
+  std::vector<std::string> hosts;            // Where sinks may be; empty: wherever their addresses say.
+  uint32_t spool_max = 10'000;               // Notices kept for sinks that do not take them.
+  std::chrono::seconds repeat{600};          // The same alert again within this is the same alert.
+  uint32_t drop_burst = 50;                  // Packets dropped by one reason ...
+  std::chrono::seconds drop_burst_within{10};
+};
+
 struct LogConfig { std::string level = "info"; bool json = false; };
 // What it was read from and what it consists of, each with the SHA-256 (hex) of its content: what a change changed.
 struct ConfigFile { std::string path, digest; };
@@ -256,6 +281,7 @@ struct Config {
   StoreConfig store;
   ControlConfig control;
   ApiConfig api;
+  NotifyConfig notify;
   LogConfig log;
   bool changes_require_reason = true;
   std::vector<std::string> changes_second_person;  // Acts that wait for somebody else's approval: reload, bypass, revoke, cut.

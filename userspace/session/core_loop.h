@@ -39,6 +39,7 @@ class CoreLoop {
     TicketDesk* tickets = nullptr;
     std::function<std::string(const Address&, std::chrono::sys_seconds)> ended_binding{};
     GrantUses* grant_uses = nullptr;
+    NoticeQueue* notices = nullptr;
   };
   explicit CoreLoop(Parts parts);
   ~CoreLoop();

@@ -80,6 +80,7 @@ Result<void> Engine::open_kernel() {
   auto notices = steer::DropNotices::open(wanted, [this](const steer::DropNotice& notice) {
     if (logging_) logging_->log().warn("dropped {} -> {}: {}", notice.source.text(), notice.destination.text(), notice.reason);
     on_dropped(notice);
+    if (notifier_) notifier_->dropped(notice.reason, notice.source.text(), notice.destination.text());
   });
   if (!notices) return tl::unexpected<Error>(notices.error());
   notices_ = std::move(*notices);
@@ -221,7 +222,8 @@ Result<void> Engine::start_cores() {
     const record::CoreNumbers numbers = recovered_.numbers(index);
     EngineCore::Parts parts;
     parts.index = index;
-    parts.tickets = tickets_.get();
+    parts.tickets = ticket_watch_.get();
+    parts.notices = notifier_->queue(index);
     parts.cpu = wanted.engine.cores.empty() ? -1 : static_cast<int>(wanted.engine.cores[index]);
     parts.runtime = runtime_;
     parts.journal.gateway = wanted.name;
@@ -288,6 +290,7 @@ void Engine::tell_space() {
   const bool is_full = segments_->counts().is_full;
   if (is_full == is_record_full_) return;
   is_record_full_ = is_full;
+  tell(NoticeEvent::kDiskLow, NoticeSeverity::kCritical, "record", is_full ? "the record has no room: new sessions and commands are refused" : "the record has room again", !is_full);
   if (is_full) {
     logging_->log().error("record: no room under {}: new sessions and commands are refused; free space, or lower record.journal.reserve", config().state);
   } else {
@@ -300,6 +303,7 @@ void Engine::on_tick() {
   const std::lock_guard lock(control_mutex_);
   tell_space();
   watch_->handle();
+  watch_for_notices();
   tickets_->expire(wall_seconds());
   take_foreign_bindings();
   expire_changes();
@@ -357,6 +361,7 @@ void Engine::drain() {
   if (grant_uses_) {
     if (auto saved = grant_uses_->save(); !saved) logging_->log().error("uses of grants: {}", saved.error().message);
   }
+  if (notifier_) notifier_->stop();
   if (sealer_) {
     if (auto finished = sealer_->finish(); !finished) logging_->log().error("sealing: {}", finished.error().message);
     sealer_.reset();
@@ -376,7 +381,7 @@ Result<void> run_engine(EngineOptions options) {
   setenv("HOME", options.config.state.c_str(), 1);
   signal(SIGHUP, SIG_IGN);
   Engine engine(std::move(options));
-  for (auto step : {&Engine::open_kernel, &Engine::open_api, &Engine::drop_privileges, &Engine::open_record, &Engine::open_store, &Engine::open_policy, &Engine::start_cores, &Engine::start_control}) {
+  for (auto step : {&Engine::open_kernel, &Engine::open_api, &Engine::drop_privileges, &Engine::open_record, &Engine::open_store, &Engine::open_policy, &Engine::open_notifier, &Engine::start_cores, &Engine::start_control}) {
     if (auto done = (engine.*step)(); !done) return done;
   }
   engine.serve_until_signal();

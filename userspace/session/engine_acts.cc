@@ -24,9 +24,11 @@ enum class Sort : uint8_t {
 
 Sort sort_of(std::string_view verb) {
   if (verb == "status" || verb == "bound") return Sort::kPlain;
-  if (verb == "reload" || verb == "bind" || verb == "approve" || verb == "change-approve") return Sort::kGive;
+  for (const std::string_view give : {"reload", "bind", "approve", "change-approve", "callback", "close-alert", "test-sinks"}) {
+    if (verb == give) return Sort::kGive;
+  }
   if (verb == "revoke" || verb == "cut" || verb == "deny" || verb == "change-deny" || verb == "refused") return Sort::kTake;
-  for (const std::string_view look : {"bindings", "sessions", "profile", "rules", "grants", "explain", "tickets", "changes", "view"}) {
+  for (const std::string_view look : {"bindings", "sessions", "profile", "rules", "grants", "explain", "tickets", "changes", "alerts", "view"}) {
     if (verb == look) return Sort::kLook;
   }
   return Sort::kUnknown;
@@ -48,6 +50,7 @@ json by(const control::ControlPeer& peer) {
     }
     return who;
   }
+  if (peer.is_callback()) return {{"via", "callback"}, {"sink", peer.sink}, {"subject", peer.subject}, {"address", peer.address}};
   if (peer.is_api()) {
     json who = {{"via", "api"}, {"subject", peer.subject}, {"issuer", peer.issuer}, {"address", peer.address}};
     if (!peer.role.empty()) who["role"] = peer.role;
@@ -72,6 +75,10 @@ std::string object_of(std::string_view verb, const json& arguments, const Result
   if (verb.starts_with("change-") || (verb == "changes" && arguments.contains("change"))) {
     return "change " + text_at(arguments, "change") + (answer && verb != "changes" ? ", " + text_at(*answer, "act") + " by " + text_at(*answer, "by") + ": " + text_at(*answer, "text") : "");
   }
+  if (verb == "callback") return arguments.contains("ticket") ? text_at(arguments, "action") + " ticket " + text_at(arguments, "ticket") : "no signed answer";
+  if (verb == "close-alert") return "alert " + text_at(arguments, "alert") + (answer ? ", rule " + text_at(*answer, "rule") + ", as " : " as ") + text_at(arguments, "as");
+  if (verb == "test-sinks") return arguments.contains("sink") ? "sink " + text_at(arguments, "sink") : "all sinks";
+  if (verb == "alerts" && arguments.contains("alert")) return "alert " + text_at(arguments, "alert");
   if (verb == "view") return text_at(arguments, "object");
   if (verb == "refused") return text_at(arguments, "act");
   return std::string(verb);
@@ -119,15 +126,20 @@ Act act_of(std::string_view verb, const json& arguments, const control::ControlP
 Result<json> Engine::handle(std::string_view verb, const json& arguments, const control::ControlPeer& peer) {
   const std::lock_guard lock(control_mutex_);
   const Sort sort = sort_of(verb);
-  if (sort == Sort::kUnknown || (verb == "refused" && !peer.is_api() && !peer.is_portal)) return fail(Error::Kind::kInvalid, "unknown request \"" + std::string(verb.substr(0, 40)) + "\"");
+  if (sort == Sort::kUnknown || (verb == "refused" && !peer.is_api() && !peer.is_portal) || (verb == "callback") != peer.is_callback()) return fail(Error::Kind::kInvalid, "unknown request \"" + std::string(verb.substr(0, 40)) + "\"");
   if (sort == Sort::kGive && segments_->counts().is_full) {
     return fail(Error::Kind::kUnavailable, "the record has no room for what is asked: free space, or lower record.journal.reserve");
   }
+  control::ControlPeer who = peer;
+  json asked = json::object();  // Of a callback, once its signature has held.
+  const bool is_callback = verb == "callback";
   const bool is_waiting = needs_second_person(verb);
   const auto reason = reason_of(verb, arguments, config().changes_require_reason || is_waiting);
   impersonation_ = Impersonation::kNone;
-  auto answer = !reason ? tl::unexpected<Error>(reason.error()) : is_waiting ? ask_change(std::string(verb), arguments, peer) : carry_out(verb, arguments, peer);
-  Act act = act_of(verb, arguments, peer, answer);
+  auto answer = !reason      ? tl::unexpected<Error>(reason.error())
+                : is_waiting ? ask_change(std::string(verb), arguments, peer)
+                             : is_callback ? callback(arguments, who, asked) : carry_out(verb, arguments, peer);
+  Act act = act_of(verb, is_callback ? asked : arguments, who, answer);
   act.impersonation = impersonation_;
   if (sort == Sort::kPlain || record_act(std::move(act))) return answer;
   if (sort == Sort::kLook) return fail(Error::Kind::kUnavailable, "the record cannot take that this was looked at, so it is not shown: free space, or lower record.journal.reserve");
@@ -148,6 +160,9 @@ Result<json> Engine::carry_out(std::string_view verb, const json& arguments, con
   if (verb == "grants") return grants();
   if (verb == "explain") return explain(arguments);
   if (verb == "tickets") return list_tickets(arguments);
+  if (verb == "alerts") return list_alerts(arguments);
+  if (verb == "close-alert") return close_alert(arguments, peer);
+  if (verb == "test-sinks") return test_sinks(arguments);
   if (verb == "approve" || verb == "deny") return answer_ticket(verb, arguments, peer);
   if (verb == "changes") return list_changes(arguments);
   if (verb == "change-approve" || verb == "change-deny") return answer_change(verb, arguments, peer);

@@ -92,6 +92,7 @@ json Engine::status() const {
       {"issuers", std::move(issuers)},
       {"portal", portal_status()},
       {"targets", std::move(targets)},
+      {"sinks", sinks()},
   };
 }
 
@@ -111,6 +112,7 @@ Result<json> Engine::reload(const json& arguments, const control::ControlPeer& p
     counters.add(Metric::kReloadsRefused);
     counters.set(Metric::kConfigOnDiskRefused, 1);
     logging_->log().error("reload refused: {}", message);
+    tell(NoticeEvent::kConfigRefused, NoticeSeverity::kMedium, "reload", "a reload by " + who(peer) + " was refused: " + message.substr(0, message.find('\n')));
     return fail(Error::Kind::kInvalid, std::move(message));
   };
   if (control::has_errors(problems)) {
@@ -127,6 +129,8 @@ Result<json> Engine::reload(const json& arguments, const control::ControlPeer& p
   if (!wanted.digest.empty() && wanted.digest != loaded.config.digest) return fail(Error::Kind::kDenied, "changed since: the files are not what was approved");
   auto built = build(loaded.config);
   if (!built) return refuse(built.error().message);
+  auto setup = notifier_setup(loaded.config);
+  if (!setup) return refuse(setup.error().message);
   // What a refusal leaves behind must be what was in force.
   const auto put_targets_back = [&] {
     if (auto back = steer::write_targets(config()); !back) logging_->log().error("reload refused, and the targets could not be put back: {}", back.error().message);
@@ -145,6 +149,8 @@ Result<json> Engine::reload(const json& arguments, const control::ControlPeer& p
   end_bindings(*ended);
   admission_->set_limits(loaded.config.engine.limits);
   tickets_->set_approvals(loaded.config.approvals);
+  sink_secrets_ = setup->secrets;
+  notifier_->set(std::move(*setup));
   hand_over(std::move(*built));
   keep_in_force();
   options_.overrides = std::move(how.overrides);
@@ -235,6 +241,12 @@ Result<json> Engine::revoke(const json& arguments, const control::ControlPeer& p
   logging_->log().info("revoke {} by {}, reason: {}", control::escape_bytes(which), who(peer), control::escape_bytes(argument(arguments, "reason")));
   json revoked = json::array();
   for (const identify::Binding& binding : *ended) revoked.push_back(describe(binding));
+  Notice notice;
+  notice.event = NoticeEvent::kRevoked;
+  notice.subject = ended->front().identity->subject;
+  notice.rule = "revoke";
+  notice.text = std::to_string(ended->size()) + " bindings were revoked by " + who(peer) + ", " + std::to_string(flows) + " flows were cut: " + argument(arguments, "reason");
+  tell(std::move(notice));
   return json{{"revoked", std::move(revoked)}, {"cut", flows}};
 }
 
@@ -253,6 +265,12 @@ Result<json> Engine::cut(const json& arguments, const control::ControlPeer& peer
   }
   logging_->log().info("cut {} {} by {}, reason: {}", session != 0 ? "session" : "binding", session != 0 ? session : binding, who(peer),
                        control::escape_bytes(argument(arguments, "reason")));
+  Notice notice;
+  notice.event = NoticeEvent::kRevoked;
+  notice.session = session;
+  notice.rule = "cut";
+  notice.text = (session != 0 ? "session " + std::to_string(session) : "binding " + std::to_string(binding)) + " was cut by " + who(peer) + ": " + argument(arguments, "reason");
+  tell(std::move(notice));
   return json{{"cut", flows}};
 }
 
@@ -317,6 +335,7 @@ std::string Engine::metrics() {
   for (control::MetricSample& sample : store_samples()) more.push_back(std::move(sample));
   for (control::MetricSample& sample : ticket_samples()) more.push_back(std::move(sample));
   for (control::MetricSample& sample : portal_->samples()) more.push_back(std::move(sample));
+  for (control::MetricSample& sample : notify_samples()) more.push_back(std::move(sample));
   if (api_) {
     for (control::MetricSample& sample : api_->counters().samples()) more.push_back(std::move(sample));
   }

@@ -34,6 +34,7 @@ class EngineCore {
     TicketDesk* tickets = nullptr;
     std::function<std::string(const Address&, std::chrono::sys_seconds)> ended_binding;
     GrantUses* grant_uses = nullptr;
+    NoticeQueue* notices = nullptr;
   };
   // Starts the thread and waits until its ring and loop stand.
   [[nodiscard]] static Result<std::unique_ptr<EngineCore>> start(Parts parts);

@@ -3,7 +3,9 @@
 #include <atomic>
 #include <chrono>
 #include <memory>
+#include <map>
 #include <mutex>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -17,6 +19,7 @@
 #include "identify/bindings.h"
 #include "identify/ended_bindings.h"
 #include "identify/token.h"
+#include "notify/notifier.h"
 #include "record/recovery.h"
 #include "record/sealer.h"
 #include "record/segment_store.h"
@@ -25,6 +28,7 @@
 #include "session/engine_core.h"
 #include "session/grant_uses.h"
 #include "session/runtime_builder.h"
+#include "session/ticket_watch.h"
 #include "steer/drop_notices.h"
 #include "steer/kernel_bindings.h"
 #include "steer/kernel_steering.h"
@@ -46,6 +50,7 @@ class Engine final : public control::ControlHandler, public control::ApiHost, pu
   [[nodiscard]] Result<void> open_record();
   [[nodiscard]] Result<void> open_store();
   [[nodiscard]] Result<void> open_policy();
+  [[nodiscard]] Result<void> open_notifier();      // engine_notify.cc
   [[nodiscard]] Result<void> start_cores();
   [[nodiscard]] Result<void> start_control();
   void serve_until_signal();
@@ -110,6 +115,19 @@ class Engine final : public control::ControlHandler, public control::ApiHost, pu
   void take_foreign_bindings();  // Pre: control_mutex_ is held.
   [[nodiscard]] nlohmann::json store_status() const;
   [[nodiscard]] std::vector<control::MetricSample> store_samples() const;
+  // engine_notify.cc
+  [[nodiscard]] static Result<notify::NotifierSetup> notifier_setup(const Config& wanted);
+  [[nodiscard]] static NoticeSeverity severity_of(std::string_view name);
+  void tell(Notice notice);
+  void tell(NoticeEvent event, NoticeSeverity severity, std::string rule, std::string text, bool is_back = false);
+  void watch_for_notices();
+  [[nodiscard]] nlohmann::json sinks() const;
+  [[nodiscard]] std::vector<control::MetricSample> notify_samples() const;
+  [[nodiscard]] Result<nlohmann::json> list_alerts(const nlohmann::json& arguments);
+  [[nodiscard]] Result<nlohmann::json> close_alert(const nlohmann::json& arguments, const control::ControlPeer& peer);
+  [[nodiscard]] Result<nlohmann::json> test_sinks(const nlohmann::json& arguments);
+  // Post: `peer` has the subject and `asked` {ticket, action, reason}, as far as they were found out.
+  [[nodiscard]] Result<nlohmann::json> callback(const nlohmann::json& arguments, control::ControlPeer& peer, nlohmann::json& asked);
   [[nodiscard]] Result<identify::VerifiedToken> verify(std::string_view token);
   uint32_t cut_bindings(const std::vector<identify::Binding>& ended);
   uint32_t end_bindings(const std::vector<identify::Binding>& ended);
@@ -150,6 +168,13 @@ class Engine final : public control::ControlHandler, public control::ApiHost, pu
   std::chrono::sys_seconds changes_looked_at_{};
   bool is_store_told_ = false;
   std::unique_ptr<decide::TicketBook> tickets_;       // The sessions' TicketDesk: made before the cores, ends after them.
+  std::unique_ptr<TicketWatch> ticket_watch_;         // Before the book: what the cores have.
+  std::unique_ptr<notify::Notifier> notifier_;        // Looks at both; ends after the cores and before them.
+  std::map<std::string, notify::Secrets> sink_secrets_;
+  std::set<std::string> issuers_down_;
+  uint64_t journal_refused_ = 0;
+  std::chrono::sys_seconds callbacks_swept_{};
+  struct { uint64_t done = 0, unsigned_ = 0, replayed = 0, refused = 0; } callbacks_;
   identify::KeyFetchers key_fetchers_{[this](std::string_view text) { logging_->log().warn("{}", text); }};  // Made after logging_, and ends before it.
   std::shared_ptr<identify::TokenVerifier> tokens_;   // With roles_, under auth_mutex_; the API's threads look at both.
   ApiConfig roles_;                                   // Who holds which role.
@@ -170,6 +195,8 @@ class Engine final : public control::ControlHandler, public control::ApiHost, pu
   std::unique_ptr<control::ApiServer> api_;
 };
 
+// "local:NAME": the login that su and sudo do not change; without one (a service) the uid that asks.
+[[nodiscard]] std::string local_name(const control::ControlPeer& peer);
 [[nodiscard]] uint32_t core_count(const Config& config);
 [[nodiscard]] std::chrono::sys_seconds wall_seconds();
 

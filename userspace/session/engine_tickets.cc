@@ -49,7 +49,8 @@ uint64_t number_at(const json& arguments, const char* name) {
   return found != arguments.end() && found->is_number_unsigned() ? found->get<uint64_t>() : 0;
 }
 
-// The login that su and sudo do not change; without one (a service) the uid that asks.
+}  // namespace
+
 std::string local_name(const control::ControlPeer& peer) {
   const uid_t uid = peer.login_uid != control::ControlPeer::kNoLogin ? peer.login_uid : peer.uid;
   std::vector<char> buffer(16u << 10);
@@ -58,8 +59,6 @@ std::string local_name(const control::ControlPeer& peer) {
   const bool is_known = getpwuid_r(uid, &entry, buffer.data(), buffer.size(), &found) == 0 && found != nullptr;
   return std::string(decide::kLocalReviewer) + (is_known ? found->pw_name : std::to_string(uid));
 }
-
-}  // namespace
 
 Result<decide::Reviewer> Engine::reviewer_of(const json& arguments, const control::ControlPeer& peer) {
   const std::string token = text_at(arguments, "token");
@@ -105,6 +104,7 @@ Result<json> Engine::answer_ticket(std::string_view verb, const json& arguments,
   auto outcome = is_approval ? tickets_->approve(number, *reviewer, reason, until, wall_seconds()) : tickets_->deny(number, *reviewer, reason, wall_seconds());
   logging_->log().info("{} ticket {} by {}: {}", verb, number, control::escape_bytes(reviewer->subject), control::escape_bytes(outcome ? outcome->text : outcome.error().message));
   if (!outcome) return tl::unexpected<Error>(outcome.error());
+  notifier_->wake();
   json result = describe(*outcome->ticket);
   result["by"] = reviewer->subject;
   result["what"] = outcome->text;

@@ -12,6 +12,7 @@
 #include "core/facts.h"
 #include "core/io.h"
 #include "core/metrics.h"
+#include "core/notice.h"
 #include "core/steering.h"
 #include "core/ticket.h"
 #include "forward/block_pool.h"
@@ -41,6 +42,7 @@ struct Services {
   // Of an address that nobody is bound to: whose binding ended there by its time, in words; empty: nobody's.  Empty: not asked.
   std::function<std::string(const Address&, std::chrono::sys_seconds)> ended_binding{};
   GrantUseCounter* grant_uses = nullptr;    // Null: nobody counts.
+  NoticeQueue* notices = nullptr;           // Null: nobody is told.
 };
 
 }  // namespace weir::session

@@ -134,6 +134,7 @@ bool Session::record_command(const Unit& unit, const Verdict& verdict, Bytes wir
     event.text = judged_by_->policy->redact(context, *codec_, unit, wire);
     event.body = parameters(context, unit, wire);
   }
+  tell_notices(unit, verdict, unit.kind == UnitKind::kCommand ? event.text : Bytes());
   return write(event, group);
 }
 
@@ -185,12 +186,16 @@ bool Session::record_unit(Direction direction, uint32_t index) {
     } else if (unit.kind == UnitKind::kOpaque) {
       services_.counters.add(Metric::kOpaque);
     }
-    if (!is_request && unit.kind != UnitKind::kOpaque && !is_refused) return true;
+    if (!is_request && unit.kind != UnitKind::kOpaque && !is_refused) {
+      tell_notices(unit, verdict, {});
+      return true;
+    }
     uint64_t group = 0;
     if (!record_command(unit, verdict, wire, group)) return false;
     if (is_request && target_->config.record.durability == Durability::kBeforeForward) s.waits_for_group = group;  // I5
     return true;
   }
+  tell_notices(unit, verdict, {});
   if (strictness(verdict.action) < strictness(reply_action_)) {
     reply_action_ = verdict.action;
     reply_rule_ = verdict.rule_name;

@@ -1,4 +1,4 @@
-#include "identify/https.h"
+#include "kernel/https.h"
 
 #include <curl/curl.h>
 #include <sys/socket.h>
@@ -9,10 +9,9 @@
 #include <vector>
 
 #include "core/address.h"
-#include "identify/provider.h"
 #include "kernel/socket_address.h"
 
-namespace weir::identify {
+namespace weir::kernel {
 namespace {
 
 struct Transfer {
@@ -52,12 +51,21 @@ curl_socket_t open_socket(void* user, curlsocktype, curl_sockaddr* to) {
   return ::socket(to->family, to->socktype | SOCK_CLOEXEC, to->protocol);
 }
 
+struct CleanUrl {
+  void operator()(CURLU* url) const noexcept { curl_url_cleanup(url); }
+};
+
 // A host of digits that only some readers take for an address (127.1) is a name here.
 bool is_address(const std::string& url) {
-  const auto parsed = parse_https_url(url);
-  if (!parsed) return false;
-  const bool has_brackets = parsed->host.starts_with('[');
-  return Address::parse(has_brackets ? parsed->host.substr(1, parsed->host.size() - 2) : parsed->host).has_value();
+  const std::unique_ptr<CURLU, CleanUrl> parsed(curl_url());
+  if (!parsed || curl_url_set(parsed.get(), CURLUPART_URL, url.c_str(), 0) != CURLUE_OK) return false;
+  char* text = nullptr;
+  if (curl_url_get(parsed.get(), CURLUPART_HOST, &text, 0) != CURLUE_OK) return false;
+  std::string host = text;
+  curl_free(text);
+  const bool has_brackets = host.starts_with('[') && host.ends_with(']');
+  // As it stands in the URL: what curl makes an address of by itself is a name.
+  return url.starts_with("https://" + host) && Address::parse(has_brackets ? host.substr(1, host.size() - 2) : host).has_value();
 }
 
 struct Cleanup {
@@ -134,16 +142,30 @@ Result<HttpsAnswer> https_request(const HttpsRequest& request, const std::atomic
   if (!request.form.empty()) {
     set(CURLOPT_POSTFIELDSIZE, static_cast<long>(request.form.size()));
     set(CURLOPT_POSTFIELDS, request.form.c_str());
+  } else if (!request.body.empty()) {
+    set(CURLOPT_POSTFIELDSIZE, static_cast<long>(request.body.size()));
+    set(CURLOPT_POSTFIELDS, request.body.c_str());
   }
   if (!request.user.empty()) {
     set(CURLOPT_HTTPAUTH, static_cast<long>(CURLAUTH_BASIC));
     set(CURLOPT_USERNAME, request.user.c_str());
     set(CURLOPT_PASSWORD, request.password.c_str());
   }
-  const std::unique_ptr<curl_slist, decltype(&curl_slist_free_all)> headers(
-      curl_slist_append(nullptr, "Accept: application/json"), curl_slist_free_all);
+  std::unique_ptr<curl_slist, decltype(&curl_slist_free_all)> headers(nullptr, curl_slist_free_all);
+  bool is_whole = true;
+  const auto add_header = [&](const std::string& line) {
+    curl_slist* longer = curl_slist_append(headers.get(), line.c_str());
+    is_whole = longer != nullptr && is_whole;
+    if (longer == nullptr) return;
+    (void)headers.release();
+    headers.reset(longer);
+  };
+  add_header("Accept: application/json");
+  if (!request.content_type.empty()) add_header("Content-Type: " + request.content_type);
+  for (const std::string& line : request.headers) add_header(line);
+  if (!request.body.empty()) add_header("Expect:");  // No round trip before a body this small.
   set(CURLOPT_HTTPHEADER, headers.get());
-  if (!is_set || !headers) return fail(Error::Kind::kUnavailable, "this libcurl lacks an option that a request needs");
+  if (!is_set || !is_whole) return fail(Error::Kind::kUnavailable, "this libcurl lacks an option that a request needs");
   const CURLcode code = curl_easy_perform(curl);
   if (transfer.is_too_large)
     return fail(Error::Kind::kUnavailable, "its answer is larger than " + std::to_string(request.size_max) + " bytes");
@@ -161,4 +183,4 @@ Result<HttpsAnswer> https_request(const HttpsRequest& request, const std::atomic
   return std::move(transfer.answer);
 }
 
-}  // namespace weir::identify
+}  // namespace weir::kernel
