@@ -484,6 +484,9 @@ TEST_F(Cli, AnEmptyRecordListsNothing) {
   EXPECT_EQ(weir({"replay"}).code, kExitUsage);
   EXPECT_EQ(weir({"sessions", "--since", "yesterday"}).code, kExitUsage);
   EXPECT_EQ(weir({"verify", "--key", folder_ + "/none.pub"}).code, kExitUsage);
+  EXPECT_EQ(weir({"prove"}).code, kExitUsage);
+  EXPECT_EQ(weir({"prove", "1"}).code, kExitFinding);
+  EXPECT_EQ(weir({"verify", "--proof", folder_ + "/none.tlog-proof"}).code, kExitUsage);
 }
 
 TEST_F(Cli, TheVersionIsThatOfTheBuild) {

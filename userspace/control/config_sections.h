@@ -27,7 +27,7 @@ void read_notify(MapReader& root);
 void read_retention(MapReader root);
 void read_store(MapReader& root);
 void read_encryption(MapReader section);   // record.encryption
-void read_evidence_log(MapReader section); // record.log, but for its origin
+void read_evidence_log(MapReader section, RecordConfig& out);   // record.log
 void read_archive(MapReader section);      // record.archive
 
 void read_who(MapReader section, WhoConfig& out);

@@ -197,6 +197,7 @@ struct RecordConfig {
   uint32_t chunk_size = 1u << 20;
   std::string signing_key_file;              // Ed25519, PEM.
   std::string origin;
+  std::chrono::seconds heartbeat_every{60};
 };
 struct ControlConfig { std::string socket; std::string metrics; };
 // Who holds a role: who is named, and who is in one of the groups.  By name, no patterns; both empty: nobody.

@@ -4,6 +4,7 @@
 #include <openssl/bio.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
+#include <openssl/rand.h>
 #include <openssl/sha.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -57,6 +58,12 @@ std::string hex(Bytes bytes) {
     text.push_back(kDigits[std::to_integer<std::size_t>(byte) & 15]);
   }
   return text;
+}
+
+std::string random_hex(std::size_t size) {
+  std::vector<std::byte> bytes(size);
+  WEIR_CHECK(RAND_bytes(reinterpret_cast<unsigned char*>(bytes.data()), static_cast<int>(size)) == 1);
+  return hex(bytes);
 }
 
 Result<Digest> digest_from_hex(std::string_view text) {

@@ -16,6 +16,7 @@ using Digest = std::array<std::byte, 32>;      // SHA-256
 using Signature = std::array<std::byte, 64>;   // Ed25519
 
 std::string hex(Bytes);
+std::string random_hex(std::size_t bytes);
 Result<Digest> digest_from_hex(std::string_view);
 Digest sha256(Bytes);
 // SHA-256 of several pieces in a row.

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "control/control_protocol.h"
+#include "record/keys.h"
 #include "session/engine_state.h"
 
 namespace weir::session {
@@ -72,7 +73,8 @@ std::string outcome_of(std::string_view verb, const Result<json>& answer) {
 Act act_of(std::string_view verb, const json& arguments, const control::ControlPeer& peer, const Result<json>& answer) {
   Act act;
   act.name = verb == "view" ? text_at(arguments, "act") : std::string(verb);
-  act.text = json{{"by", by(peer)}, {"object", object_of(verb, arguments, answer)}, {"outcome", outcome_of(verb, answer)}}.dump(-1, ' ', false, json::error_handler_t::replace);
+  // The salt: the evidence log holds a digest of the act for ever, from which nobody shall guess what it was.
+  act.text = json{{"by", by(peer)}, {"object", object_of(verb, arguments, answer)}, {"outcome", outcome_of(verb, answer)}, {"salt", record::random_hex(16)}}.dump(-1, ' ', false, json::error_handler_t::replace);
   act.reason = text_at(arguments, "reason");
   act.is_done = answer.has_value() && verb != "refused";
   return act;
