@@ -23,5 +23,6 @@ void fuzz_token(Bytes input) { run(identify::fuzz_token, input); }
 void fuzz_provider(Bytes input) { run(identify::fuzz_provider, input); }
 void fuzz_journal(Bytes input) { run(::fuzz_journal, input); }
 void fuzz_archive(Bytes input) { run(::fuzz_archive, input); }
+void fuzz_tlog(Bytes input) { run(::fuzz_tlog, input); }
 
 }  // namespace weir::fuzz

@@ -627,6 +627,9 @@ TEST_F(Cli, AnEmptyRecordListsNothing) {
   EXPECT_THAT(weir({"sessions", "--request", "ticket-7"}).out, HasSubstr("0 events with that request"));
   EXPECT_EQ(json::parse(weir({"sessions", "--request", "ticket-7", "--json"}).out), json::array());
   EXPECT_EQ(weir({"verify", "--key", folder_ + "/none.pub"}).code, kExitUsage);
+  EXPECT_EQ(weir({"prove"}).code, kExitUsage);
+  EXPECT_EQ(weir({"prove", "1"}).code, kExitFinding);
+  EXPECT_EQ(weir({"verify", "--proof", folder_ + "/none.tlog-proof"}).code, kExitUsage);
 }
 
 TEST_F(Cli, TheVersionIsThatOfTheBuild) {

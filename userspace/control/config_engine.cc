@@ -176,12 +176,7 @@ void read_record(MapReader record, RecordConfig& out) {
   signing.file("key_file", out.signing_key_file, FileKind::kSecretOrMade);
   signing.choice_of("algorithm", {"ed25519"});
   signing.finish();
-  MapReader log = record.map("log");
-  log.text("origin", out.origin);
-  if (out.origin.size() > 255 || out.origin.find_first_of(" +\n") != std::string::npos || !is_printable(out.origin)) {
-    log.context().error(log.place_of("origin"), log.path_of("origin") + ": at most 255 characters, without spaces and '+'", "host/gateway");
-  }
-  read_evidence_log(log);
+  read_evidence_log(record.map("log"), out);
   read_archive(record.map("archive"));
   record.finish();
 }

@@ -1,4 +1,4 @@
-// Sections that a later version carries out: retention, encryption, evidence log, archive.  They are
+// Sections that a later version carries out: retention, encryption, archive.  They are
 // read for their form, so that a file written for later is checked now, and each says that it has no effect.
 #include <algorithm>
 
@@ -66,34 +66,6 @@ void read_encryption(MapReader section) {
     }
   }
   section.finish();
-}
-
-void read_evidence_log(MapReader log) {
-  std::chrono::seconds every{};
-  for (const char* key : {"checkpoint_every", "heartbeat_every"}) {
-    log.duration(key, every, 1s, kDay);
-    log.has_no_effect(key, "sessions are sealed and linked; the evidence log comes later");
-  }
-  const auto witnesses = log.take_maps("witnesses");
-  std::string file;
-  for (std::size_t i = 0; i < witnesses.size(); ++i) {
-    MapReader witness = MapReader::entry(log, "witnesses", witnesses[i], i);
-    check_url(witness, "url", {"https://", "http://"});
-    witness.file("key_file", file, FileKind::kPublic, Need::kRequired);
-    witness.finish();
-  }
-  log.has_no_effect("witnesses", "a rewrite by the holder of the signing key shows only against a seal that you kept");
-  if (log.has("timestamps")) {
-    MapReader timestamps = log.map("timestamps");
-    check_url(timestamps, "url", {"https://", "http://"});
-    timestamps.file("ca_file", file, FileKind::kPublic);
-    timestamps.duration("every", every, 1min, 30 * kDay);
-    timestamps.finish();
-    log.has_no_effect("timestamps");
-  } else {
-    log.take("timestamps");
-  }
-  log.finish();
 }
 
 void read_archive(MapReader archive) {

@@ -40,6 +40,8 @@ std::vector<Mistake> all() {
        "weir.yaml:1:10: error: version: this build reads version 1, not \"2\""},
       {"NameWithSpace", changed("name: gw-test", "name: gw test"),
        "weir.yaml:2:7: error: name: \"gw test\" is not a name (letters, digits, '.', '_' and '-', at most 64)"},
+      {"OriginWithPlus", changed("record: {signing", "record: {log: {origin: a+b}, signing"),
+       "weir.yaml:12:24: error: record.log.origin: at most 255 characters, without spaces and '+' (host/gateway)"},
       {"KeyWithoutValue", changed("name: gw-test", "name:"),
        "weir.yaml:2:1: error: name has no value (give it one or take the key out)"},
       {"UnknownUser", with("engine: {user: nobody-here}\n"),

@@ -80,6 +80,7 @@ void compare_record(Comparison& compare, const RecordConfig& a, const RecordConf
   compare.key("record.seal.chunk", a.chunk_size, b.chunk_size);
   compare.key("record.signing.key_file", a.signing_key_file, b.signing_key_file);
   compare.key("record.log.origin", a.origin, b.origin);
+  compare.key("record.log.heartbeat_every", a.heartbeat_every, b.heartbeat_every);
 }
 
 // Roles and issuers are looked at for each request.

@@ -10,7 +10,9 @@
 #include "control/logging.h"
 #include "control/record_options.h"
 #include "control/verbs.h"
+#include "record/prove.h"
 #include "record/reader.h"
+#include "record/tlog_proof.h"
 #include "record/verify.h"
 
 namespace weir::control {
@@ -202,6 +204,8 @@ void print_report(VerbCall& call, const record::VerifyReport& report) {
     for (const record::Finding& finding : report.findings) {
       findings.push_back({{"severity", name_of(finding.severity)}, {"code", finding.code}, {"where", finding.where}, {"message", finding.message}});
     }
+    ordered_json gaps = ordered_json::array();
+    for (const record::LogGap& gap : report.gaps) gaps.push_back({{"from", gap.from}, {"until", gap.until}, {"why", gap.why}});
     call.print_json({{"verified", report.exit_code() != kExitFinding},
                      {"archives", report.archives},
                      {"sessions", report.sessions},
@@ -212,6 +216,8 @@ void print_report(VerbCall& call, const record::VerifyReport& report) {
                      {"last_seal", report.last_seal},
                      {"has_head", report.has_head},
                      {"has_known_head", report.has_known_head},
+                     {"log", {{"origin", report.origin}, {"entries", report.log_entries}, {"root", report.root}, {"vkey", report.vkey}, {"heartbeats", report.heartbeats}}},
+                     {"gaps", std::move(gaps)},
                      {"findings", std::move(findings)}});
     return;
   }
@@ -225,12 +231,69 @@ void print_report(VerbCall& call, const record::VerifyReport& report) {
       << ", " << counted(report.events, "event") << ", " << human_size(report.bytes) << ", seals " << report.first_seal << " to " << report.last_seal;
   if (report.live_sessions != 0) out << "; " << counted(report.live_sessions, "live session") << " not sealed yet";
   out << "\n";
+  if (!report.origin.empty()) {
+    out << "Log " << escape_bytes(report.origin) << ": " << std::to_string(report.log_entries) << " entries" << ", " << counted(report.heartbeats, "heartbeat") << ", root " << report.root << "\n";
+  }
+  if (!report.gaps.empty()) {
+    out << counted(report.gaps.size(), "time") << " no gateway ran; the last from " << escape_bytes(report.gaps.back().from) << " to " << escape_bytes(report.gaps.back().until) << ", " << escape_bytes(report.gaps.back().why) << "\n";
+  }
   if (is_broken) return;
-  out << (report.has_known_head ? "Goes on from the head that you kept.\n"
-                                : "A whole folder put back as it was earlier, or rewritten with the signing key, would look the same: keep log/seals.head elsewhere and give it with --head.\n");
+  out << (report.has_known_head ? "Goes on from the checkpoint that you kept.\n"
+                                : "A whole folder put back as it was earlier, or rewritten with the signing key, would look the same: keep log/checkpoint elsewhere and give it with --head.\n");
+}
+
+// verify --proof FILE [ARCHIVE]: one session, from a file that stands on its own.
+int run_verify_proof(VerbCall& call) {
+  if (call.words().size() > 1) return call.fail(kExitUsage, "at most one archive beside a proof");
+  const auto keys = keys_of(call);
+  if (!keys) return call.fail(keys.error());
+  DiskFiles files;
+  const auto text = files.read(call.text("proof"), record::kProofSizeMax);
+  if (!text) return call.fail(kExitUsage, call.text("proof") + " " + text.error().message);
+  const auto proved = record::check_proof(*text, *keys);
+  const auto archive = proved && !call.words().empty() ? record::check_proved_archive(*proved, call.words()[0], *keys) : Result<void>{};
+  const std::string problem = !proved ? proved.error().message : !archive ? archive.error().message : "";
+  std::ostream& out = call.terminal.out;
+  if (call.json) {
+    ordered_json said = {{"verified", problem.empty()}, {"problem", problem}};
+    if (proved) {
+      said["log"] = {{"origin", proved->checkpoint.origin}, {"entries", proved->checkpoint.size}, {"index", proved->index}};
+      said["session"] = proved->seal.session;
+      said["part"] = proved->seal.part;
+      said["digest"] = record::hex(proved->seal.digest);
+      said["archive_checked"] = !call.words().empty() && archive.has_value();
+    }
+    call.print_json(said);
+  } else if (!problem.empty()) {
+    out << paint("BROKEN", Colour::kRed, call.colour) << ": " << escape_bytes(problem) << "\n";
+  } else {
+    const record::SealEntry& seal = proved->seal;
+    out << paint("verified", Colour::kGreen, call.colour) << ": session " << seal.session << ", part " << seal.part << (seal.is_last ? ", its last" : "") << ", is entry " << proved->index << " of the log "
+        << escape_bytes(proved->checkpoint.origin) << " at " << proved->checkpoint.size << " entries\n"
+        << counted(seal.commands, "command") << ", " << seal.blocked << " blocked, " << seal.masked << " masked; manifest " << record::hex(seal.digest) << "\n"
+        << (call.words().empty() ? "The archive was not given: what was said in the session is not looked at.\n" : "The archive is the one that was sealed.\n");
+  }
+  return problem.empty() ? kExitDone : kExitFinding;
+}
+
+int run_prove(VerbCall& call) {
+  const auto session = call.words().size() == 1 ? parse_number(call.words()[0]) : Result<uint64_t>(fail(Error::Kind::kInvalid, ""));
+  if (!session) return call.fail(kExitUsage, "name one session by its number; `weir sessions` lists them");
+  const auto folder = record_folder(call);
+  if (!folder) return kExitUsage;
+  const std::optional<uint32_t> part = call.has("part") ? std::optional(call.options["part"].as<uint32_t>()) : std::nullopt;
+  const auto proof = record::prove(record::RecordPlace::of(*folder).log, *session, part);
+  if (!proof) return call.fail(proof.error());
+  if (call.json) {
+    call.print_json({{"session", *session}, {"proof", *proof}});
+  } else {
+    call.terminal.out << *proof;
+  }
+  return kExitDone;
 }
 
 int run_verify(VerbCall& call) {
+  if (call.has("proof")) return run_verify_proof(call);
   record::VerifyOptions options;
   if (call.words().size() > 1) return call.fail(kExitUsage, "at most one folder");
   const auto folder = call.words().empty() ? record_folder(call) : std::optional(call.words()[0]);
@@ -306,18 +369,39 @@ Verb verify_verb() {
   return {.name = "verify",
           .group = "The record",
           .summary = "check the record with its files and a public key alone",
-          .synopsis = "[FOLDER] [--key FILE] [--head FILE] [--threads N]",
-          .description = "Finds a change, swap, cut, removal or addition inside what the seals cover. Needs no engine, no configuration (with FOLDER and --key) and no secret.\n"
-                         "--head takes a head that you kept earlier (log/seals.head): the record must go on from it, so that a folder put back as it was earlier is found too.",
+          .synopsis = "[FOLDER] [--key FILE] [--head FILE] [--threads N] | --proof FILE [ARCHIVE] [--key FILE]",
+          .description = "Finds a change, swap, cut, removal or addition inside what the evidence log covers. Needs no engine, no configuration (with FOLDER and --key) and no secret.\n"
+                         "--head takes a checkpoint that you kept earlier (log/checkpoint): the log must go on from it, so that a folder put back as it was earlier is found too.\n"
+                         "--proof takes what `weir prove` wrote and nothing else, or that and the session's archive.\n"
+                         "JSON: {verified, archives, sessions, events, log: {origin, entries, root, vkey, heartbeats}, gaps: [{from, until, why}], findings: [{severity, code, where, message}], ...}; "
+                         "with --proof: {verified, problem, log: {origin, entries, index}, session, part, digest, archive_checked}",
           .exits = "0 verified\n1 broken\n2 could not be checked: no such folder, no key\n3 verified, with findings that need an explanation",
-          .example = "weir verify\nweir verify /mnt/copy/weir --key log.pub --head seals.head.monday",
+          .example = "weir verify\nweir verify /mnt/copy/weir --key log.pub --head checkpoint.monday\nweir verify --proof session-4711.tlog-proof 4711.weir --key log.pub",
           .add_options = [](po::options_description& options) {
             options.add_options()("key", po::value<std::vector<std::string>>()->value_name("FILE"), "public key of the seals, PEM; may be given several times; else the one beside record.signing.key_file")
-                ("head", po::value<std::string>()->value_name("FILE"), "a head that you kept")
+                ("head", po::value<std::string>()->value_name("FILE"), "a checkpoint that you kept")
+                ("proof", po::value<std::string>()->value_name("FILE"), "a proof of one session (C2SP tlog-proof), to be checked instead of a folder")
                 ("threads", po::value<uint32_t>()->value_name("N"), "default: as many as there are processors");
             add_state(options);
           },
           .run = run_verify};
+}
+
+Verb prove_verb() {
+  return {.name = "prove",
+          .group = "The record",
+          .summary = "write a file that proves one session, with the public key alone",
+          .synopsis = "SESSION [--part N] [--state FOLDER]",
+          .description = "A proof (C2SP tlog-proof, usually named *.tlog-proof) that the session's seal stands in the evidence log, and where. It holds the seal's counts and digest and nothing that was said. "
+                         "Who has it, the public key and the archive needs nothing else: `weir verify --proof`, or any tool that reads such proofs.\n"
+                         "JSON: {session, proof}",
+          .exits = "0 done\n1 the session has no seal, or the log is damaged\n2 the command line is wrong, or the session has several parts and none was named\n5 the record cannot be read",
+          .example = "weir prove 4711 > session-4711.tlog-proof\nweir verify --proof session-4711.tlog-proof --key log.pub",
+          .add_options = [](po::options_description& options) {
+            options.add_options()("part", po::value<uint32_t>()->value_name("N"), "of a session that was sealed in parts");
+            add_state(options);
+          },
+          .run = run_prove};
 }
 
 }  // namespace weir::control

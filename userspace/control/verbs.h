@@ -131,6 +131,7 @@ Verb sessions_verb();
 Verb replay_verb();
 Verb events_verb();
 Verb verify_verb();
+Verb prove_verb();
 Verb version_verb();
 Verb completion_verb();
 

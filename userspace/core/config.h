@@ -205,6 +205,7 @@ struct RecordConfig {
   uint32_t chunk_size = 1u << 20;
   std::string signing_key_file;              // Ed25519, PEM.
   std::string origin;
+  std::chrono::seconds heartbeat_every{60};
 };
 // Where what outlives the process is kept (core/store.h).
 struct StoreConfig {

@@ -166,6 +166,11 @@ Result<void> PosixFiles::remove(const std::string& path) {
   return {};
 }
 
+Result<void> PosixFiles::remove_folder(const std::string& path) {
+  if (::rmdir(path.c_str()) != 0 && errno != ENOENT) return system_error(path);
+  return {};
+}
+
 Result<void> replace_file(Files& files, const std::string& path, Bytes bytes) {
   const std::string aside = path + ".new";
   Result<void> done = files.remove(aside);

@@ -66,6 +66,7 @@ class Files {
   virtual Result<void> rename(const std::string& from, const std::string& to) = 0;       // Durable after sync_folder().
   virtual Result<void> sync_folder(const std::string& path) = 0;
   virtual Result<void> remove(const std::string& path) = 0;                              // Absent is success.
+  virtual Result<void> remove_folder(const std::string& path) = 0;                       // An empty one; absent is success.
 };
 
 class PosixFiles final : public Files {
@@ -77,6 +78,7 @@ class PosixFiles final : public Files {
   Result<void> rename(const std::string& from, const std::string& to) override;
   Result<void> sync_folder(const std::string& path) override;
   Result<void> remove(const std::string& path) override;
+  Result<void> remove_folder(const std::string& path) override;
 };
 
 // Replaces `path` at once: aside, sync, rename, sync folder.

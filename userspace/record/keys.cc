@@ -4,6 +4,7 @@
 #include <openssl/bio.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
+#include <openssl/rand.h>
 #include <openssl/sha.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -37,12 +38,14 @@ int hex_value(char c) {
   return -1;
 }
 
-std::string key_id(EVP_PKEY* key) {
+std::array<std::byte, 32> raw_of(EVP_PKEY* key) {
   std::array<std::byte, 32> bytes{};
   std::size_t size = bytes.size();
   WEIR_CHECK(EVP_PKEY_get_raw_public_key(key, reinterpret_cast<unsigned char*>(bytes.data()), &size) == 1 && size == bytes.size());
-  return hex(Bytes(sha256(Bytes(bytes))).first(8));
+  return bytes;
 }
+
+std::string key_id(EVP_PKEY* key) { return hex(Bytes(sha256(Bytes(raw_of(key)))).first(8)); }
 
 }  // namespace
 
@@ -55,6 +58,12 @@ std::string hex(Bytes bytes) {
     text.push_back(kDigits[std::to_integer<std::size_t>(byte) & 15]);
   }
   return text;
+}
+
+std::string random_hex(std::size_t size) {
+  std::vector<std::byte> bytes(size);
+  WEIR_CHECK(RAND_bytes(reinterpret_cast<unsigned char*>(bytes.data()), static_cast<int>(size)) == 1);
+  return hex(bytes);
 }
 
 Result<Digest> digest_from_hex(std::string_view text) {
@@ -96,6 +105,14 @@ Result<VerifyingKey> VerifyingKey::read(const std::string& path) {
   if (!key) return fail(key.error().kind, path + ": " + key.error().message);
   return key;
 }
+
+Result<VerifyingKey> VerifyingKey::from_raw(Bytes key) {
+  std::shared_ptr<evp_pkey_st> made = key.size() == 32 ? owned(EVP_PKEY_new_raw_public_key(EVP_PKEY_ED25519, nullptr, raw(key), key.size())) : nullptr;
+  if (made == nullptr) return fail(Error::Kind::kInvalid, "not the 32 bytes of an Ed25519 public key");
+  return VerifyingKey(std::move(made));
+}
+
+std::array<std::byte, 32> VerifyingKey::bytes() const { return raw_of(key_.get()); }
 
 bool VerifyingKey::verify(Bytes message, const Signature& signature) const {
   const ContextPtr context(EVP_MD_CTX_new(), &EVP_MD_CTX_free);

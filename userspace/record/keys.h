@@ -16,6 +16,7 @@ using Digest = std::array<std::byte, 32>;      // SHA-256
 using Signature = std::array<std::byte, 64>;   // Ed25519
 
 std::string hex(Bytes);
+std::string random_hex(std::size_t bytes);
 Result<Digest> digest_from_hex(std::string_view);
 Digest sha256(Bytes);
 // SHA-256 of several pieces in a row.
@@ -25,6 +26,8 @@ class VerifyingKey {
  public:
   static Result<VerifyingKey> from_pem(std::string_view pem);
   static Result<VerifyingKey> read(const std::string& path);
+  static Result<VerifyingKey> from_raw(Bytes key);      // 32 bytes (RFC 8032).
+  [[nodiscard]] std::array<std::byte, 32> bytes() const;
   // First 8 bytes, hex, of SHA-256 over the raw 32 bytes of the public key: names the key in manifests.
   [[nodiscard]] const std::string& id() const { return id_; }
   [[nodiscard]] bool verify(Bytes message, const Signature&) const;

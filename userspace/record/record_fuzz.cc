@@ -7,11 +7,15 @@
 #include <array>
 #include <cstring>
 
+#include "base/check.h"
 #include "record/archive.h"
 #include "record/event_codec.h"
 #include "record/journal_reader.h"
 #include "record/seal_log.h"
 #include "record/session_summary.h"
+#include "record/signed_note.h"
+#include "record/tlog_proof.h"
+#include "record/tlog_tiles.h"
 
 namespace weir::record {
 namespace {
@@ -76,8 +80,7 @@ int fuzz_archive(const uint8_t* data, size_t size) {
   using namespace weir;
   using namespace weir::record;
   const std::string_view text(reinterpret_cast<const char*>(data), size);
-  (void)entry_from_line(text);
-  (void)head_from_text(text, {});
+  ListedSessions().add_leaf(text.substr(0, 4096));
   if (const Result<Manifest> manifest = manifest_from_json(text)) (void)to_json(*manifest);
   FileHandle file(::memfd_create("archive", MFD_CLOEXEC));
   if (!file || !write_at(file.get(), 0, as_bytes(text))) return 0;
@@ -88,5 +91,26 @@ int fuzz_archive(const uint8_t* data, size_t size) {
     (void)assembler.add(frame);
     return true;
   });
+  return 0;
+}
+
+int fuzz_tlog(const uint8_t* data, size_t size) {
+  using namespace weir;
+  using namespace weir::record;
+  const std::string_view text(reinterpret_cast<const char*>(data), size);
+  if (const Result<Note> note = parse_note(text)) WEIR_CHECK(to_text(*note) == text);
+  if (const Result<Checkpoint> checkpoint = checkpoint_from_text(text)) WEIR_CHECK(to_text(*checkpoint) == text);
+  if (const Result<NoteVerifier> verifier = note_verifier_from_vkey(text)) WEIR_CHECK(to_vkey(*verifier) == text);
+  if (const auto name = parse_tile_path(text)) WEIR_CHECK(tile_path(*name) == text);
+  const unsigned width = size == 0 ? 0 : data[0];
+  if (const Result<std::vector<Bytes>> entries = split_bundle(as_bytes(text), width)) {
+    std::string again;
+    for (const Bytes entry : *entries) append_entry(again, entry);
+    WEIR_CHECK(again == text);
+  }
+  const Result<TlogProof> proof = parse_proof(text);
+  if (!proof) return 0;
+  WEIR_CHECK(to_text(*proof) == text);
+  (void)check_inclusion(*proof, proof->extra.value_or(std::vector<std::byte>{}));
   return 0;
 }

@@ -79,6 +79,7 @@ class Gateway {
     SealerOptions sealing = sealer_options;
     sealing.state = state_;
     sealing.gateway = "gw";
+    sealing.unlisted = report.unlisted;
     Result<std::unique_ptr<Sealer>> sealer = Sealer::open(sealing, SigningKey::read(key_file_).value(), *files, {{0, pending_->memory()}},
                                                           [this](uint64_t id) { ::unlink(segment_path(state_ + "/journal", id).c_str()); });
     if (!sealer) return tl::unexpected(sealer.error());

@@ -87,25 +87,24 @@ Result<RecoveryReport> Recovery::run() {
 }
 
 Result<void> Recovery::read_list() {
-  const Result<SealList> list = read_seals(log_, [&](const SealEntry& entry) { listed_.add(entry); });
-  if (!list) return tl::unexpected(list.error());
-  if (list->torn_size != 0) {
-    const std::string path = seals_path(log_);
-    Result<void> done = files_.truncate(path, list->sound_size);
-    if (done) done = files_.sync(path);
-    if (!done) return done;
-    report_.notes.push_back("the seal list ended in half a line; it was cut, the session is sealed again");
+  if (Result<void> there = check_log_is_there(archive_, log_); !there) return there;
+  const Result<LogHead> head = read_head(log_);
+  if (!head) return head.error().kind == Error::Kind::kNotFound ? Result<void>{} : tl::unexpected(head.error());
+  MerkleFrontier tree;
+  const Result<void> read = read_entries(log_, head->checkpoint.size, [&](uint64_t, Bytes entry) {
+    tree.add(leaf_hash(entry));
+    listed_.add_leaf(as_text(entry));
+  });
+  if (!read) return read;
+  if (tree.root() != head->checkpoint.root) {
+    return fail(Error::Kind::kCorrupt, log_ + ": the entries are not those that the checkpoint was signed over: the log was changed; `weir verify` says where");
   }
   session_max_ = listed_.session_max;
-  if (options_.public_key_file.empty() || !exists(head_path(log_))) return {};
+  if (options_.public_key_file.empty()) return {};
   const Result<VerifyingKey> key = VerifyingKey::read(options_.public_key_file);
-  const Result<std::string> text = read_text(head_path(log_), 64u << 10);
-  if (!key || !text) return tl::unexpected(key ? text.error() : key.error());
-  const Result<SealHead> head = head_from_text(*text, {*key});
-  if (!head) {
-    report_.damage.push_back(head_path(log_) + ": " + head.error().message);
-  } else {
-    session_max_ = std::max(session_max_, head->sessions);
+  if (!key) return tl::unexpected(key.error());
+  if (check_signature(head->note, note_verifier(head->checkpoint.origin, NoteAlgorithm::kEd25519, *key)) != NoteCheck::kSigned) {
+    report_.damage.push_back(checkpoint_path(log_) + ": it was changed, or signed with another key");
   }
   return {};
 }
@@ -225,8 +224,8 @@ RecoverySegment& Recovery::segment_of(uint32_t core) {
   return *state.segment;
 }
 
-// Seals of the last run that stand in their place, but were not listed before it ended: listed now if they go on where
-// the list ends and the signature fits, else removed; the journal still has their sessions.
+// Seals of the last run that stand in their place, but were not listed before it ended: listed by the sealer, which
+// has the key, if they go on where the log ends and the signature fits, else removed; the journal still has their sessions.
 Result<void> Recovery::adopt_unlisted() {
   struct Found { std::string name; Manifest manifest; Digest digest; bool is_signed; };
   std::vector<Found> found;
@@ -249,24 +248,18 @@ Result<void> Recovery::adopt_unlisted() {
     found.push_back({.name = name, .manifest = reader->manifest(), .digest = reader->digest(), .is_signed = is_signed});
   }
   std::sort(found.begin(), found.end(), [](const Found& a, const Found& b) { return a.manifest.seal < b.manifest.seal; });
-  std::string lines;
   for (const Found& one : found) {
     const uint64_t next = listed_.last ? listed_.last->seal + 1 : 1;
     const Digest previous = listed_.last ? listed_.last->digest : Digest{};
     if (one.is_signed && one.manifest.seal == next && one.manifest.previous == previous) {
-      const SealEntry entry = entry_of(one.manifest, one.digest, one.name);
-      lines += to_line(entry);
-      listed_.add(entry);
+      listed_.add(entry_of(one.manifest, one.digest, one.name));
+      report_.unlisted.push_back(one.name);
       ++report_.seals_finished;
     } else if (Result<void> done = files_.remove(archive_ + "/" + one.name); !done) {
       return done;
     }
   }
-  if (lines.empty()) return {};
-  Result<void> done = files_.append(seals_path(log_), as_bytes(lines));
-  if (done) done = files_.sync(seals_path(log_));
-  if (done) done = files_.sync_folder(log_);
-  return done;
+  return {};
 }
 
 void Recovery::close_sessions() {

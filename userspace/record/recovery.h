@@ -2,7 +2,7 @@
 // closes sessions that nobody closed, and says from where numbers go on.  Idempotent: a kill in the middle and another
 // recovery end the same.
 //
-//   1 lock   2 cut torn tails of the seal list; finish seals that were renamed but not listed   3 read every core's journal
+//   1 lock   2 read the evidence log; find seals that were renamed but not listed   3 read every core's journal
 //   4 per core one further segment, durable: what only pending memory held, then for each session without an end: `fate
 //     unknown` for each command without fate, a note, `closed`   5 pending memory emptied
 // After that all events are in segments, every session has an end, and the sealer does the rest as on any other day.
@@ -40,6 +40,7 @@ struct RecoveryReport {
   uint64_t unknown_commands = 0;            // Commands whose fate nobody knows.
   uint64_t torn_bytes = 0;                  // Cut off the tails: written in part, never reported durable.
   uint64_t seals_finished = 0;
+  std::vector<std::string> unlisted;        // Their archives, below archive/: for the sealer, which lists them (SealerOptions).
   std::vector<std::string> notes;           // For a person and the log: each tail cut, each session interrupted.
   std::vector<std::string> damage;          // Not explained by a crash: a finding.
 };

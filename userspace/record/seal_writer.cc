@@ -3,40 +3,53 @@
 #include <algorithm>
 #include <set>
 
-#include "base/check.h"
+#include "record/event_codec.h"
+#include "record/journal_reader.h"
 
 namespace weir::record {
-namespace {
 
-constexpr std::size_t kHeadMax = 64u << 10;
+SealWriter::SealWriter(std::string state, std::string gateway, std::string origin, SigningKey key, Files& files)
+    : archive_(state + "/archive"), log_folder_(state + "/log"), gateway_(std::move(gateway)), key_(std::move(key)), files_(files), log_(log_folder_, log_origin(origin, gateway_), key_, files) {}
 
-}  // namespace
-
-SealWriter::SealWriter(std::string state, std::string gateway, SigningKey key, Files& files)
-    : archive_(state + "/archive"), log_(state + "/log"), gateway_(std::move(gateway)), key_(std::move(key)), files_(files) {}
-
-Result<void> SealWriter::start() {
-  for (const std::string& folder : {archive_ + "/.open", log_}) {
-    if (Result<void> done = files_.make_folder(folder); !done) return done;
-  }
+Result<void> SealWriter::start(const std::vector<std::string>& unlisted) {
+  if (Result<void> done = files_.make_folder(archive_ + "/.open"); !done) return done;
   const Result<std::vector<std::string>> left = list_folder(archive_ + "/.open");
   if (!left) return tl::unexpected(left.error());
   for (const std::string& name : *left) {
     if (Result<void> done = files_.remove(archive_ + "/.open/" + name); !done) return done;
   }
-  const Result<SealList> list = read_seals(log_, [&](const SealEntry& entry) { listed_.add(entry); });
-  if (!list) return tl::unexpected(list.error());
-  if (list->torn_size != 0) return fail(Error::Kind::kCorrupt, seals_path(log_) + ": its last line is cut; recovery must run first");
-  list_size_ = list->sound_size;
-  if (list->last) {
-    seals_ = list->last->seal;
-    newest_ = list->last->digest;
+  if (Result<void> there = check_log_is_there(archive_, log_folder_); !there) return there;
+  if (Result<void> done = log_.open([&](uint64_t, Bytes entry) { listed_.add_leaf(as_text(entry)); }); !done) return done;
+  if (listed_.last) {
+    seals_ = listed_.last->seal;
+    newest_ = listed_.last->digest;
+  }
+  for (const std::string& name : unlisted) {
+    if (Result<void> done = adopt(name); !done) return done;
   }
   sessions_seen_ = listed_.session_max;
-  if (const Result<std::string> text = read_text(head_path(log_), kHeadMax)) {
-    const Result<SealHead> head = head_from_text(*text, {key_.verifying()});  // One that does not fit is verify's to find.
-    if (head) sessions_seen_ = std::max(sessions_seen_, head->sessions);
-  }
+  return {};
+}
+
+// What does not fit is left where it is: its session is sealed again, over it.
+Result<void> SealWriter::adopt(const std::string& name) {
+  const Result<ArchiveReader> reader = ArchiveReader::open(archive_ + "/" + name);
+  if (!reader || !key_.verifying().verify(as_bytes(signed_text(reader->digest())), reader->signature())) return {};
+  if (reader->manifest().seal != seals_ + made_.size() + 1 || reader->manifest().previous != newest_) return {};
+  // The acts in it were to be named with it, or before.
+  EventAssembler assembler;
+  const Result<void> read = reader->read([&](const FrameView& frame) {
+    const std::optional<EventAssembler::Event> whole = assembler.add(frame);
+    RecordEvent event;
+    Accounts accounts;
+    if (!whole || !decode_event(whole->header, whole->payload, event, accounts) || event.kind != RecordEvent::Kind::kAct) return true;
+    saw_act(act_entry(whole->header.session, whole->header.sequence, whole->header.at_ns, event.verb, whole->payload));
+    return true;
+  });
+  if (!read) return read;
+  made_.push_back({.entry = entry_of(reader->manifest(), reader->digest(), name), .open_path = {}, .path = archive_ + "/" + name, .is_renamed = true, .is_adopted = true});
+  newest_ = reader->digest();
+  listed_.add(made_.back().entry);  // Nobody may seal them again meanwhile.
   return {};
 }
 
@@ -47,8 +60,17 @@ std::string SealWriter::open_path(uint64_t session, uint32_t part) const {
 void SealWriter::saw_session(uint64_t session) {
   if (session <= sessions_seen_) return;
   sessions_seen_ = session;
-  is_head_due_ = true;
+  has_news_ = true;
 }
+
+void SealWriter::saw_act(const ActEntry& act) {
+  const auto known = listed_.acts.find(act.session);
+  if (known != listed_.acts.end() && act.sequence <= known->second) return;
+  listed_.add(act);
+  log_.add(to_leaf(act));
+}
+
+void SealWriter::add(std::string_view kind, Time now, nlohmann::json object) { log_.add(to_leaf(kind, now.time_since_epoch().count(), std::move(object))); }
 
 Result<void> SealWriter::make(ArchiveBuilder& builder, Manifest& manifest, Time now) {
   manifest.gateway = gateway_;
@@ -64,14 +86,21 @@ Result<void> SealWriter::make(ArchiveBuilder& builder, Manifest& manifest, Time 
   return {};
 }
 
-Result<std::vector<SealEntry>> SealWriter::commit() {
+Result<std::vector<SealEntry>> SealWriter::commit(Time now) {
   std::vector<SealEntry> entries;
-  if (made_.empty()) return entries;
   if (Result<void> done = place_files(); !done) return tl::unexpected(done.error());
-  if (Result<void> done = append_lines(); !done) return tl::unexpected(done.error());
+  if (has_news_) {
+    add("sessions", now, {{"highest", sessions_seen_}});
+    has_news_ = false;
+  }
+  for (Made& made : made_) {
+    if (!std::exchange(made.is_added, true)) log_.add(to_leaf(made.entry));
+  }
+  if (Result<void> done = log_.commit(); !done) return tl::unexpected(done.error());
+  seals_ += made_.size();
   for (Made& made : made_) {
     listed_.add(made.entry);
-    entries.push_back(std::move(made.entry));
+    if (!made.is_adopted) entries.push_back(std::move(made.entry));
   }
   made_.clear();
   return entries;
@@ -92,34 +121,6 @@ Result<void> SealWriter::place_files() {
   for (auto folder = folders.rbegin(); folder != folders.rend(); ++folder) {
     if (Result<void> done = files_.sync_folder(*folder); !done) return done;
   }
-  return {};
-}
-
-Result<void> SealWriter::append_lines() {
-  std::string lines;
-  for (const Made& made : made_) lines += to_line(made.entry);
-  const std::string path = seals_path(log_);
-  if (const Result<uint64_t> size = file_size(path); size && *size > list_size_) {
-    if (Result<void> done = files_.truncate(path, list_size_); !done) return done;  // An attempt that failed half-way.
-  }
-  if (Result<void> done = files_.append(path, as_bytes(lines)); !done) return done;
-  if (Result<void> done = files_.sync(path); !done) return done;
-  if (list_size_ == 0) {
-    if (Result<void> done = files_.sync_folder(log_); !done) return done;
-  }
-  list_size_ += lines.size();
-  seals_ += made_.size();
-  is_head_due_ = true;
-  return {};
-}
-
-Result<void> SealWriter::write_head(Time now) {
-  WEIR_CHECK(made_.empty());  // newest_ is listed.
-  const SealHead head{.gateway = gateway_, .seals = seals_, .digest = newest_, .sessions = sessions_seen_, .at_ns = now.time_since_epoch().count(), .key = key_.id()};
-  const Result<std::string> text = to_text(head, key_);
-  if (!text) return tl::unexpected(text.error());
-  if (Result<void> done = replace_file(files_, head_path(log_), as_bytes(*text)); !done) return done;
-  is_head_due_ = false;
   return {};
 }
 

@@ -1,11 +1,13 @@
-// The chain of seals as it grows: numbers, links, the list, the head.  Files are whole and synced before they are placed,
-// placed before they are listed, listed before the head speaks of them; every step can be repeated after an error.
+// The chain of seals as it grows: numbers, links, and the evidence log that names them, and what else stands in it.  Archives
+// are whole and synced before they are placed, placed before the log names them; every step can be repeated after an error.
 #pragma once
 #include <chrono>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
 #include "record/archive.h"
+#include "record/evidence_log.h"
 #include "record/keys.h"
 #include "record/seal_log.h"
 
@@ -14,42 +16,47 @@ namespace weir::record {
 class SealWriter {
  public:
   using Time = std::chrono::sys_time<std::chrono::nanoseconds>;
-  SealWriter(std::string state, std::string gateway, SigningKey key, Files& files);
+  // `origin` of the log; empty: made of the gateway's name.
+  SealWriter(std::string state, std::string gateway, std::string origin, SigningKey key, Files& files);
 
-  // Empties archive/.open, reads list and head.  kCorrupt: the list ends in half a line, so recovery has not run.
-  Result<void> start();
+  // Empties archive/.open, reads the log.  `unlisted`: archives that stand in their place and go on where the log ends, in
+  // order (RecoveryReport); each that does and fits our key is listed with the next commit().  Errors: as EvidenceLog::open.
+  Result<void> start(const std::vector<std::string>& unlisted);
   [[nodiscard]] const ListedSessions& listed() const { return listed_; }
   [[nodiscard]] std::string open_path(uint64_t session, uint32_t part) const;
   [[nodiscard]] const std::string& archive() const { return archive_; }
 
   void saw_session(uint64_t session);
+  // An act is named once, however often its journal is read.
+  void saw_act(const ActEntry&);
+  // Any other leaf.
+  void add(std::string_view kind, Time now, nlohmann::json object);
   // Gives the archive its number and link, and finishes it.  Listed with the next commit().
   Result<void> make(ArchiveBuilder&, Manifest&, Time now);
-  // Places and lists what was made.  Post: the sessions' seals (for the caller to forget their events).
-  Result<std::vector<SealEntry>> commit();
-  // Pre: nothing is made that is not listed.
-  Result<void> write_head(Time now);
-  [[nodiscard]] bool is_head_due() const { return is_head_due_ && made_.empty(); }
+  // Places and lists what was made, and what was added.  Post: the seals that make() made (for the caller to forget their
+  // events).
+  Result<std::vector<SealEntry>> commit(Time now);
+  [[nodiscard]] bool is_commit_due() const { return !made_.empty() || has_news_ || log_.has_pending(); }
 
  private:
   struct Made {
     SealEntry entry;
     std::string open_path, path;
-    bool is_renamed = false;
+    bool is_renamed = false, is_added = false, is_adopted = false;
   };
+  Result<void> adopt(const std::string& name);
   Result<void> place_files();
-  Result<void> append_lines();
 
-  const std::string archive_, log_, gateway_;
+  const std::string archive_, log_folder_, gateway_;
   const SigningKey key_;
   Files& files_;
+  EvidenceLog log_;
   ListedSessions listed_;
-  std::vector<Made> made_;             // In seal order; files exist, the list does not name them yet.
+  std::vector<Made> made_;             // In seal order; files exist, the log does not name them yet.
   uint64_t seals_ = 0;                 // Listed.
-  uint64_t list_size_ = 0;
   Digest newest_{};                    // Of the newest seal made.
   uint64_t sessions_seen_ = 0;
-  bool is_head_due_ = true;            // What it states has changed since it was written; a start writes one.
+  bool has_news_ = false;              // A session was seen that the log does not know.
 };
 
 }  // namespace weir::record

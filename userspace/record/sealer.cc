@@ -47,15 +47,18 @@ class JournalSealer final : public Sealer {
         files_(files),
         recycle_(std::move(recycle)),
         folder_(options_.state + "/journal"),
-        seals_(options_.state, options_.gateway, std::move(key), files) {}
+        seals_(options_.state, options_.gateway, options_.origin, std::move(key), files) {}
 
   Result<void> start(const std::vector<SealerCore>& cores);
   Result<void> step(Time now) override { return work(now, options_.after_close); }
   Result<void> finish(Time now) override;
+  Result<void> stop(Time now) override;
   SealerCounts counts() const override;
 
  private:
   Result<void> work(Time now, std::chrono::milliseconds after_close);
+  void begin(Time now);
+  void beat(Time now);
   Result<void> read(Core&, Time now);
   void take(Core&, const JournalFrame&, Time now);
   Gathered* gathered(Core&, const JournalFrame&, Time now);
@@ -75,11 +78,14 @@ class JournalSealer final : public Sealer {
   std::optional<Error> blocked_;       // A spill that failed just now.
   bool is_spill_due_ = false;          // One failed: nothing more is read until it succeeds.
   uint64_t gathered_bytes_ = 0;
+  bool has_begun_ = false;
+  uint64_t heartbeats_ = 0;
+  Time next_heartbeat_{};
   SealerCounts counts_;
 };
 
 Result<void> JournalSealer::start(const std::vector<SealerCore>& cores) {
-  if (Result<void> done = seals_.start(); !done) return done;
+  if (Result<void> done = seals_.start(options_.unlisted); !done) return done;
   for (const SealerCore& core : cores) cores_.push_back(std::make_unique<Core>(folder_, core.core, core.pending));
   const Result<std::vector<SegmentEntry>> segments = folder_.segments();
   if (!segments) return tl::unexpected(segments.error());
@@ -92,11 +98,10 @@ Result<void> JournalSealer::start(const std::vector<SealerCore>& cores) {
 
 Result<void> JournalSealer::work(Time now, std::chrono::milliseconds after_close) {
   const auto steps = [&]() -> Result<void> {
-    // A head stands before the first seal does: its absence later is a finding.
-    if (seals_.is_head_due()) {
-      if (Result<void> done = seals_.write_head(now); !done) return done;
-    }
-    if (Result<void> done = commit(now); !done) return done;       // Of a step that failed.
+    begin(now);
+    beat(now);
+    // Of a step that failed.  And a checkpoint stands before the first seal does: its absence later is a finding.
+    if (Result<void> done = commit(now); !done) return done;
     if (Result<void> done = spill_for_memory(); !done) return done;
     for (const auto& core : cores_) {
       if (Result<void> done = read(*core, now); !done) return done;
@@ -109,7 +114,7 @@ Result<void> JournalSealer::work(Time now, std::chrono::milliseconds after_close
       }
       if (Result<void> done = commit(now); !done) return done;
     }
-    return seals_.is_head_due() ? seals_.write_head(now) : Result<void>{};
+    return commit(now);
   };
   const Result<void> done = steps();
   if (!done) ++counts_.errors;
@@ -118,6 +123,38 @@ Result<void> JournalSealer::work(Time now, std::chrono::milliseconds after_close
 }
 
 Result<void> JournalSealer::finish(Time now) { return work(now, std::chrono::milliseconds(0)); }
+
+Result<void> JournalSealer::stop(Time now) {
+  seals_.add("stop", now, nlohmann::json::object());
+  return commit(now);
+}
+
+// The first leaves of a run: since when nobody was here, and that somebody is.
+void JournalSealer::begin(Time now) {
+  if (std::exchange(has_begun_, true)) return;
+  const ListedSessions& before = seals_.listed();
+  heartbeats_ = before.heartbeats;
+  next_heartbeat_ = now;
+  if (!before.last_kind.empty()) {
+    seals_.add("gap", now, {{"from", time_text(before.last_at_ns)}, {"why", before.last_kind == "stop" ? "stopped" : "killed"}});
+  }
+  nlohmann::json start = options_.start.is_object() ? options_.start : nlohmann::json::object();
+  start["format"] = kLogFormat;
+  start["gateway"] = options_.gateway;
+  start["heartbeat_s"] = options_.heartbeat ? options_.heartbeat_every.count() : 0;
+  seals_.add("start", now, std::move(start));
+}
+
+// Each but the first of a run is due at a fixed time: a late one does not move those that follow.
+void JournalSealer::beat(Time now) {
+  if (!options_.heartbeat || now < next_heartbeat_) return;
+  nlohmann::json said = options_.heartbeat();
+  if (!said.is_object()) said = nlohmann::json::object();
+  said["number"] = ++heartbeats_;
+  seals_.add("heartbeat", now, std::move(said));
+  next_heartbeat_ += options_.heartbeat_every;
+  if (next_heartbeat_ <= now) next_heartbeat_ = now + options_.heartbeat_every;
+}
 
 Result<void> JournalSealer::read(Core& core, Time now) {
   if (core.is_done) return {};
@@ -192,6 +229,9 @@ void JournalSealer::take(Core& core, const JournalFrame& frame, Time now) {
     Accounts accounts;
     if (decode_event(whole->header, whole->payload, event, accounts)) {
       session->summary.add(event);
+      if (event.kind == RecordEvent::Kind::kAct) {
+        seals_.saw_act(act_entry(whole->header.session, whole->header.sequence, whole->header.at_ns, event.verb, whole->payload));
+      }
     } else {
       session->summary.add_undecodable(whole->header);
     }
@@ -264,13 +304,13 @@ Result<void> JournalSealer::make(Gathered& session, Time now) {
 
 // What is made is placed and listed; then its events are forgotten, and segments may go.
 Result<void> JournalSealer::commit(Time now) {
-  const Result<std::vector<SealEntry>> sealed = seals_.commit();
+  if (!seals_.is_commit_due()) return {};
+  const Result<std::vector<SealEntry>> sealed = seals_.commit(now);
   if (!sealed) return tl::unexpected(sealed.error());
-  if (sealed->empty()) return {};
   for (const SealEntry& entry : *sealed) WEIR_CHECK(sessions_.erase(entry.session) == 1);
   counts_.seals += sealed->size();
-  recycle_passed();
-  return seals_.write_head(now);
+  if (!sealed->empty()) recycle_passed();
+  return {};
 }
 
 void JournalSealer::recycle_passed() {

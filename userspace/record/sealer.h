@@ -2,8 +2,8 @@
 // is durable, splits it by session, and seals.
 //
 // A session's events are gathered in memory and spill to `archive/.open/` when a chunk is full or memory is short.  A seal
-// is: manifest and signature behind the chunks, sync, rename to archive/YYYY/MM/DD/<session>.weir, sync folder, one line
-// in log/seals, sync, new signed head.  Nothing in archive/.open is trusted after a start: the journal still has it, since a
+// is: manifest and signature behind the chunks, sync, rename to archive/YYYY/MM/DD/<session>.weir, sync folder, a leaf of
+// the evidence log, its new signed checkpoint.  Nothing in archive/.open is trusted after a start: the journal still has it, since a
 // segment is recycled only when everything in it is in listed seals.
 // Must never: seal what is not durable in the journal, write a seal number twice, or add content of its own to events.
 #pragma once
@@ -11,6 +11,7 @@
 #include <chrono>
 #include <functional>
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
@@ -30,6 +31,12 @@ struct SealerOptions {
   uint64_t memory_max = 64u << 20;              // Of all gathered events.  Hit: the fullest sessions spill.
   uint32_t segments_behind_max = 8;             // Per core.  Hit: sessions in the oldest segment are sealed in parts.
   uint32_t batch_max = 256;                     // Seals made durable together.
+  std::string origin{};                         // Of the evidence log; empty: made of the gateway's name.
+  std::vector<std::string> unlisted{};          // RecoveryReport::unlisted.
+  nlohmann::json start{};                       // What the log's `start` says of this run.
+  // What a heartbeat says: kernel counters, clock.  Called by the thread that steps the sealer.  Empty: there are none.
+  std::function<nlohmann::json()> heartbeat{};
+  std::chrono::seconds heartbeat_every{60};
 };
 
 // Where a live core's journal stands.  `pending` outlives the sealer.
@@ -51,6 +58,8 @@ class Sealer {
   virtual Result<void> step(std::chrono::sys_time<std::chrono::nanoseconds> now) = 0;
   // At shutdown, after the writers are idle: seals every session that has ended, without waiting for after_close.
   virtual Result<void> finish(std::chrono::sys_time<std::chrono::nanoseconds> now) = 0;
+  // The gateway ends, and says so in the log.  Pre: finish().
+  virtual Result<void> stop(std::chrono::sys_time<std::chrono::nanoseconds> now) = 0;
   [[nodiscard]] virtual SealerCounts counts() const = 0;
 };
 
@@ -59,7 +68,7 @@ class SealerThread {
  public:
   SealerThread(std::unique_ptr<Sealer>, std::chrono::milliseconds poll, std::function<void(const Error&)> on_error);
   ~SealerThread();                              // Stops; does not finish().
-  // Stops the thread, then seals what has ended.
+  // Stops the thread, then seals what has ended, and says in the log that the gateway ends.
   Result<void> finish();
   [[nodiscard]] SealerCounts counts() const;
 

@@ -43,7 +43,13 @@ class CrashingFiles final : public Files {
       return real_.sync_folder(path);
     });
   }
-  Result<void> remove(const std::string& path) override { return step([&] { return real_.remove(path); }); }
+  Result<void> remove(const std::string& path) override {
+    return step([&] {
+      unsynced_.erase(path);
+      return real_.remove(path);
+    });
+  }
+  Result<void> remove_folder(const std::string& path) override { return step([&] { return real_.remove_folder(path); }); }
 
  private:
   template <class Change>
@@ -150,6 +156,7 @@ class FullFiles final : public Files {
   Result<void> rename(const std::string& from, const std::string& to) override { return real_.rename(from, to); }
   Result<void> sync_folder(const std::string& path) override { return real_.sync_folder(path); }
   Result<void> remove(const std::string& path) override { return real_.remove(path); }
+  Result<void> remove_folder(const std::string& path) override { return real_.remove_folder(path); }
 
  private:
   PosixFiles real_;

@@ -59,7 +59,8 @@ SealerThread::~SealerThread() { shared_->stop(); }
 
 Result<void> SealerThread::finish() {
   shared_->stop();
-  const Result<void> done = shared_->sealer->finish(wall_now());
+  Result<void> done = shared_->sealer->finish(wall_now());
+  if (done) done = shared_->sealer->stop(wall_now());
   const std::lock_guard lock(shared_->mutex);
   shared_->counts = shared_->sealer->counts();
   return done;

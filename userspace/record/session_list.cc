@@ -90,9 +90,7 @@ class Listing {
  private:
   Result<void> read_list(ListedSessions& listed) const {
     if (place_.log.empty()) return {};
-    const Result<SealList> list = read_seals(place_.log, [&](const SealEntry& entry) { listed.add(entry); });
-    if (!list) return tl::unexpected(list.error());
-    return {};
+    return read_seals(place_.log, [&](const SealEntry& entry) { listed.add(entry); });
   }
 
   // What is sealed while the journal is read may be gone from it half-way: of an ended session the archive tells all, and

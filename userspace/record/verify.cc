@@ -1,16 +1,14 @@
 #include "record/verify.h"
 
 #include <algorithm>
-#include <atomic>
 #include <map>
-#include <mutex>
 #include <set>
-#include <thread>
 
+#include "record/base64.h"
 #include "record/files.h"
-#include "record/seal_log.h"
 #include "record/verify_archive.h"
 #include "record/verify_journal.h"
+#include "record/verify_log.h"
 
 namespace weir::record {
 namespace {
@@ -33,17 +31,20 @@ class Verifier {
   void check_chain();
   void check_chain_start(const CheckedArchive& first);
   void check_list();
-  void check_head(const SealHead& head, const char* name);
+  void check_acts();
+  Result<void> check_known_head();
   void check_sessions();
   void check_session(uint64_t session, const std::vector<const CheckedArchive*>& parts);
   void check_numbers(const std::map<uint64_t, std::vector<const CheckedArchive*>>& sessions);
   Result<void> check_journal();
-  [[nodiscard]] bool is_listed(uint64_t seal) const { return seal >= 1 && seal <= list_.size(); }
+  [[nodiscard]] const std::vector<ListedSeal>& seals() const {
+    static const std::vector<ListedSeal> kNone;
+    return log_ ? log_->seals : kNone;
+  }
 
   const VerifyOptions& options_;
   VerifyReport report_;
-  std::optional<SealHead> head_, known_head_;
-  std::vector<SealEntry> list_;                       // Index: seal - 1, once check_list() found it in order.
+  std::optional<CheckedLog> log_;
   std::vector<CheckedArchive> archives_;
   std::map<uint64_t, const CheckedArchive*> by_seal_;
   std::optional<JournalSessions> journal_;
@@ -58,11 +59,11 @@ Result<VerifyReport> Verifier::run() {
   // Before the archives: what is listed now is in its place now.  And the journal before those: what leaves it is sealed.
   if (Result<void> done = check_journal(); !done) return tl::unexpected(done.error());
   if (Result<void> done = read_log(); !done) return tl::unexpected(done.error());
+  if (Result<void> done = check_known_head(); !done) return tl::unexpected(done.error());
   if (Result<void> done = check_archives(); !done) return tl::unexpected(done.error());
   check_list();
   check_chain();
-  if (head_) check_head(*head_, "log/seals.head");
-  if (known_head_) check_head(*known_head_, "the head that was kept");
+  check_acts();
   check_sessions();
   std::stable_sort(report_.findings.begin(), report_.findings.end(), [](const Finding& a, const Finding& b) { return a.severity < b.severity; });
   return std::move(report_);
@@ -78,31 +79,41 @@ Result<void> Verifier::check_journal() {
 }
 
 Result<void> Verifier::read_log() {
-  if (!options_.known_head.empty()) {
-    const Result<SealHead> known = head_from_text(options_.known_head, options_.keys);
-    if (!known) return fail(Error::Kind::kInvalid, "the head that was given: " + known.error().message);
-    known_head_ = *known;
-    report_.has_known_head = true;
-  }
   if (options_.place.log.empty()) {
     add(Severity::kNote, "head-not-given", options_.place.archive, "archives alone: nothing says that the newest seals are all here; give the state folder");
     return {};
   }
-  const Result<std::string> text = read_text(head_path(options_.place.log), 64u << 10);
-  if (text) {
-    const Result<SealHead> head = head_from_text(*text, options_.keys);
-    if (!head) {
-      add(Severity::kBroken, "head-changed", head_path(options_.place.log), head.error().message);
-    } else {
-      head_ = *head;
-      report_.has_head = true;
-    }
-  }
-  const Result<SealList> list = read_seals(options_.place.log, [&](const SealEntry& entry) { list_.push_back(entry); });
-  if (!list && list.error().kind != Error::Kind::kCorrupt) return tl::unexpected(list.error());
-  if (!list) add(Severity::kBroken, "list-changed", seals_path(options_.place.log), list.error().message);
-  if (list && list->torn_size != 0) {
-    add(Severity::kNote, "list-torn", seals_path(options_.place.log), "it ends in half a line: the gateway was writing, or ended while it wrote");
+  Result<CheckedLog> log = check_log(options_);
+  if (!log) return tl::unexpected(log.error());
+  log_ = std::move(*log);
+  report_.findings.insert(report_.findings.end(), log_->findings.begin(), log_->findings.end());
+  report_.has_head = log_->has_checkpoint;
+  report_.origin = log_->checkpoint.origin;
+  report_.vkey = log_->vkey;
+  report_.log_entries = log_->leaves.size();
+  report_.heartbeats = log_->heartbeats;
+  report_.gaps = log_->gaps;
+  if (!log_->is_missing) report_.root = base64(log_->checkpoint.root);
+  return {};
+}
+
+// The log goes on from the checkpoint that the auditor kept.
+Result<void> Verifier::check_known_head() {
+  if (options_.known_head.empty()) return {};
+  constexpr const char* kName = "the checkpoint that was kept";
+  const Result<Note> note = parse_note(options_.known_head);
+  const Result<Checkpoint> known = note ? checkpoint_from_text(note->text) : tl::unexpected(note.error());
+  if (!known) return fail(Error::Kind::kInvalid, std::string(kName) + ": " + known.error().message);
+  if (!is_signed_by_any(*note, known->origin, options_.keys)) return fail(Error::Kind::kInvalid, std::string(kName) + " is not signed with a key that was given");
+  if (!log_) return fail(Error::Kind::kInvalid, std::string(kName) + " is checked against the log: give the state folder");
+  report_.has_known_head = true;
+  const std::optional<Digest> root = root_at(*log_, known->size);
+  if (!log_->is_missing && known->origin != log_->checkpoint.origin) {
+    add(Severity::kBroken, "head-differs", kName, "it is of the log " + known->origin + ", this one is of " + log_->checkpoint.origin);
+  } else if (!root) {
+    add(Severity::kBroken, "seals-removed", kName, "it speaks of " + std::to_string(known->size) + " log entries; here are " + std::to_string(log_->leaves.size()));
+  } else if (*root != known->root) {
+    add(Severity::kBroken, "head-differs", kName, "the first " + std::to_string(known->size) + " log entries are not those that it was signed over: the log was made anew, or forked");
   }
   return {};
 }
@@ -116,22 +127,7 @@ Result<void> Verifier::check_archives() {
   });
   if (!walked) return walked;
   archives_.resize(files.size());
-  std::atomic<std::size_t> next{0};
-  std::mutex mutex;
-  std::size_t done = 0;
-  const auto work = [&] {
-    for (std::size_t index = next++; index < files.size(); index = next++) {
-      archives_[index] = check_archive(options_.place.archive, files[index], options_.keys);
-      const std::lock_guard lock(mutex);
-      ++done;
-      if (options_.progress) options_.progress(done, files.size());
-    }
-  };
-  const std::size_t wanted = options_.threads != 0 ? options_.threads : std::max(1u, std::thread::hardware_concurrency());
-  std::vector<std::thread> threads;
-  for (std::size_t index = 1; index < std::min(wanted, files.size()); ++index) threads.emplace_back(work);
-  work();
-  for (std::thread& thread : threads) thread.join();
+  in_parallel(files.size(), options_.threads, [&](std::size_t index) { archives_[index] = check_archive(options_.place.archive, files[index], options_.keys); }, options_.progress);
   for (const CheckedArchive& archive : archives_) {
     report_.findings.insert(report_.findings.end(), archive.findings.begin(), archive.findings.end());
     ++report_.archives;
@@ -145,9 +141,9 @@ Result<void> Verifier::check_archives() {
 void Verifier::check_chain() {
   for (const CheckedArchive& archive : archives_) {
     if (!archive.is_readable) {
-      // Its seal is there, though changed: the list tells which, and one finding is enough.
-      for (const SealEntry& entry : list_) {
-        if (entry.path == archive.file.name) named_missing_.insert(entry.seal);
+      // Its seal is there, though changed: the log tells which, and one finding is enough.
+      for (const ListedSeal& seal : seals()) {
+        if (seal.entry.path == archive.file.name) named_missing_.insert(seal.entry.seal);
       }
       continue;
     }
@@ -179,6 +175,9 @@ void Verifier::check_chain() {
     }
     before = archive;
   }
+  if (log_ && !log_->gateway.empty() && before->manifest.gateway != log_->gateway) {
+    add(Severity::kBroken, "gateway-differs", before->file.name, "sealed by gateway \"" + before->manifest.gateway + "\", the log is of \"" + log_->gateway + "\"");
+  }
 }
 
 void Verifier::check_chain_start(const CheckedArchive& first) {
@@ -189,51 +188,76 @@ void Verifier::check_chain_start(const CheckedArchive& first) {
   if (seal == 1 && first.manifest.previous != Digest{}) add(Severity::kBroken, "link-broken", first.file.name, "the first seal names one before it");
 }
 
-// Each line names an archive that is there and is it; each archive has its line.
+// Each seal's leaf names an archive that is there and is it; each archive has its leaf.
 void Verifier::check_list() {
-  if (options_.place.log.empty()) return;
+  if (!log_) return;
   std::map<std::string, const CheckedArchive*> by_name;
   for (const CheckedArchive& archive : archives_) by_name.emplace(archive.file.name, &archive);
   uint64_t expected = 1;
-  for (const SealEntry& entry : list_) {
-    const std::string line = "log/seals, seal " + std::to_string(entry.seal);
-    if (entry.seal != expected) add(Severity::kBroken, "list-changed", line, "seal " + std::to_string(expected) + " was to stand here");
+  std::set<std::string> listed;
+  for (const auto& [entry, index] : log_->seals) {
+    const std::string where = "log entry " + std::to_string(index) + ", seal " + std::to_string(entry.seal);
+    if (entry.seal != expected) add(Severity::kBroken, "list-changed", where, "seal " + std::to_string(expected) + " was to stand here");
     expected = entry.seal + 1;
+    listed.insert(entry.path);
     const auto found = by_name.find(entry.path);
     if (found == by_name.end()) {
       add(Severity::kBroken, "archive-missing", entry.path, "seal " + std::to_string(entry.seal) + " of session " + std::to_string(entry.session) + " is listed, its archive is not there");
       named_missing_.insert(entry.seal);
-    } else if (found->second->is_readable && to_line(entry_of(found->second->manifest, found->second->digest, entry.path)) != to_line(entry)) {
-      add(Severity::kBroken, "archive-replaced", entry.path, line + " lists another seal than the one that is there");
+    } else if (found->second->is_readable && to_leaf(entry_of(found->second->manifest, found->second->digest, entry.path)) != to_leaf(entry)) {
+      add(Severity::kBroken, "archive-replaced", entry.path, where + " is another seal than the one that is there");
     }
   }
-  if (head_ && expected <= head_->seals) {
-    add(Severity::kBroken, "list-changed", seals_path(options_.place.log), "it ends with seal " + std::to_string(expected - 1) + ", the head speaks of " + std::to_string(head_->seals));
+  if (archives_.empty() && !log_->is_missing && !log_->has_all_entries) {
+    add(Severity::kBroken, "seals-removed", log_->checkpoint.origin, "its checkpoint speaks of " + std::to_string(log_->checkpoint.size) + " log entries; neither they nor an archive is here");
   }
-  std::set<std::string> listed;
-  for (const SealEntry& entry : list_) listed.insert(entry.path);
-  const uint64_t last = list_.empty() ? 0 : list_.back().seal;
+  const uint64_t last = log_->seals.empty() ? 0 : log_->seals.back().entry.seal;
   for (const CheckedArchive& archive : archives_) {
     if (listed.contains(archive.file.name)) continue;
     if (archive.is_readable && archive.manifest.seal > last) {
-      add(Severity::kNote, "seal-unlisted", archive.file.name, "sealed, not listed yet: the gateway was at it");
+      add(Severity::kNote, "seal-unlisted", archive.file.name, "sealed, not in the log yet: the gateway was at it");
     } else {
-      add(Severity::kBroken, "archive-extra", archive.file.name, "no line of log/seals names it");
+      add(Severity::kBroken, "archive-extra", archive.file.name, "no entry of the log names it");
     }
   }
 }
 
-// Post: a head fits if the chain, as it is here, has its digest at its number.
-void Verifier::check_head(const SealHead& head, const char* name) {
-  if (head.seals == 0) return;
-  const auto found = by_seal_.find(head.seals);
-  const uint64_t have = std::max(report_.last_seal, list_.empty() ? 0 : list_.back().seal);
-  if (have < head.seals) {
-    add(Severity::kBroken, "seals-removed", name, "it speaks of " + plural(head.seals, "seal") + "; the newest here is " + std::to_string(have));
-  } else if (found != by_seal_.end() && found->second->digest != head.digest) {
-    add(Severity::kBroken, "head-differs", name, "its seal " + std::to_string(head.seals) + " is another than " + found->second->file.name);
-  } else if (found == by_seal_.end() && !named_missing_.contains(head.seals)) {
-    add(Severity::kBroken, "seal-missing", name, "the newest seal it speaks of, " + std::to_string(head.seals) + ", is not here");
+// Each act that a sealed session holds is named in the log before it, as it is; and none is named that is not there.
+void Verifier::check_acts() {
+  if (!log_ || !log_->has_all_entries) return;
+  std::map<std::pair<uint64_t, uint64_t>, const ActEntry*> named;
+  for (const ActEntry& act : log_->acts) {
+    if (!named.emplace(std::pair(act.session, act.sequence), &act).second) add(Severity::kBroken, "act-twice", "session " + std::to_string(act.session), "the log names its act " + std::to_string(act.sequence) + " twice");
+  }
+  std::map<uint64_t, uint64_t> sealed;  // Session -> highest sequence in a sealed part that can be read.
+  std::set<std::string> listed;
+  for (const ListedSeal& seal : log_->seals) listed.insert(seal.entry.path);
+  std::set<uint64_t> damaged;
+  for (const CheckedArchive& archive : archives_) {
+    if (!archive.is_readable) {
+      damaged.insert(archive.file.session);
+      continue;
+    }
+    const bool is_listed = listed.contains(archive.file.name);
+    if (is_listed) {
+      uint64_t& last = sealed[archive.manifest.session];
+      last = std::max(last, archive.manifest.summary.last_sequence);
+    }
+    for (const ActEntry& act : archive.acts) {
+      const auto found = named.find({act.session, act.sequence});
+      const std::string which = "act " + std::to_string(act.sequence) + " (" + act.act + ")";
+      if (found == named.end()) {
+        if (is_listed) add(Severity::kBroken, "act-unlisted", archive.file.name, "the log does not name its " + which);
+        continue;
+      }
+      if (to_leaf(*found->second) != to_leaf(act)) add(Severity::kBroken, "act-differs", archive.file.name, "the log names another " + which);
+      named.erase(found);
+    }
+  }
+  for (const auto& [place, act] : named) {
+    const auto last = sealed.find(place.first);
+    if (damaged.contains(place.first) || last == sealed.end() || place.second > last->second) continue;
+    add(Severity::kBroken, "act-missing", "session " + std::to_string(place.first), "the log names its act " + std::to_string(place.second) + " (" + act->act + "), and it is not in the archive");
   }
 }
 
@@ -248,8 +272,8 @@ void Verifier::check_sessions() {
     check_session(session, parts);
   }
   check_numbers(sessions);
-  if (!options_.place.log.empty() && !exists(head_path(options_.place.log)) && (!archives_.empty() || !list_.empty())) {
-    add(Severity::kBroken, "head-missing", head_path(options_.place.log), "archives are here, the signed head is not");
+  if (log_ && log_->is_missing && (!archives_.empty() || exists(options_.place.log + "/tile"))) {
+    add(Severity::kBroken, "head-missing", checkpoint_path(options_.place.log), "archives or tiles are here, the log's signed checkpoint is not");
   }
   if (journal_) report_.live_sessions = journal_->open.size();
 }
@@ -278,13 +302,13 @@ void Verifier::check_session(uint64_t session, const std::vector<const CheckedAr
 
 // Session numbers have no gaps: each is sealed, or still in the journal.
 void Verifier::check_numbers(const std::map<uint64_t, std::vector<const CheckedArchive*>>& sessions) {
-  uint64_t highest = head_ ? head_->sessions : 0;
+  uint64_t highest = log_ ? log_->session_max : 0;
   if (!sessions.empty()) highest = std::max(highest, sessions.rbegin()->first);
   std::set<uint64_t> damaged;  // Their archives have a finding of their own.
   for (const CheckedArchive& archive : archives_) {
     if (!archive.is_readable) damaged.insert(archive.file.session);
   }
-  for (const SealEntry& entry : list_) damaged.insert(entry.session);
+  for (const ListedSeal& seal : seals()) damaged.insert(seal.entry.session);
   uint64_t missing = 0, first = 0;
   for (uint64_t session = 1; session <= highest; ++session) {
     if (sessions.contains(session) || damaged.contains(session) || (journal_ && journal_->seen.contains(session))) continue;

@@ -1,9 +1,9 @@
 // Checks a record with the files and a public key alone (I12).
 //
-// Found: a change, a swap, a cut, a removal or an addition inside what the seals cover, up to the newest signed head.
-// Not found by this alone: a folder put back as it was at an earlier time (with its own head), and a rewrite of everything
-// by whoever holds the signing key.  Those need an earlier head that the auditor kept (VerifyOptions::known_head), a witness
-// or a time stamp; the report says which it had.
+// Found: a change, a swap, a cut, a removal or an addition inside what the evidence log's checkpoint covers.
+// Not found by this alone: a folder put back as it was at an earlier time (with its own checkpoint), and a rewrite of
+// everything by whoever holds the signing key.  Those need an earlier checkpoint that the auditor kept
+// (VerifyOptions::known_head), a witness or a time stamp; the report says which it had.
 #pragma once
 #include <functional>
 #include <string>
@@ -19,7 +19,7 @@ struct VerifyOptions {
   RecordPlace place;
   std::vector<VerifyingKey> keys;            // Any of them may have signed.
   uint32_t threads = 0;                      // 0: as many as there are processors.
-  std::string known_head;                    // Text of a head (log/seals.head) that the auditor kept; empty: none.
+  std::string known_head;                    // Text of a checkpoint (log/checkpoint) that the auditor kept; empty: none.
   std::function<void(uint64_t done, uint64_t total)> progress;   // Archives; from one thread at a time.
 };
 
@@ -35,11 +35,18 @@ struct Finding {
   std::string message;
 };
 
+// While nothing was recorded, since no gateway ran.
+struct LogGap { std::string from, until, why; };   // why: "stopped" or "killed".
+
 struct VerifyReport {
   uint64_t archives = 0, sessions = 0, events = 0, bytes = 0, live_sessions = 0;
   uint64_t first_seal = 0, last_seal = 0;
-  bool has_head = false;          // False: nothing says that the newest seals are all there.
+  bool has_head = false;          // A signed checkpoint.  False: nothing says that the newest seals are all there.
   bool has_known_head = false;
+  std::string origin, root;       // Of the evidence log, its root in base 64; empty: there is none.
+  std::string vkey;               // The key that signed its checkpoint, for other tools (c2sp.org/signed-note).
+  uint64_t log_entries = 0, heartbeats = 0;
+  std::vector<LogGap> gaps;
   std::vector<Finding> findings;  // Worst first.
   // 0: verified.  1: broken.  3: verified, with findings that need attention.  (2 is for usage and unreadable input.)
   [[nodiscard]] int exit_code() const;

@@ -94,6 +94,9 @@ CheckedArchive check_archive(const std::string& archive, const ArchiveFile& file
     Accounts accounts;
     if (decode_event(whole->header, whole->payload, event, accounts)) {
       counted.add(event);
+      if (event.kind == RecordEvent::Kind::kAct) {
+        checked.acts.push_back(act_entry(whole->header.session, whole->header.sequence, whole->header.at_ns, event.verb, whole->payload));
+      }
     } else {
       counted.add_undecodable(whole->header);
     }

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "record/archive_tree.h"
+#include "record/log_leaf.h"
 #include "record/manifest.h"
 #include "record/verify.h"
 
@@ -15,6 +16,7 @@ struct CheckedArchive {
   Digest digest{};
   Manifest manifest;             // Without opened_json and login_json.
   uint64_t size = 0;
+  std::vector<ActEntry> acts;    // In it, as the evidence log should name them.
   std::vector<Finding> findings;
 };
 

@@ -73,11 +73,13 @@ Result<void> Engine::open_kernel() {
   if (!listeners) return tl::unexpected<Error>(listeners.error());
   listeners_ = std::move(*listeners);
   auto watch = steer::SteerWatch::open(wanted, [this](const steer::Loss& loss) {
+    if (!loss.is_new) ++pieces_lost_;
     if (logging_) logging_->log().error("{} was lost{}{}", loss.piece, loss.is_restored ? " and put back" : " and cannot be put back: ", loss.is_restored ? "" : loss.detail);
   });
   if (!watch) return tl::unexpected<Error>(watch.error());
   watch_ = std::move(*watch);
   auto notices = steer::DropNotices::open(wanted, [this](const steer::DropNotice& notice) {
+    ++drops_noticed_;
     if (logging_) logging_->log().warn("dropped {} -> {}: {}", notice.source.text(), notice.destination.text(), notice.reason);
     on_dropped(notice);
     if (notifier_) notifier_->dropped(notice.reason, notice.source.text(), notice.destination.text());
@@ -147,6 +149,7 @@ Result<void> Engine::open_record() {
   sealer.after_close = wanted.record.seal_after_close;
   sealer.every = wanted.record.seal_every;
   sealer.chunk_size = wanted.record.chunk_size;
+  tell_evidence_log(sealer);
   auto opened = record::Sealer::open(sealer, std::move(*key), files_, sealed, [this](uint64_t id) { segments_->recycle(id); });
   if (!opened) return tl::unexpected<Error>(opened.error());
   sealer_ = std::make_unique<record::SealerThread>(std::move(*opened), std::chrono::milliseconds(200),

@@ -141,6 +141,9 @@ class Engine final : public control::ControlHandler, public control::ApiHost, pu
   static steer::KernelBinding kernel_binding(const identify::Binding&);
   void on_tick();
   void tell_space();
+  // engine_evidence.cc: what the evidence log says of the engine beside sessions and acts.
+  void tell_evidence_log(record::SealerOptions&);
+  [[nodiscard]] nlohmann::json heartbeat() const;   // By the sealer's thread.
 
   EngineOptions options_;
   std::chrono::system_clock::time_point started_ = std::chrono::system_clock::now();
@@ -180,6 +183,7 @@ class Engine final : public control::ControlHandler, public control::ApiHost, pu
   ApiConfig roles_;                                   // Who holds which role.
   std::mutex auth_mutex_;
   std::mutex control_mutex_;                          // One request, or one tick, at a time.
+  std::atomic<uint64_t> drops_noticed_{0}, pieces_lost_{0};
   std::atomic<uint64_t> acts_recorded_{0}, acts_unrecorded_{0};
   std::unique_ptr<postgres::SqlParserPool> parsers_;
   std::unique_ptr<RuntimeBuilder> builder_;

@@ -9,6 +9,7 @@
 #include "abi.h"
 #include "kernel/socket_diag.h"
 #include "kernel/tcx.h"
+#include "steer/loader.h"
 #include "steer/pinned_map.h"
 #include "steer/reasons.h"
 #include "steer/target_map.h"
@@ -38,8 +39,8 @@ Result<void> put_listener(int map, uint32_t index, int fd) {
 
 }  // namespace
 
-KernelSteering::KernelSteering(Maps maps, uint32_t upstream_mark, uint32_t client_leg_mark)
-    : maps_(std::move(maps)), upstream_mark_(upstream_mark), client_leg_mark_(client_leg_mark) {}
+KernelSteering::KernelSteering(Maps maps, uint32_t upstream_mark, uint32_t client_leg_mark, std::vector<std::string> program_tags)
+    : maps_(std::move(maps)), upstream_mark_(upstream_mark), client_leg_mark_(client_leg_mark), program_tags_(std::move(program_tags)) {}
 
 Result<std::unique_ptr<KernelSteering>> KernelSteering::open(const Config& config) {
   const auto options = options_of(config);
@@ -56,7 +57,7 @@ Result<std::unique_ptr<KernelSteering>> KernelSteering::open(const Config& confi
   if (auto r = open_into(maps.settings, "settings", sizeof(uint32_t), sizeof(weir_settings)); !r) return tl::unexpected<Error>(r.error());
   if (auto r = open_into(maps.counts, "counts", sizeof(uint32_t), sizeof(uint64_t)); !r) return tl::unexpected<Error>(r.error());
   if (auto r = open_into(maps.legs, "legs", sizeof(weir_leg_key), sizeof(weir_leg)); !r) return tl::unexpected<Error>(r.error());
-  return std::unique_ptr<KernelSteering>(new KernelSteering(std::move(maps), options->upstream_mark(), options->client_leg_mark()));
+  return std::unique_ptr<KernelSteering>(new KernelSteering(std::move(maps), options->upstream_mark(), options->client_leg_mark(), pinned_program_tags(options->pin_folder)));
 }
 
 Result<void> KernelSteering::set_listeners(std::span<const CoreListeners> cores) {
@@ -247,6 +248,15 @@ KernelSteering::Counters KernelSteering::counters() const {
     }
   }
   return sums;
+}
+
+std::vector<ReasonCount> KernelSteering::dropped() const {
+  std::vector<ReasonCount> dropped;
+  const auto counts = read_counts(maps_.counts.get());
+  for (std::size_t reason = 0; counts && reason < counts->size(); ++reason) {
+    if (kReasons[reason].kind == ReasonClass::kDropped) dropped.push_back({std::string(kReasons[reason].name), (*counts)[reason]});
+  }
+  return dropped;
 }
 
 }  // namespace weir::steer

@@ -18,6 +18,7 @@
 #include "core/steering.h"
 #include "core/unit.h"
 #include "kernel/fd.h"
+#include "steer/steer.h"
 
 namespace weir::steer {
 
@@ -64,10 +65,13 @@ class KernelSteering final : public Steering {
 
   struct Counters { uint64_t steered = 0, sent = 0, passed = 0, dropped = 0; };
   [[nodiscard]] Counters counters() const;
+  [[nodiscard]] std::vector<ReasonCount> dropped() const;               // Every reason, zeros too; empty: cannot be read.
+  // "guard 6f1c0e5d2b8a9f04": the programs that it was opened over.  That they stay attached is SteerWatch's to see.
+  [[nodiscard]] const std::vector<std::string>& program_tags() const { return program_tags_; }
 
  private:
   struct Maps { kernel::Fd flows, listeners, settings, counts, legs; };
-  KernelSteering(Maps maps, uint32_t upstream_mark, uint32_t client_leg_mark);
+  KernelSteering(Maps maps, uint32_t upstream_mark, uint32_t client_leg_mark, std::vector<std::string> program_tags);
   [[nodiscard]] Result<void> set_listener_count(uint32_t count);
   void cut_locked(const FlowKey&);
   template <class Predicate>
@@ -76,6 +80,7 @@ class KernelSteering final : public Steering {
 
   Maps maps_;
   const uint32_t upstream_mark_, client_leg_mark_;
+  const std::vector<std::string> program_tags_;
   std::mutex writer_;
   std::unordered_map<uint64_t, Endpoint> aliases_;  // By session: flows whose target leg has another source.  Seldom.
 };

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import time
 
+from evidence import leaves_of
 from harness import case, expect, expect_equal, expect_in
 from pgwire import WireError, bind, execute, parse
 from weirlab import wait_until
@@ -29,10 +30,14 @@ def _some_sessions(context, count=3):
 
 
 def _copy_of_state(context, name):
-    """A copy that a case may spoil; the engine goes on with its own."""
+    """A copy that a case may spoil; the engine goes on with its own.  The checkpoint first: the rest may be further."""
     copy = os.path.join(context.folder, name)
     shutil.rmtree(copy, ignore_errors=True)
+    with open(os.path.join(context.env["WEIR_STATE"], "log", "checkpoint"), "rb") as file:
+        checkpoint = file.read()
     shutil.copytree(context.env["WEIR_STATE"], copy, ignore=lambda folder, names: [n for n in names if n.endswith(".sock")])
+    with open(os.path.join(copy, "log", "checkpoint"), "wb") as file:
+        file.write(checkpoint)
     return copy
 
 
@@ -71,9 +76,9 @@ def remove(archives):
 @_spoiler("the newest archive removed")
 def remove_newest(archives):
     state = archives[0].partition("/archive/")[0]
-    with open(os.path.join(state, "log", "seals"), encoding="utf-8") as file:
-        newest = file.read().splitlines()[-1].split()[-1]  # A file beside it may not be sealed yet: the engine is at work.
-    os.unlink(os.path.join(state, "archive", newest))
+    # A file beside it may not be sealed yet: the engine is at work.
+    newest = [leaf for leaf in leaves_of(os.path.join(state, "log")) if leaf["kind"] == "seal"][-1]
+    os.unlink(os.path.join(state, "archive", newest["path"]))
 
 
 @_spoiler("two archives swapped")

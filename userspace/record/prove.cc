@@ -1,0 +1,62 @@
+#include "record/prove.h"
+
+#include "record/archive.h"
+#include "record/evidence_log.h"
+#include "record/tlog_proof.h"
+#include "record/verify_log.h"
+
+namespace weir::record {
+
+Result<std::string> prove(const std::string& log, uint64_t session, std::optional<uint32_t> part) {
+  const Result<LogHead> head = read_head(log);
+  if (!head) return tl::unexpected(head.error());
+  const uint64_t size = head->checkpoint.size;
+  struct Found { uint64_t index; uint32_t part; std::string leaf; };
+  std::vector<Found> found;
+  const Result<void> read = read_entries(log, size, [&](uint64_t index, Bytes entry) {
+    const std::optional<SealEntry> seal = seal_from_leaf(as_text(entry));
+    if (seal && seal->session == session && (!part || seal->part == *part)) found.push_back({index, seal->part, std::string(as_text(entry))});
+  });
+  if (!read) return tl::unexpected(read.error());
+  const std::string name = "session " + std::to_string(session);
+  if (found.empty()) return fail(Error::Kind::kNotFound, name + (part ? ", part " + std::to_string(*part) : "") + ": no seal of it stands in the log; a live session is sealed when it ends");
+  if (found.size() > 1) return fail(Error::Kind::kInvalid, name + " is sealed in parts 1 to " + std::to_string(found.back().part) + ", each with a proof of its own: --part N");
+  TlogProof proof;
+  proof.index = found[0].index;
+  const Bytes leaf = as_bytes(found[0].leaf);
+  proof.extra.emplace(leaf.begin(), leaf.end());
+  Result<std::vector<Digest>> hashes = inclusion_proof(proof.index, size, hashes_of_tiles(size, tiles_on_disk(log)));
+  if (!hashes) return tl::unexpected(hashes.error());
+  proof.hashes = std::move(*hashes);
+  proof.checkpoint = head->note;
+  if (Result<void> fits = check_inclusion(proof, leaf); !fits) return fail(Error::Kind::kCorrupt, log + ": entries and tiles do not fit the checkpoint: `weir verify` says where");
+  return to_text(proof);
+}
+
+Result<Proved> check_proof(std::string_view text, const std::vector<VerifyingKey>& keys) {
+  const Result<TlogProof> proof = parse_proof(text);
+  if (!proof) return tl::unexpected(proof.error());
+  if (!proof->extra) return fail(Error::Kind::kCorrupt, "the proof does not hold the entry that it proves");
+  if (Result<void> fits = check_inclusion(*proof, *proof->extra); !fits) return tl::unexpected(fits.error());
+  Proved proved;
+  proved.index = proof->index;
+  proved.checkpoint = checkpoint_from_text(proof->checkpoint.text).value();  // check_inclusion() read it.
+  if (!is_signed_by_any(proof->checkpoint, proved.checkpoint.origin, keys)) return fail(Error::Kind::kCorrupt, "its checkpoint was changed, or signed with a key that was not given");
+  const std::optional<SealEntry> seal = seal_from_leaf(as_text(*proof->extra));
+  if (!seal) return fail(Error::Kind::kCorrupt, "what it proves is no seal of a session");
+  proved.seal = *seal;
+  return proved;
+}
+
+Result<void> check_proved_archive(const Proved& proved, const std::string& path, const std::vector<VerifyingKey>& keys) {
+  const Result<ArchiveReader> reader = ArchiveReader::open(path);
+  if (!reader) return tl::unexpected(reader.error());
+  const std::string signed_by = signed_text(reader->digest());
+  bool is_signed = false;
+  for (const VerifyingKey& key : keys) is_signed = is_signed || key.verify(as_bytes(signed_by), reader->signature());
+  if (!is_signed) return fail(Error::Kind::kCorrupt, path + ": its manifest was changed, or signed with a key that was not given");
+  if (reader->digest() != proved.seal.digest) return fail(Error::Kind::kCorrupt, path + ": it is not the archive that the proof is of");
+  return reader->read([](const FrameView&) { return true; });
+}
+
+}  // namespace weir::record

@@ -1,0 +1,28 @@
+// One session out of a log, for somebody who has neither the log nor us: a file (C2SP tlog-proof) that shows with the public
+// key alone that the session was sealed, and as what.  The leaf stands in the proof's extra line.
+#pragma once
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "record/log_leaf.h"
+#include "record/signed_note.h"
+
+namespace weir::record {
+
+// Of the session's part; nullopt: its only one.  kNotFound: the log names no such seal.  kInvalid: it has several parts.
+Result<std::string> prove(const std::string& log, uint64_t session, std::optional<uint32_t> part);
+
+struct Proved {
+  SealEntry seal;
+  uint64_t index = 0;
+  Checkpoint checkpoint;
+};
+// kCorrupt: it proves nothing, and why.
+Result<Proved> check_proof(std::string_view text, const std::vector<VerifyingKey>& keys);
+// The archive file is the one that was sealed: signature, chain, and the digest that the leaf states.
+Result<void> check_proved_archive(const Proved&, const std::string& path, const std::vector<VerifyingKey>& keys);
+
+}  // namespace weir::record
