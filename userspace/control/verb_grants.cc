@@ -113,8 +113,7 @@ Verb grants_verb() {
           .summary = "list who may do what",
           .synopsis = "[--no-end] [--ending TIME] [--unused TIME] [--target NAME] [--group NAME]",
           .description = "All grants of the configuration on disk, in file order. What no grant admits is blocked.\n"
-                         "Where an engine runs, it says how often each admitted a command that passed, when last and for whom, and since when it counts: since the grant was first in force, or, while uses are "
-                         "not kept over a restart, since the engine was started.\n"
+                         "Where an engine runs, it says how often each admitted a command that passed, when last and for whom, and since when it counts: since the grant was first in force.\n"
                          "JSON: [{name, who, targets, ..., until, uses: {count, last, last_subject, since}}]; uses is null where no engine says",
           .exits = "0 done\n2 the configuration is wrong\n3 --unused, and no engine runs",
           .example = "weir grants\nweir grants --no-end\nweir grants --unused 90d\nweir grants --ending 30d --json",

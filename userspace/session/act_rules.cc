@@ -1,6 +1,7 @@
 #include "session/act_rules.h"
 
 #include "control/config_values.h"
+#include "record/keys.h"
 
 namespace weir::session {
 namespace {
@@ -28,6 +29,11 @@ Result<std::string> reason_of(std::string_view verb, const nlohmann::json& argum
   const bool is_blank = reason.find_first_not_of(' ') == std::string::npos;
   if (is_blank && (is_answer || (is_change && is_required))) return fail(Error::Kind::kInvalid, "a reason is required: --reason TEXT (a ticket number)");
   return reason;
+}
+
+std::string act_text(nlohmann::json object) {
+  object["salt"] = record::random_hex(16);
+  return object.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
 }  // namespace weir::session

@@ -3,7 +3,6 @@
 
 #include "control/config_parts.h"
 #include "control/control_protocol.h"
-#include "record/keys.h"
 #include "session/act_rules.h"
 #include "session/engine_state.h"
 
@@ -116,9 +115,7 @@ Act act_of(std::string_view verb, const json& arguments, const control::ControlP
   act.name = verb == "view" ? text_at(arguments, "act") : std::string(verb);
   json text = {{"by", by(peer)}, {"object", object_of(verb, arguments, answer)}, {"outcome", outcome_of(verb, arguments, answer)}};
   if (json change = change_of(verb, answer); !change.is_null()) text["change"] = std::move(change);
-  // The salt: the evidence log holds a digest of the act for ever, from which nobody shall guess what it was.
-  text["salt"] = record::random_hex(16);
-  act.text = text.dump(-1, ' ', false, json::error_handler_t::replace);
+  act.text = act_text(std::move(text));
   act.reason = text_at(arguments, "reason");
   act.is_done = answer.has_value() && !is_pending(*answer) && verb != "refused";
   return act;

@@ -132,9 +132,8 @@ void Engine::note_start() {
     logging_->log().warn("this start puts another configuration in force than the one before{}: {}", is_unsigned ? ", which nobody else approved" : "", control::escape_bytes(what));
     Act act;
     act.name = "start";
-    act.text = json{{"by", {{"via", "start"}, {"uid", getuid()}}}, {"object", "configuration: " + what},
-                    {"outcome", is_unsigned ? "done: without a second person" : "done"}, {"change", std::move(change)}}
-                   .dump(-1, ' ', false, json::error_handler_t::replace);
+    act.text = act_text({{"by", {{"via", "start"}, {"uid", getuid()}}}, {"object", "configuration: " + what},
+                         {"outcome", is_unsigned ? "done: without a second person" : "done"}, {"change", std::move(change)}});
     act.reason = "read at a start";
     (void)record_act(std::move(act));   // Counted and said.
   }

@@ -7,6 +7,7 @@
 #include "control/explain_json.h"
 #include "core/time_text.h"
 #include "identify/request_id.h"
+#include "session/act_rules.h"
 #include "session/engine_state.h"
 
 namespace weir::session {
@@ -111,7 +112,7 @@ void Engine::on_dropped(const steer::DropNotice& notice) {
   dropped_told_ = now;
   Act act;
   act.name = "dropped";
-  act.text = json{{"by", {{"via", "network"}, {"address", notice.source.address.text()}}}, {"object", notice.destination.text()}, {"outcome", "denied: " + std::string(notice.reason)}}.dump();
+  act.text = act_text({{"by", {{"via", "network"}, {"address", notice.source.address.text()}}}, {"object", notice.destination.text()}, {"outcome", "denied: " + std::string(notice.reason)}});
   act.reason = ended;
   act.is_done = false;
   act.impersonation = Impersonation::kExpiredBinding;

@@ -25,8 +25,18 @@ sys_seconds earlier(sys_seconds a, sys_seconds b) { return a == sys_seconds{} ? 
 
 }  // namespace
 
+GrantUses::GrantUses(Store& store, std::string gateway) : store_(store), gateway_(std::move(gateway)) { listener_->uses = this; }
+
+GrantUses::~GrantUses() {
+  const std::lock_guard lock(listener_->mutex);
+  listener_->uses = nullptr;
+}
+
 Result<void> GrantUses::load() {
-  store_.watch(kKind, [this](const StoreItem& item) { take(item); });
+  store_.watch(kKind, [listener = listener_](const StoreItem& item) {
+    const std::lock_guard lock(listener->mutex);
+    if (listener->uses != nullptr) listener->uses->take(item);
+  });
   const auto items = store_.load(kKind);
   if (!items) return tl::unexpected<Error>(items.error());
   for (const StoreItem& item : *items) take(item);

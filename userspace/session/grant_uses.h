@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <mutex>
 #include <string>
 #include <string_view>
@@ -31,7 +32,10 @@ class GrantUses {
   static constexpr const char* kKind = "grant_use";
 
   // Pre: `store` outlives it.
-  GrantUses(Store& store, std::string gateway) : store_(store), gateway_(std::move(gateway)) {}
+  GrantUses(Store& store, std::string gateway);
+  ~GrantUses();
+  GrantUses(const GrantUses&) = delete;
+  GrantUses& operator=(const GrantUses&) = delete;
 
   // Once, at the start.  Errors as Store::load.
   [[nodiscard]] Result<void> load();
@@ -52,8 +56,15 @@ class GrantUses {
   [[nodiscard]] std::string id_of(std::string_view grant) const { return gateway_ + "/" + std::string(grant); }
   void take(const StoreItem& item);
 
+  // A store tells of changes as long as it lives, which is longer than this.
+  struct Listener {
+    std::mutex mutex;
+    GrantUses* uses = nullptr;
+  };
+
   Store& store_;
   const std::string gateway_;
+  const std::shared_ptr<Listener> listener_ = std::make_shared<Listener>();
   mutable std::mutex mutex_;
   std::map<std::string, Item, std::less<>> items_;   // By id: "<gateway>/<grant>".
 };
