@@ -1,7 +1,5 @@
 // Sections that a later version carries out: retention, encryption, archive.  They are
 // read for their form, so that a file written for later is checked now, and each says that it has no effect.
-#include <algorithm>
-
 #include "control/config_sections.h"
 
 namespace weir::control {
@@ -9,15 +7,6 @@ namespace {
 
 using namespace std::chrono_literals;
 constexpr auto kDay = std::chrono::hours(24);
-
-void check_url(MapReader& section, std::string_view key, std::initializer_list<std::string_view> schemes, Need need = Need::kRequired) {
-  std::string url;
-  section.text(key, url, need);
-  if (url.empty()) return;
-  if (std::none_of(schemes.begin(), schemes.end(), [&](std::string_view scheme) { return url.starts_with(scheme); })) {
-    section.context().error(section.place_of(key), section.path_of(key) + ": " + in_quotes(url) + " does not begin with " + join(schemes));
-  }
-}
 
 }  // namespace
 

@@ -24,7 +24,7 @@ def _manifest(path):
     return data[-80 - size : -80]
 
 
-@case("another reader checks every hash of the log, and each seal's digest is that of its archive's manifest")
+@case("another reader checks every hash of the log, and each seal's digest is that of its archive's manifest", seconds=120)
 def second_reader(context):
     sessions = _some_sessions(context)
     copy = _copy_of_state(context, "log-copy")
@@ -45,7 +45,7 @@ def second_reader(context):
         shutil.rmtree(copy, ignore_errors=True)
 
 
-@case("a session is proved to somebody who has a file, its archive and the public key alone; a changed proof proves nothing")
+@case("a session is proved to somebody who has a file, its archive and the public key alone; a changed proof proves nothing", seconds=120)
 def proof(context):
     session = _some_sessions(context, 1)[0]["id"]
     done = context.lab.weir("prove", str(session))
@@ -67,7 +67,7 @@ def proof(context):
     expect_equal(context.lab.weir("prove", "999999").returncode, 1, "a session that is not there")
 
 
-@case("the record goes on from a checkpoint that was kept; put back as it was, it does not")
+@case("the record goes on from a checkpoint that was kept; put back as it was, it does not", seconds=120)
 def kept_checkpoint(context):
     _some_sessions(context, 1)
     early = _copy_of_state(context, "early-copy")
@@ -87,7 +87,7 @@ def kept_checkpoint(context):
         shutil.rmtree(early, ignore_errors=True)
 
 
-@case("heartbeats say what the kernel counted, by reason, with the programs' tags and the clock's state")
+@case("heartbeats say what the kernel counted, by reason, with the programs' tags and the clock's state", seconds=120)
 def heartbeats(context):
     _some_sessions(context, 1)
     beats = [leaf for leaf in leaves_of(os.path.join(context.env["WEIR_STATE"], "log")) if leaf["kind"] == "heartbeat"]
@@ -99,7 +99,7 @@ def heartbeats(context):
     expect(newest["steered"] >= 0 and newest["accepting"] is True, f"counts: {newest}")
 
 
-@case("no statement, value, login or subject stands in the log, and acts stand in it as digests")
+@case("no statement, value, login or subject stands in the log, and acts stand in it as digests", seconds=120)
 def says_nothing(context):
     context.rows("select 'log-marker-4711', email from people limit 1")
     context.sealed_since(set(), 1)
