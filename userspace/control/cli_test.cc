@@ -1,84 +1,14 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
-#include <filesystem>
-#include <fstream>
-#include <map>
-#include <sstream>
-
-#include "control/cli_text.h"
-#include "control/control_server.h"
-#include "control/verbs.h"
+#include "control/cli_test_support.h"
 #include "control/version.h"
-#include "identify/base64url.h"
 
 namespace weir::control {
 namespace {
 
-using nlohmann::json;
 using testing::HasSubstr;
 using testing::Not;
-
-const std::string kConfig = R"(version: 1
-name: gw-test
-state: state
-steer: {clients: [weir-test-a], targets: [weir-test-b], pin: /sys/fs/bpf/weir-cli-test}
-engine: {user: root, cores: [0]}
-tls: {ca: {certificate_file: keys/ca.crt, key_file: keys/ca.key}}
-identity: {static: [{address: 198.18.1.2, subject: "svc:report", groups: [agents], reason: test}]}
-targets:
-  - {name: orders-db, protocol: postgres, addresses: [198.18.2.2], ports: [5432], login: relay, tls: {to_client: none, to_target: none}}
-grants:
-  - {name: read, who: {groups: [agents]}, targets: [orders-db], verbs: [read], until: 2037-01-01T00:00:00Z}
-  - {name: write, who: {groups: [team]}, targets: [orders-db], verbs: [read, write], hours: {times: ["Mon-Fri 08:00-18:00"]}}
-rules:
-  - {id: no-drop, severity: high, tags: [CC8.1], what: {facts: [drop-table]}, then: block, message: "closed here", examples: {match: ["drop table t"], no_match: ["select 1"]}}
-record: {signing: {key_file: keys/log.key}}
-)";
-
-struct Outcome {
-  int code = 0;
-  std::string out, err;
-};
-
-class Cli : public testing::Test {
- protected:
-  Cli() {
-    char name[] = "/tmp/weir-cli-XXXXXX";
-    folder_ = mkdtemp(name);
-    std::filesystem::create_directory(folder_ + "/keys");
-    for (const char* file : {"ca.crt", "ca.key", "log.key"}) {
-      std::ofstream(folder_ + "/keys/" + file) << "fake\n";
-      chmod((folder_ + "/keys/" + file).c_str(), 0600);
-    }
-    std::filesystem::create_directory(folder_ + "/state");
-    write(kConfig);
-    environment_["WEIR_CONFIG"] = folder_ + "/weir.yaml";
-  }
-  ~Cli() override { std::filesystem::remove_all(folder_); }
-
-  void write(const std::string& text) { std::ofstream(folder_ + "/weir.yaml") << text; }
-  Outcome weir(const std::vector<std::string>& arguments, const std::string& input = "") {
-    std::istringstream in(input);
-    std::ostringstream out, err;
-    Terminal terminal{in, out, err, is_terminal_, is_terminal_, [this](const char* name) {
-                        const auto found = environment_.find(name);
-                        return found == environment_.end() ? nullptr : found->second.c_str();
-                      },
-                      [this](std::chrono::milliseconds time) { waited_ += time; }, [this](const identify::HttpsRequest& request) { return provider_(request); }};
-    const int code = run_cli(verbs_, arguments, terminal);
-    return {code, out.str(), err.str()};
-  }
-
-  std::string folder_;
-  std::map<std::string, std::string> environment_;
-  bool is_terminal_ = false;
-  std::chrono::milliseconds waited_{0};
-  identify::Https provider_ = [](const identify::HttpsRequest&) -> Result<identify::HttpsAnswer> { return fail(Error::Kind::kUnavailable, "cannot connect: Connection refused"); };
-  std::vector<Verb> verbs_ = all_verbs({});
-};
 
 TEST_F(Cli, AloneItListsEveryVerbOnceByGroup) {
   const Outcome outcome = weir({});
@@ -255,46 +185,6 @@ TEST_F(Cli, CheckReadsThePairOfTheApi) {
   EXPECT_THAT(outcome.err, HasSubstr("error: api: " + folder_ + "/keys/ca.crt"));
 }
 
-// An engine that answers what the verbs ask.
-class FakeEngine final : public ControlHandler {
- public:
-  Result<json> handle(std::string_view verb, const json& arguments, const ControlPeer&) override {
-    asked.emplace_back(std::string(verb), arguments);
-    if (verb == "status") return json{{"engine", {{"pid", 4711}, {"sessions", 2}, {"config", {{"generation", 3}, {"on_disk", "configuration on disk refused"}}}}}, {"record", {{"accepting", true}}}};
-    if (verb == "reload") return fail(Error::Kind::kInvalid, "weir.yaml:1:1: error: no");
-    if (verb == "bind" && late-- > 0) return fail(Error::Kind::kUnavailable, "the set is being fetched again: try again in a few seconds");
-    if (verb == "bind") return json{{"id", 9}, {"subject", "user:ann"}, {"address", arguments.at("address")}, {"until", "2037-01-01T00:00:00Z"}, {"text", ""}};
-    if (verb == "bound") return bound_after-- > 0 ? json{{"bound", false}} : json{{"bound", true}, {"id", 9}, {"until", "2027-01-15T09:00:00Z"}};
-    if (verb == "bindings") return json::array({{{"id", 9}, {"subject", "user:ann\x1b[31m"}, {"address", "198.18.1.7"}, {"groups", {"dba"}}, {"assurance", "network"}, {"refused", 1}}});
-    if (waits && (verb == "cut" || verb == "revoke")) return json{{"pending", 7}, {"number", 7}, {"text", "cut session 17"}, {"deadline", "2037-01-01T01:00:00Z"}};
-    if (verb == "changes") return arguments.contains("change") ? change : json::array({change});
-    if (verb == "change-approve") return change;
-    if (verb == "change-deny") return fail(Error::Kind::kDenied, "change 7 was answered: approved");
-    if (verb == "cut") return json{{"cut", 1}};
-    if (verb == "tickets") return arguments.contains("ticket") ? ticket : json::array({ticket});
-    if (verb == "approve") return json{{"by", "local:ann"}, {"what", "approved"}, {"changed", is_changed}};
-    if (verb == "alerts") return json::array({{{"number", 17}, {"state", "open"}, {"event", "alert"}, {"severity", "high"}, {"subject", "user:ann\x1b[31m"}, {"count", 3}, {"last", "2037-01-01T00:00:00Z"}}});
-    if (verb == "close-alert") return json{{"number", 17}, {"by", "local:ann"}};
-    if (verb == "test-sinks") return json::array({{{"sink", "siem"}, {"sent", false}, {"error", "cannot connect"}}});
-    if (verb == "deny") return fail(Error::Kind::kDenied, "ticket 17 was denied by user:bob");
-    if (verb == "view") return can_record ? Result<json>(json::object()) : fail(Error::Kind::kUnavailable, "the record is full");
-    return fail(Error::Kind::kNotFound, "nothing fits");
-  }
-  std::string metrics() override { return ""; }
-  std::vector<std::pair<std::string, json>> asked;
-  int late = 0;   // How often a bind finds no keys.
-  int bound_after = 0;
-  bool is_changed = true;
-  json ticket = {{"number", 17}, {"state", "open"}, {"subject", "svc:agent"}, {"groups", {"agents"}}, {"acting_for", {"user:carl"}}, {"assurance", "network"}, {"target", "orders-db"},
-                 {"rule", "whole-table"}, {"approval", "two-eyes"}, {"statement", "delete from orders\n  digest      \x1b[31mfake"}, {"parameters", "[1]"}, {"objects", "public.orders"},
-                 {"verbs", {"write"}}, {"digest", "abcd"}, {"opened", "2037-01-01T00:00:00Z"}, {"deadline", "2037-01-01T00:10:00Z"}, {"min_reviewers", 2}, {"session", 3}, {"unit", 4},
-                 {"answers", {{{"by", "user:ann"}, {"what", "approve"}, {"at", "2037-01-01T00:01:00Z"}, {"reason", "fine"}}}}};
-  bool can_record = true;
-  bool waits = false;   // For a second person.
-  json change = {{"number", 7}, {"state", "pending"}, {"gateway", "gw"}, {"act", "reload"}, {"text", "rule r\x1b[31m added"}, {"reason", "CHG-1"}, {"by", "uid 0, login uid 1000"},
-                 {"asked", "2037-01-01T00:00:00Z"}, {"deadline", "2037-01-01T01:00:00Z"}, {"digest", "abcd"}, {"change", {{"files", {{{"file", "/etc/a"}, {"before", "11"}, {"after", "22"}}}}}}};
-};
-
 TEST_F(Cli, WhatWaitsForASecondPersonIsSaidShownAndAnswered) {
   FakeEngine engine;
   ControlServer::Options options;
@@ -452,156 +342,6 @@ TEST_F(Cli, BindWaitsForKeysThatAreOnTheirWayButNotForEver) {
   EXPECT_THAT(late.err, HasSubstr("being fetched again"));
   EXPECT_EQ(waited_, std::chrono::seconds(7));
   (*server)->stop();
-}
-
-// A provider whose person is done at the second look.
-class Login : public Cli {
- protected:
-  Login() {
-    std::string text = kConfig;
-    text.replace(text.find("identity: {"), 11, "identity: {issuers: [{name: lab-idp, url: \"https://idp.example\", audience: weir-lab, algorithms: [ES256], login: {client_id: weir-cli, flows: [device]}}], ");
-    write(text);
-    provider_ = [this](const identify::HttpsRequest& request) { return answer(request); };
-    environment_["SSH_CONNECTION"] = "198.18.1.7 50000 198.18.1.1 22";
-    ControlServer::Options options;
-    options.socket = folder_ + "/state/control.sock";
-    auto server = ControlServer::open(options, engine_);
-    EXPECT_TRUE(server);
-    server_ = std::move(*server);
-    server_->start();
-  }
-  ~Login() override { server_->stop(); }
-  identify::HttpsAnswer answer(const identify::HttpsRequest& request) {
-    asked_.push_back(request);
-    if (request.url.ends_with("/openid-configuration")) {
-      return {200, "", json{{"issuer", "https://idp.example"}, {"jwks_uri", "https://idp.example/keys"}, {"token_endpoint", "https://idp.example/token"},
-                            {"device_authorization_endpoint", "https://idp.example/device"}}.dump()};
-    }
-    if (request.url.ends_with("/device")) {
-      return {200, "", json{{"device_code", "device-secret"}, {"user_code", "ABCD-EFGH"}, {"verification_uri", "https://idp.example/d"}, {"expires_in", 60}, {"interval", 1}}.dump()};
-    }
-    if (error_.empty() && looks_++ == 0) return {400, "", R"({"error":"authorization_pending"})"};
-    if (!error_.empty()) return {400, "", json{{"error", error_}}.dump()};
-    return {200, "", json{{"access_token", token_}}.dump()};
-  }
-  FakeEngine engine_;
-  std::unique_ptr<ControlServer> server_;
-  std::vector<identify::HttpsRequest> asked_;
-  const std::string token_ = "e30." + identify::encode_base64url(as_bytes(std::string_view(R"({"aud":"weir-lab"})"))) + ".AA";
-  std::string error_;
-  int looks_ = 0;
-};
-
-TEST_F(Login, ShowsTheCodeAndTheAddressThenBinds) {
-  const Outcome outcome = weir({"login", "--issuer", "lab-idp"});
-  EXPECT_EQ(outcome.code, kExitDone) << outcome.err;
-  for (const char* part : {"Open    https://idp.example/d\nand enter  ABCD-EFGH\n", "lab-idp is bound to the address 198.18.1.7, where this terminal comes from", "198.18.1.7 is user:ann, binding 9"})
-    EXPECT_THAT(outcome.out, HasSubstr(part));
-  EXPECT_EQ(engine_.asked.back().second["token"], token_);
-  EXPECT_EQ(waited_, std::chrono::seconds(2));
-  for (const std::string& secret : {token_, std::string("device-secret")}) EXPECT_THAT(outcome.out + outcome.err, Not(HasSubstr(secret)));
-}
-
-// With a portal it says where, and waits: no code that somebody else could enter.
-class PortalLogin : public Login {
- protected:
-  void write_with(const std::string& flows) {
-    for (const char* file : {"api.crt", "api.key"}) {
-      std::ofstream(folder_ + "/keys/" + file) << "fake\n";
-      chmod((folder_ + "/keys/" + file).c_str(), 0600);
-    }
-    std::string text = kConfig;
-    text.replace(text.find("identity: {"), 11, "identity: {portal: {url: \"https://gw.example:8443\", issuer: lab-idp}, issuers: [{name: lab-idp, url: \"https://idp.example\", audience: weir-lab, "
-                                               "algorithms: [ES256], login: {client_id: weir-cli, flows: " + flows + "}}], ");
-    write(text + "api: {listen: [\"198.18.1.1:8443\"], certificate_file: keys/api.crt, key_file: keys/api.key}\n");
-  }
-};
-
-TEST_F(PortalLogin, SaysWhereAndWaitsUntilTheAddressIsBound) {
-  write_with("[code]");
-  engine_.bound_after = 3;
-  const Outcome outcome = weir({"login"});
-  EXPECT_EQ(outcome.code, kExitDone) << outcome.err;
-  for (const char* part : {"Open    https://gw.example:8443/portal\nin a browser on 198.18.1.7, where this terminal comes from", "198.18.1.7 is bound, binding 9, until 2027-01-15T09:00:00Z"})
-    EXPECT_THAT(outcome.out, HasSubstr(part));
-  EXPECT_TRUE(asked_.empty()) << "the provider is the browser's to ask";
-  for (const auto& asked : engine_.asked) EXPECT_EQ(asked.first, "bound");
-  engine_.bound_after = 3;
-  std::istringstream lines(weir({"login", "--json"}).out);
-  std::string first, second;
-  std::getline(lines, first);
-  std::getline(lines, second);
-  EXPECT_EQ(json::parse(first)["portal"], "https://gw.example:8443/portal");
-  EXPECT_EQ(json::parse(second)["id"], 9);
-}
-
-TEST_F(PortalLogin, EndsWhenNobodyComes) {
-  write_with("[code]");
-  engine_.bound_after = 100'000;
-  const Outcome outcome = weir({"login"});
-  EXPECT_EQ(outcome.code, kExitDenied);
-  EXPECT_EQ(waited_, std::chrono::seconds(600));
-}
-
-TEST_F(PortalLogin, ACodeForAnyBrowserIsRefusedUnlessItIsAllowed) {
-  write_with("[code]");
-  const Outcome refused = weir({"login", "--device"});
-  EXPECT_EQ(refused.code, kExitUsage);
-  EXPECT_THAT(refused.err, HasSubstr("sign in at https://gw.example:8443/portal"));
-  EXPECT_TRUE(asked_.empty());
-  write_with("[code, device]");
-  EXPECT_THAT(weir({"login", "--device"}).out, HasSubstr("and enter  ABCD-EFGH"));
-}
-
-TEST_F(Login, AnAddressThatIsNotTheTerminalsIsTold) {
-  const Outcome outcome = weir({"login", "--address", "198.18.1.9"});
-  EXPECT_EQ(outcome.code, kExitDone) << outcome.err;
-  EXPECT_THAT(outcome.out, HasSubstr("the address 198.18.1.9.\nThis terminal comes from another one, 198.18.1.7."));
-  EXPECT_EQ(engine_.asked.back().second["address"], "198.18.1.9");
-}
-
-TEST_F(Login, InJsonItIsTwoLines) {
-  std::istringstream lines(weir({"login", "--json"}).out);
-  std::string first, second;
-  std::getline(lines, first);
-  std::getline(lines, second);
-  EXPECT_EQ(json::parse(first)["user_code"], "ABCD-EFGH");
-  EXPECT_EQ(json::parse(first)["address"], "198.18.1.7");
-  EXPECT_EQ(json::parse(second)["subject"], "user:ann");
-}
-
-TEST_F(Login, WhatCannotBeginIsSaidWithTheFix) {
-  EXPECT_THAT(weir({"login", "--issuer", "other"}).err, HasSubstr("say which of lab-idp; there is no \"other\""));
-  EXPECT_EQ(weir({"login", "--address", "x"}).code, kExitUsage);
-  EXPECT_EQ(weir({"login", "more"}).code, kExitUsage);
-  environment_.erase("SSH_CONNECTION");
-  EXPECT_THAT(weir({"login"}).err, HasSubstr("say which address is to be bound"));
-  EXPECT_TRUE(asked_.empty());
-}
-
-TEST_F(Login, AProviderThatRefusesOrIsDownHasAnExitCodeOfItsOwn) {
-  error_ = "access_denied";
-  EXPECT_EQ(weir({"login"}).code, kExitDenied);
-  provider_ = [](const identify::HttpsRequest&) -> Result<identify::HttpsAnswer> { return fail(Error::Kind::kUnavailable, "cannot connect: Connection refused"); };
-  const Outcome down = weir({"login"});
-  EXPECT_EQ(down.code, kExitSystem);
-  EXPECT_THAT(down.err, HasSubstr("https://idp.example/.well-known/openid-configuration: cannot connect: Connection refused"));
-  EXPECT_TRUE(engine_.asked.empty());
-}
-
-TEST_F(Login, AClientsSecretIsReadFromItsFileAlone) {
-  std::ofstream(folder_ + "/keys/client.secret") << "the secret\n";
-  chmod((folder_ + "/keys/client.secret").c_str(), 0644);
-  std::string text = kConfig;
-  text.replace(text.find("identity: {"), 11, "identity: {issuers: [{name: lab-idp, url: \"https://idp.example\", audience: weir-lab, algorithms: [ES256], login: {client_id: weir-cli, client_secret_file: keys/client.secret}}], ");
-  write(text);
-  EXPECT_EQ(weir({"login"}).code, kExitDenied);
-  EXPECT_TRUE(asked_.empty());
-  chmod((folder_ + "/keys/client.secret").c_str(), 0600);
-  const Outcome outcome = weir({"login"});
-  EXPECT_EQ(outcome.code, kExitDone) << outcome.err;
-  EXPECT_EQ(asked_.back().password, "the%20secret");
-  EXPECT_THAT(outcome.out + outcome.err, Not(HasSubstr("the secret")));
 }
 
 TEST_F(Cli, CaInitMakesWhatIsMissingAndNeverOverwrites) {
