@@ -25,6 +25,16 @@ TEST(Grants, AnUnboundSessionIsTold) {
   EXPECT_EQ(judge.judge(judge.codec.other(Direction::kToTarget, UnitKind::kHandshake, "ssl-request")).action, Action::kAllow);
 }
 
+TEST(Grants, WhoIsUnboundIsToldWhereToSignIn) {
+  Judge judge;
+  judge.identity = nullptr;
+  EXPECT_NE(judge.query("select 1").reason.find(": sign in first (weir bind)"), std::string_view::npos);
+  Judge with_portal;
+  with_portal.config.identity.portal.url = "https://gw.example:8443";
+  with_portal.identity = nullptr;
+  EXPECT_NE(with_portal.query("select 1").reason.find(": sign in at https://gw.example:8443/portal"), std::string_view::npos);
+}
+
 TEST(Grants, ALoginIsJudgedByLoginAndDatabase) {
   Judge judge;
   judge.grant().logins = {"report_*"};

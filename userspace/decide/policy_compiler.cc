@@ -115,6 +115,8 @@ class Compiler {
     if (issues_.empty()) compile_scans();
     contents_.digest = policy_digest(config_);
     contents_.how_to_name_a_request = how_to_name_a_request(config_.identity.request_id);
+    const std::string& portal = config_.identity.portal.url;
+    contents_.how_to_sign_in = portal.empty() ? "sign in first (weir bind)" : "sign in at " + portal + "/portal";
     return std::move(issues_);
   }
   SnapshotContents take() { return std::move(contents_); }

@@ -31,7 +31,7 @@ SessionState::SessionState(const Snapshot& snapshot, const SessionFacts& facts)
   const std::size_t rules = snapshot.contents().rules.size() + 1;
   applicable_ = RuleSet(rules);
   matched = RuleSet(rules);
-  if (!identity_) no_identity_reason_ = "no identity is bound to " + (facts.client.empty() ? "this connection" : facts.client) + ": sign in first (weir bind)";
+  if (!identity_) no_identity_reason_ = "no identity is bound to " + (facts.client.empty() ? "this connection" : facts.client) + ": " + snapshot.contents().how_to_sign_in;
   if (!identity_ || target_ == nullptr) return;
   resolve_rules(facts.protocol);
   resolve_scans(facts.protocol);

@@ -36,6 +36,7 @@ struct SnapshotContents {
   uint64_t generation = 0;
   std::string digest;
   std::string how_to_name_a_request;  // For who is told that a request id is missing.
+  std::string how_to_sign_in;         // For who is bound to nobody.
 };
 
 class Snapshot final : public CompiledPolicy {

@@ -214,7 +214,7 @@ def answers(context):
         _nothing_bound(context, page, "other-address")
         expect_in(f"begun at {OTHER}, and this browser comes from {THIRD}", page.text, "the page")
         refused = events(context, "refused")
-        expect_equal([(act["by"]["via"], act["by"]["address"]) for act in refused], [("portal", THIRD), ("portal", OTHER), ("portal", OTHER)], "on the record, newest first")
+        expect_equal([(act["by"]["via"], act["by"]["address"]) for act in refused[:3]], [("portal", THIRD), ("portal", OTHER), ("portal", OTHER)], "on the record, newest first")
         expect_in("this browser comes from", refused[0]["outcome"], "why")
         # A form of somebody else's.
         browser = _browser(context, provider.ca)
