@@ -176,9 +176,11 @@ def survives(context):
         def keys(path):
             found = {}
             for each in hook.requests():
+                if each["path"] != path:
+                    continue
                 body = _body(each)
                 body = body if path == "/hook" else body["metadata"]["event_payload"]
-                if each["path"] == path and body.get("rule", "").startswith("tells-"):
+                if body.get("rule", "").startswith("tells-"):
                     found.setdefault(each["headers"]["idempotency-key"], []).append(body["rule"])
             return found
         for path in ("/hook", "/chat"):
