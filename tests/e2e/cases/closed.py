@@ -210,4 +210,5 @@ def dead_and_flushed(context):
     with Capture(context.lab, "target", context.folder, expression="tcp port 5432") as capture:
         expect_equal(context.psql("select 1", timeout=30).returncode, 2, "psql's exit code")
         expect_equal(context.psql("select 1", ipv6=True, timeout=30).returncode, 2, "psql's exit code, IPv6")
-    expect_equal([p for p in capture.packets if p.target_port == 5432], [], "packets at the target")
+    # The dead engine's own connections may still be saying goodbye, from the gateway's address.
+    expect_equal([p for p in capture.packets if p.source in (context.env["CLIENT_IP"], context.env["CLIENT_IP6"])], [], "packets at the target")
