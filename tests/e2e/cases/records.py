@@ -30,12 +30,21 @@ def _some_sessions(context, count=3):
 
 
 def _copy_of_state(context, name):
-    """A copy that a case may spoil; the engine goes on with its own.  The checkpoint first: the rest may be further."""
+    """A copy that a case may spoil; the engine goes on with its own.  The checkpoint first: the rest may be further.  The log
+    twice: a tile that becomes full takes the place of its partial ones, and one of the two is seen by one of the looks."""
     copy = os.path.join(context.folder, name)
     shutil.rmtree(copy, ignore_errors=True)
     with open(os.path.join(context.env["WEIR_STATE"], "log", "checkpoint"), "rb") as file:
         checkpoint = file.read()
-    shutil.copytree(context.env["WEIR_STATE"], copy, ignore=lambda folder, names: [n for n in names if n.endswith(".sock")])
+    def take(source, into):
+        try:
+            shutil.copytree(source, into, ignore=lambda folder, names: [n for n in names if n.endswith(".sock")], dirs_exist_ok=True)
+        except shutil.Error as error:  # Partial tiles that went meanwhile.
+            others = [each for each in error.args[0] if ".p/" not in each[0]]
+            if others:
+                raise shutil.Error(others) from error
+    take(context.env["WEIR_STATE"], copy)
+    take(os.path.join(context.env["WEIR_STATE"], "log"), os.path.join(copy, "log"))
     with open(os.path.join(copy, "log", "checkpoint"), "wb") as file:
         file.write(checkpoint)
     return copy
