@@ -231,21 +231,33 @@ def agents_token(context):
     expect_equal((facts["subject"], facts["acting_for"]), ("user:alice", ["svc:assistant"]), "the chain is on the record")
 
 
+NEVER_USED = "  - {name: nobody-uses, who: {groups: [nobody]}, targets: [orders-db], verbs: [read], until: 2037-01-01T00:00:00Z}\n"
+
+
 @case("uses of grants are counted; what nobody used says since when it is counted", spoils=True)
 def grant_uses(context):
-    before = {grant["name"]: grant["uses"] for grant in context.lab.weir_json("grants")}  # They outlive an engine.
-    context.rows("select 81", "select 82")
+    def uses():
+        return {grant["name"]: grant["uses"] for grant in context.lab.weir_json("grants")}
 
-    def used():
-        grants = {grant["name"]: grant["uses"] for grant in context.lab.weir_json("grants")}
-        return grants if grants["agents-work"]["count"] >= before["agents-work"]["count"] + 2 else None
-    grants = wait_until("they are counted", used, 10, 0.3)
+    def unused(*arguments):
+        return [grant["name"] for grant in context.lab.weir_json("grants", *arguments)]
+    config = context.env["WEIR_CONFIG"]
+    with open(config, encoding="utf-8") as file:
+        text = file.read()
+    with open(config, "w", encoding="utf-8") as file:
+        file.write(text.replace("grants:\n", "grants:\n" + NEVER_USED, 1))
+    expect_equal(context.lab.weir("reload", "--reason", "a grant that nobody uses").returncode, 0, "reload")
+    before = uses()  # They outlive an engine.
+    context.rows("select 81", "select 82")
+    wait_until("they are counted", lambda: uses()["agents-work"]["count"] >= before["agents-work"]["count"] + 2, 10, 0.3)
+    grants = uses()
     expect_equal(grants["agents-work"]["last_subject"], "svc:report-agent", "who used it last")
     expect_equal(grants["agents-read"], before["agents-read"], "the other grant")
-    expect(grants["agents-read"]["since"], "since when it is counted")
-    expect_equal([grant["name"] for grant in context.lab.weir_json("grants", "--unused", "1s") if grant["name"] == "agents-read"], ["agents-read"], "--unused 1s")
+    expect_equal((grants["nobody-uses"]["count"], grants["nobody-uses"]["last"]), (0, None), "the one that nobody uses")
+    wait_until("it says since when it is counted", lambda: uses()["nobody-uses"]["since"], 10, 0.3)
+    wait_until("it is unused for a second", lambda: "nobody-uses" in unused("--unused", "1s"), 10, 0.3)
     done = context.lab.weir("grants", "--unused", "90d")
-    expect_not_in("agents-read", done.stdout, "--unused 90d: too young to tell")
+    expect_not_in("nobody-uses", done.stdout, "--unused 90d: too young to tell")
     expect_in("counted for less than 90d", done.stderr, "and says so")
 
 
