@@ -59,8 +59,8 @@ void Outbox::set_config(const NotifyConfig& config) {
   const std::lock_guard lock(mutex_);
   spool_max_ = config.spool_max;
   std::vector<std::string> gone;
-  for (const auto& [name, queue] : queues_) {
-    if (std::none_of(config.sinks.begin(), config.sinks.end(), [&](const SinkConfig& sink) { return sink.name == name; })) gone.push_back(name);
+  for (const auto& queue : queues_) {
+    if (std::none_of(config.sinks.begin(), config.sinks.end(), [&](const SinkConfig& sink) { return sink.name == queue.first; })) gone.push_back(queue.first);
   }
   for (const std::string& name : gone) {
     const std::set<std::string> ids = queues_[name].ids;
