@@ -189,7 +189,8 @@ TEST_F(PostgresStoreTest, NothingWeakerThanConfiguredIsTakenAndNoPasswordIsSaid)
   opened = PostgresStore::open(login, [](const std::string&) {});
   EXPECT_TRUE(opened) << opened.error().message;
   EXPECT_EQ(sql("SELECT bool_and(ssl)::text FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) WHERE client_addr IS NOT NULL AND application_name LIKE 'weir %'"), "true");
-  for (const auto& [host, ca_file] : {std::pair{"127.0.0.1", "/etc/ssl/certs/ca-certificates.crt"}, {"localhost", server_.certificate().c_str()}}) {  // Another authority; another name.
+  const std::string authority = server_.certificate();
+  for (const auto& [host, ca_file] : {std::pair{"127.0.0.1", "/etc/ssl/certs/ca-certificates.crt"}, {"localhost", authority.c_str()}}) {  // Another authority; another name.
     login.host = host;
     login.ca_file = ca_file;
     opened = PostgresStore::open(login, [](const std::string&) {});
