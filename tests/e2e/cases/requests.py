@@ -244,9 +244,12 @@ def grant_uses(context):
     config = context.env["WEIR_CONFIG"]
     with open(config, encoding="utf-8") as file:
         text = file.read()
-    with open(config, "w", encoding="utf-8") as file:
-        file.write(text.replace("grants:\n", "grants:\n" + NEVER_USED, 1))
-    expect_equal(context.lab.weir("reload", "--reason", "a grant that nobody uses").returncode, 0, "reload")
+
+    def put_in_force(configuration):
+        with open(config, "w", encoding="utf-8") as file:
+            file.write(configuration)
+        expect_equal(context.lab.weir("reload", "--reason", "a grant that nobody uses").returncode, 0, "reload")
+    put_in_force(text.replace("grants:\n", "grants:\n" + NEVER_USED, 1))
     before = uses()  # They outlive an engine.
     context.rows("select 81", "select 82")
     wait_until("they are counted", lambda: uses()["agents-work"]["count"] >= before["agents-work"]["count"] + 2, 10, 0.3)
@@ -259,6 +262,7 @@ def grant_uses(context):
     done = context.lab.weir("grants", "--unused", "90d")
     expect_not_in("nobody-uses", done.stdout, "--unused 90d: too young to tell")
     expect_in("counted for less than 90d", done.stderr, "and says so")
+    put_in_force(text)
 
 
 @case("weir explain asks the running engine: its bindings, its catalogue, its rules; nothing reaches the target, and the look is on the record")
