@@ -16,15 +16,6 @@
 #include "simulation/gateway.h"
 #include "simulation/wire.h"
 
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || __has_feature(memory_sanitizer)
-#define WEIR_SANITIZED 1
-#endif
-#endif
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define WEIR_SANITIZED 1
-#endif
-
 namespace {
 thread_local bool t_is_engine = false;     // The engine's code runs, not the world's.
 thread_local uint64_t t_allocations = 0;
@@ -49,7 +40,6 @@ void print_stacks() {
 }
 }  // namespace
 
-#if !defined(WEIR_SANITIZED)
 // glibc's own, behind the ones here: libraries in C are counted too, and operator new ends in malloc().
 extern "C" {
 void* __libc_malloc(std::size_t);
@@ -68,15 +58,6 @@ void* realloc(void* memory, std::size_t size) {
   return __libc_realloc(memory, size);
 }
 }
-#else
-void* operator new(std::size_t size) {
-  count_one();
-  if (void* memory = std::malloc(size == 0 ? 1 : size)) return memory;
-  throw std::bad_alloc();
-}
-void operator delete(void* memory) noexcept { std::free(memory); }
-void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
-#endif
 
 namespace weir::simulation {
 namespace {
