@@ -20,6 +20,7 @@ esac
 jobs=${WEIR_JOBS:-$(nproc)}
 logs=$repository/build/test-logs
 mkdir -p "$logs"
+: >"$logs/failures.log"
 
 passed=0 failed=0 summary=()
 # note STEP PASSED FAILED [REMARK]
@@ -27,9 +28,23 @@ note() {
   passed=$((passed + $2)) failed=$((failed + $3))
   summary+=("$(printf '%-28s %5d passed %5d failed  %4ds  %s' "$1" "$2" "$3" "$((SECONDS - step_start))" "${4:-}")")
 }
-begin() { step_start=$SECONDS; echo; echo "== $1"; }
+begin() { step_start=$SECONDS step_name=$1; echo; echo "== $1"; }
+
+# failures FAILED NEXT LOG: what the log says from each line like FAILED to the next like NEXT, kept for the end, where nobody has
+# to look for it.
+failures() {
+  awk -v step="$step_name" -v at="$1" -v next_case="$2" '
+    $0 ~ at { print step ": " $0; left = 40; next }
+    $0 ~ next_case { left = 0 }
+    left-- > 0' "$3" >>"$logs/failures.log"
+}
 
 finish() {
+  if [ -s "$logs/failures.log" ]; then
+    echo
+    echo "== What failed (build/test-logs/failures.log)"
+    tail -n 300 "$logs/failures.log"
+  fi
   echo
   echo "== Summary ($((SECONDS / 60)) min $((SECONDS % 60)) s; logs in build/test-logs)"
   printf '%s\n' "${summary[@]}"
@@ -49,6 +64,7 @@ build() {
   fi
   grep -E 'error|FAILED|warning' "$log" | head -n 30
   tail -n 15 "$log"
+  failures 'error|FAILED' '^\\[' "$log"
   note "build $preset" 0 1 "see build/test-logs/build-$preset.log"
   return 1
 }
@@ -66,6 +82,7 @@ tests() {
     return
   fi
   [ "$bad" -eq 0 ] || sed -n '/The following tests FAILED/,$p' "$log"
+  failures '\\*\\*\\*(Failed|Exception|Timeout|Skipped|Not Run)' '^ *Start +[0-9]+:|^ *[0-9]+/[0-9]+ Test|tests passed' "$log"
   local untried
   untried=$(grep -cE '\*\*\*(Skipped|Not Run)' "$log")  # CTest takes them for passed.
   [ "$untried" -eq 0 ] || grep -E '\*\*\*(Skipped|Not Run)' "$log"
@@ -81,6 +98,7 @@ runner() {
   "$@" 2>&1 | tee "$log"
   good=$(sed -nE 's/^([0-9]+) passed, ([0-9]+) failed$/\1/p' "$log" | tail -n 1)
   bad=$(sed -nE 's/^([0-9]+) passed, ([0-9]+) failed$/\2/p' "$log" | tail -n 1)
+  failures '^FAIL |\\[FALSE\\]' '^(ok|FAIL) |^$|passed, [0-9]+ failed$' "$log"
   if [ -z "$bad" ]; then note "$step" 0 1 "the runner did not finish"; else note "$step" "$good" "$bad"; fi
 }
 

@@ -62,6 +62,8 @@ class Gateway {
   [[nodiscard]] const std::vector<Violation>& violations() const { return violations_; }
   [[nodiscard]] const std::vector<std::string>& target_log() const { return target_log_; }
   [[nodiscard]] Reviewers& reviewers() { return reviewers_; }
+  // Whom nobody carries further here.
+  [[nodiscard]] NoticeQueue& notices() { return notices_; }
   [[nodiscard]] const CoreCounters& counters() const { return counters_; }
 
  private:
@@ -78,6 +80,7 @@ class Gateway {
   Limits limits_;
   accept::Admission admission_;
   Reviewers reviewers_;
+  NoticeQueue notices_{[] {}};
   std::unique_ptr<SimIo> io_;
   std::unique_ptr<record::JournalWriter> journal_;
   std::unique_ptr<session::CoreLoop> loop_;

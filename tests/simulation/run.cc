@@ -44,6 +44,7 @@ struct Simulation {
   void check_notices();
   [[nodiscard]] bool is_unanswered(const std::vector<Step>& script) const;
   void check_record();
+  void check_alerts(const std::vector<Recorded>& events);
   void check_leaks();
   void broken(const char* checker, std::string what) { report.violations.push_back({checker, std::move(what)}); }
 
@@ -184,6 +185,7 @@ struct Written {
 void Simulation::check_record() {
   const std::vector<Recorded> events = read_record(disk, pending.bytes());
   report.events = events.size();
+  check_alerts(events);
   std::map<uint64_t, uint64_t> last;
   std::map<uint64_t, bool> is_closed;
   std::map<std::pair<uint64_t, uint64_t>, Written> commands;
@@ -232,6 +234,26 @@ void Simulation::check_record() {
     for (const auto& [file, content] : disk.files()) {
       if (holds(content)) broken("I4", "the journal holds a card number");
     }
+  }
+}
+
+// What a rule refused is told, once, and by what the record has: nothing that masks cover.
+void Simulation::check_alerts(const std::vector<Recorded>& events) {
+  using Command = std::pair<uint64_t, uint64_t>;
+  std::map<Command, int> told;
+  CoreNotice notice;
+  while (gateway->notices().pop(notice)) {
+    if (notice.event == NoticeEvent::kRefused) ++told[{notice.session, notice.unit}];
+    for (uint64_t row = 0; with_rules && row < 30; ++row) {
+      if (notice.statement.view().find(PostgresTarget::card(row)) != std::string_view::npos) broken("I4", "a notice holds a card number");
+    }
+    if (notice.statement.view().find("plainly-fake-password") != std::string_view::npos) broken("I4", "a notice holds a password");
+  }
+  if (gateway->notices().lost() != 0) return;
+  for (const Recorded& event : events) {
+    const bool is_refused = event.kind == RecordEvent::Kind::kCommand && event.action == Verdict::Action::kBlock && event.rule == "forbidden-word";
+    const std::string which = "session " + std::to_string(event.session) + ": command " + std::to_string(event.unit);
+    if (is_refused && told[{event.session, event.unit}] != 1) broken("notices", which + " was refused by a rule and told " + std::to_string(told[{event.session, event.unit}]) + " times");
   }
 }
 

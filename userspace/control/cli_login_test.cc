@@ -20,14 +20,7 @@ class Login : public Cli {
     write(text);
     provider_ = [this](const identify::HttpsRequest& request) { return answer(request); };
     environment_["SSH_CONNECTION"] = "198.18.1.7 50000 198.18.1.1 22";
-    ControlServer::Options options;
-    options.socket = folder_ + "/state/control.sock";
-    auto server = ControlServer::open(options, engine_);
-    EXPECT_TRUE(server);
-    server_ = std::move(*server);
-    server_->start();
   }
-  ~Login() override { server_->stop(); }
   identify::HttpsAnswer answer(const identify::HttpsRequest& request) {
     asked_.push_back(request);
     if (request.url.ends_with("/openid-configuration")) {
@@ -42,7 +35,7 @@ class Login : public Cli {
     return {200, "", json{{"access_token", token_}}.dump()};
   }
   FakeEngine engine_;
-  std::unique_ptr<ControlServer> server_;
+  const Served served_{folder_, engine_};
   std::vector<identify::HttpsRequest> asked_;
   const std::string token_ = "e30." + identify::encode_base64url(as_bytes(std::string_view(R"({"aud":"weir-lab"})"))) + ".AA";
   std::string error_;

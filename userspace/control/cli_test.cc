@@ -187,11 +187,7 @@ TEST_F(Cli, CheckReadsThePairOfTheApi) {
 
 TEST_F(Cli, WhatWaitsForASecondPersonIsSaidShownAndAnswered) {
   FakeEngine engine;
-  ControlServer::Options options;
-  options.socket = folder_ + "/state/control.sock";
-  auto server = ControlServer::open(options, engine);
-  ASSERT_TRUE(server) << server.error().message;
-  (*server)->start();
+  const Served served(folder_, engine);
   engine.waits = true;
   for (const std::vector<std::string>& arguments : {std::vector<std::string>{"cut", "17", "--reason", "x"}, {"revoke", "user:x", "--reason", "x"}}) {
     const Outcome outcome = weir(arguments);
@@ -216,16 +212,11 @@ TEST_F(Cli, WhatWaitsForASecondPersonIsSaidShownAndAnswered) {
     EXPECT_EQ(weir(wrong).code, kExitUsage) << wrong[1];
   }
   EXPECT_EQ(engine.asked.size(), asked);
-  (*server)->stop();
 }
 
 TEST_F(Cli, TheVerbsAskTheEngineAndShowItsAnswers) {
   FakeEngine engine;
-  ControlServer::Options options;
-  options.socket = folder_ + "/state/control.sock";
-  auto server = ControlServer::open(options, engine);
-  ASSERT_TRUE(server) << server.error().message;
-  (*server)->start();
+  const Served served(folder_, engine);
   EXPECT_THAT(weir({"status"}).out, HasSubstr("pid 4711, 2 live sessions\nconfig   generation 3, on_disk configuration on disk refused\nrecord   accepting true\n"));
   EXPECT_EQ(json::parse(weir({"status", "--json"}).out)["engine"]["pid"], 4711);
   const Outcome reload = weir({"reload", "--reason", "CHG-1"});
@@ -244,16 +235,11 @@ TEST_F(Cli, TheVerbsAskTheEngineAndShowItsAnswers) {
   EXPECT_EQ(engine.asked.size(), asked) << "a copy is nobody's to ask about";
   engine.can_record = false;
   EXPECT_THAT(weir({"replay", "17"}).err, HasSubstr("this look is not on the record: the record is full"));
-  (*server)->stop();
 }
 
 TEST_F(Cli, ReviewersSeeWhatTheyDecideByAndAnswer) {
   FakeEngine engine;
-  ControlServer::Options options;
-  options.socket = folder_ + "/state/control.sock";
-  auto server = ControlServer::open(options, engine);
-  ASSERT_TRUE(server) << server.error().message;
-  (*server)->start();
+  const Served served(folder_, engine);
   const Outcome list = weir({"tickets"});
   EXPECT_EQ(list.code, kExitDone);
   EXPECT_THAT(list.out, testing::MatchesRegex("ticket 17  open, [0-9]+d [0-9]+h left\n(.|\n)*"));
@@ -282,16 +268,11 @@ TEST_F(Cli, ReviewersSeeWhatTheyDecideByAndAnswer) {
   const Outcome denied = weir({"deny", "17", "--reason", "x"});
   EXPECT_EQ(denied.code, kExitDenied);
   EXPECT_THAT(denied.err, HasSubstr("was denied by user:bob"));
-  (*server)->stop();
 }
 
 TEST_F(Cli, AlertsAreListedClosedAndTheSinksTested) {
   FakeEngine engine;
-  ControlServer::Options options;
-  options.socket = folder_ + "/state/control.sock";
-  auto server = ControlServer::open(options, engine);
-  ASSERT_TRUE(server) << server.error().message;
-  (*server)->start();
+  const Served served(folder_, engine);
   const Outcome list = weir({"alerts", "list"});
   EXPECT_EQ(list.code, kExitDone) << list.err;
   EXPECT_THAT(list.out, HasSubstr("alert 17  high alert, open, 3 times, last 2037-01-01T00:00:00Z\n"));
@@ -302,16 +283,19 @@ TEST_F(Cli, AlertsAreListedClosedAndTheSinksTested) {
   const Outcome closed = weir({"alerts", "close", "17", "--as", "benign", "--reason", "CHG-1"});
   EXPECT_EQ(closed.out, "alert 17: closed as benign, by local:ann\n") << closed.err;
   EXPECT_EQ(engine.asked.back(), std::pair(std::string("close-alert"), json{{"alert", 17}, {"as", "benign"}, {"reason", "CHG-1"}}));
+  engine.test_looks = 2;
   const Outcome tested = weir({"alerts", "test", "--sink", "siem"});
   EXPECT_EQ(tested.code, kExitFinding);
   EXPECT_EQ(tested.out, "siem  not sent: cannot connect\n");
-  EXPECT_EQ(engine.asked.back(), std::pair(std::string("test-sinks"), json{{"sink", "siem"}}));
+  EXPECT_EQ(engine.asked.back(), std::pair(std::string("sink-tests"), json{{"tests", {{{"sink", "siem"}, {"id", "n1"}}}}})) << "the engine waits for nobody: it is asked again";
+  EXPECT_EQ(engine.asked[engine.asked.size() - 4], std::pair(std::string("test-sinks"), json{{"sink", "siem"}}));
+  engine.test_looks = 1000;
+  EXPECT_EQ(weir({"alerts", "test"}).out, "siem  still on its way\n");
   for (const std::vector<std::string>& wrong : std::vector<std::vector<std::string>>{
            {"alerts"}, {"alerts", "open"}, {"alerts", "list", "17"}, {"alerts", "list", "--all", "--open"}, {"alerts", "close", "--as", "benign", "--reason", "x"},
            {"alerts", "close", "x", "--as", "benign", "--reason", "x"}, {"alerts", "close", "17", "--as", "fine", "--reason", "x"}, {"alerts", "close", "17", "--as", "benign"}}) {
     EXPECT_EQ(weir(wrong).code, kExitUsage) << wrong.back();
   }
-  (*server)->stop();
 }
 
 TEST_F(Cli, AnAnswerNeedsATicketAReasonAndNoTokenOnTheCommandLine) {
@@ -328,11 +312,7 @@ TEST_F(Cli, AnAnswerNeedsATicketAReasonAndNoTokenOnTheCommandLine) {
 
 TEST_F(Cli, BindWaitsForKeysThatAreOnTheirWayButNotForEver) {
   FakeEngine engine;
-  ControlServer::Options options;
-  options.socket = folder_ + "/state/control.sock";
-  auto server = ControlServer::open(options, engine);
-  ASSERT_TRUE(server) << server.error().message;
-  (*server)->start();
+  const Served served(folder_, engine);
   engine.late = 2;
   EXPECT_EQ(weir({"bind", "--address", "198.18.1.7"}, "the-token\n").code, kExitDone);
   EXPECT_EQ(waited_, std::chrono::seconds(2));
@@ -341,7 +321,6 @@ TEST_F(Cli, BindWaitsForKeysThatAreOnTheirWayButNotForEver) {
   EXPECT_EQ(late.code, kExitNoEngine);
   EXPECT_THAT(late.err, HasSubstr("being fetched again"));
   EXPECT_EQ(waited_, std::chrono::seconds(7));
-  (*server)->stop();
 }
 
 TEST_F(Cli, CaInitMakesWhatIsMissingAndNeverOverwrites) {

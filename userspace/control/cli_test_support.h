@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <fstream>
 #include <map>
+#include <memory>
 #include <sstream>
 #include <string>
 #include <utility>
@@ -100,7 +101,8 @@ class FakeEngine final : public ControlHandler {
     if (verb == "approve") return json{{"by", "local:ann"}, {"what", "approved"}, {"changed", is_changed}};
     if (verb == "alerts") return json::array({{{"number", 17}, {"state", "open"}, {"event", "alert"}, {"severity", "high"}, {"subject", "user:ann\x1b[31m"}, {"count", 3}, {"last", "2037-01-01T00:00:00Z"}}});
     if (verb == "close-alert") return json{{"number", 17}, {"by", "local:ann"}};
-    if (verb == "test-sinks") return json::array({{{"sink", "siem"}, {"sent", false}, {"error", "cannot connect"}}});
+    if (verb == "test-sinks") return json::array({{{"sink", "siem"}, {"id", "n1"}}});
+    if (verb == "sink-tests") return json::array({{{"sink", "siem"}, {"id", "n1"}, {"sent", false}, {"error", test_looks-- > 0 ? "" : "cannot connect"}}});
     if (verb == "deny") return fail(Error::Kind::kDenied, "ticket 17 was denied by user:bob");
     if (verb == "view") return can_record ? Result<json>(json::object()) : fail(Error::Kind::kUnavailable, "the record is full");
     return fail(Error::Kind::kNotFound, "nothing fits");
@@ -108,7 +110,7 @@ class FakeEngine final : public ControlHandler {
   std::string metrics() override { return ""; }
   std::vector<std::pair<std::string, json>> asked;
   int late = 0;   // How often a bind finds no keys.
-  int bound_after = 0;
+  int bound_after = 0, test_looks = 0;
   bool is_changed = true;
   json ticket = {{"number", 17}, {"state", "open"}, {"subject", "svc:agent"}, {"groups", {"agents"}}, {"acting_for", {"user:carl"}}, {"assurance", "network"}, {"target", "orders-db"},
                  {"rule", "whole-table"}, {"approval", "two-eyes"}, {"statement", "delete from orders\n  digest      \x1b[31mfake"}, {"parameters", "[1]"}, {"objects", "public.orders"},
@@ -118,6 +120,25 @@ class FakeEngine final : public ControlHandler {
   bool waits = false;   // For a second person.
   json change = {{"number", 7}, {"state", "pending"}, {"gateway", "gw"}, {"act", "reload"}, {"text", "rule r\x1b[31m added"}, {"reason", "CHG-1"}, {"by", "uid 0, login uid 1000"},
                  {"asked", "2037-01-01T00:00:00Z"}, {"deadline", "2037-01-01T01:00:00Z"}, {"digest", "abcd"}, {"change", {{"files", {{{"file", "/etc/a"}, {"before", "11"}, {"after", "22"}}}}}}};
+};
+
+// The engine's socket, served while it lives.
+class Served {
+ public:
+  Served(const std::string& folder, FakeEngine& engine) {
+    ControlServer::Options options;
+    options.socket = folder + "/state/control.sock";
+    auto server = ControlServer::open(options, engine);
+    EXPECT_TRUE(server) << server.error().message;
+    server_ = std::move(*server);
+    server_->start();
+  }
+  ~Served() { server_->stop(); }
+  Served(const Served&) = delete;
+  Served& operator=(const Served&) = delete;
+
+ private:
+  std::unique_ptr<ControlServer> server_;
 };
 
 }  // namespace weir::control

@@ -203,7 +203,7 @@ void read_log(MapReader log, LogConfig& out) {
 }
 
 void read_changes(MapReader changes, Config& out) {
-  static const std::vector<std::string_view> kActs = {"reload", "bypass", "revoke", "cut"};
+  static const std::vector<std::string_view> kActs = {"reload", "revoke", "cut"};
   changes.flag("require_reason", out.changes_require_reason);
   for (const auto& [act, place] : changes.placed_strings("second_person", {.may_be_empty = true})) {
     if (std::find(kActs.begin(), kActs.end(), act) == kActs.end()) {

@@ -197,7 +197,7 @@ std::vector<Mistake> all() {
       {"SecondPersonForNoAct", with("changes: {second_person: [relod]}\n"),
        "weir.yaml:13:27: error: changes.second_person: \"relod\" is no act that can wait for a second person (did you mean \"reload\"?)"},
       {"SecondPersonForADenial", with("changes: {second_person: [reload, deny]}\n"),
-       "weir.yaml:13:35: error: changes.second_person: \"deny\" is no act that can wait for a second person (one of reload, bypass, revoke or cut)"},
+       "weir.yaml:13:35: error: changes.second_person: \"deny\" is no act that can wait for a second person (one of reload, revoke or cut)"},
       {"ChangesDeadline", with("changes: {deadline: 1s}\n"),
        "weir.yaml:13:21: error: changes.deadline must be 1m to 7d, not 1s"},
       {"MetricsAddress", with("control: {metrics: localhost}\n"),

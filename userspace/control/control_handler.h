@@ -50,14 +50,15 @@ struct ControlPeer {
 // change-approve, change-deny  {change, reason}          the change; approved it was carried out: result. kDenied: not by them, or changed since
 // alerts     {all?: true} or {alert}                     [{number, state, event, severity, rule, subject, target, count, first, last, ...}..], or one of them
 // close-alert {alert, as, reason}                        {by, and the alert's own}; as: benign or incident; kDenied: it is closed
-// test-sinks {sink?}                                     [{sink, id, sent, error}]: a test notice, and what became of it within 3 s
+// test-sinks {sink?}                                     [{sink, id}]: a test notice is on its way to each
+// sink-tests {tests: [{sink, id}..]}                     [{sink, id, sent, error}]: what became of them by now
 // callback   {body, content_type, signature,             {ticket, action, by, what, changed}; of a callback's peer alone; Error::code 401: no right signature,
 //             slack_signature, slack_timestamp}            403: nobody that the sink's reviewers name
 // view       {act, object}                               {}: somebody is about to look at that; kUnavailable: it may not be shown
 // refused    {act, why?}                                 {}: somebody tried over the API what their role does not cover, or at the portal what `why` says
 //
 // What changes.second_person names answers {pending: N, deadline, text, ...} instead, and is carried out by change-approve.
-// All but status and bound are acts: they go on the record with who asked, also when they fail.  What only shows something is not
+// All but status, bound and sink-tests are acts: they go on the record with who asked, also when they fail.  What only shows something is not
 // shown when the record cannot take it.
 class ControlHandler {
  public:

@@ -6,7 +6,6 @@
 
 namespace weir::control {
 
-std::string portal_page(const std::string& url) { return url + "/portal"; }
 std::string callback_uri(const std::string& url) { return url + "/portal/callback"; }
 
 const IssuerConfig* portal_issuer(const IdentityConfig& identity) {
@@ -20,14 +19,12 @@ bool is_by_portal_alone(const IdentityConfig& identity, const std::string& issue
   return own != nullptr && own->name == issuer && std::find(own->flows.begin(), own->flows.end(), "device") == own->flows.end();
 }
 
-std::string where_to_sign_in(const IdentityConfig& identity) { return portal_issuer(identity) == nullptr ? "" : "sign in at " + portal_page(identity.portal.url); }
-
 std::shared_ptr<const PortalSettings> portal_settings(const Config& config) {
   const IssuerConfig* issuer = portal_issuer(config.identity);
   if (issuer == nullptr) return nullptr;
   PortalSettings settings;
   settings.gateway = config.name;
-  settings.page = portal_page(config.identity.portal.url);
+  settings.page = portal_page(config.identity.portal);
   settings.redirect_uri = callback_uri(config.identity.portal.url);
   settings.issuer = *issuer;
   settings.ttl_max = config.identity.binding_ttl_max;

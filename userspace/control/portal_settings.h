@@ -10,16 +10,13 @@
 
 namespace weir::control {
 
-// Where a person begins, and where the provider sends the browser back to.  Pre: `url` is that of PortalConfig.
-[[nodiscard]] std::string portal_page(const std::string& url);
+// Where the provider sends the browser back to.  Pre: `url` is that of PortalConfig.
 [[nodiscard]] std::string callback_uri(const std::string& url);
 // The issuer that people sign in at; nullptr: there is no portal, or no such issuer.
 [[nodiscard]] const IssuerConfig* portal_issuer(const IdentityConfig& identity);
 // Whether people of that issuer bind an address by the portal alone, so that a token that names a person and is only shown,
 // from wherever it is, binds none: what a device code that was entered by somebody else would give.
 [[nodiscard]] bool is_by_portal_alone(const IdentityConfig& identity, const std::string& issuer);
-// For who is not bound: "sign in at https://gw.example:8443/portal".  Empty: there is no portal.
-[[nodiscard]] std::string where_to_sign_in(const IdentityConfig& identity);
 
 // One configuration of the portal, immutable.
 struct PortalSettings {

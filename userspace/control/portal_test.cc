@@ -562,11 +562,11 @@ TEST(PortalSettings, PeopleOfThePortalsIssuerBindThereAloneUnlessCodesAreAllowed
   identity.issuers[0].name = "people";
   identity.issuers[1].name = "agents";
   EXPECT_FALSE(is_by_portal_alone(identity, "people"));
-  EXPECT_EQ(where_to_sign_in(identity), "");
+  EXPECT_EQ(how_to_sign_in(identity), "sign in first (weir bind)");
   identity.portal = {"https://gw.example", "people", {}};
   EXPECT_TRUE(is_by_portal_alone(identity, "people"));
   EXPECT_FALSE(is_by_portal_alone(identity, "agents"));
-  EXPECT_EQ(where_to_sign_in(identity), "sign in at https://gw.example/portal");
+  EXPECT_EQ(how_to_sign_in(identity), "sign in at https://gw.example/portal");
   identity.issuers[0].flows = {"code"};
   EXPECT_TRUE(is_by_portal_alone(identity, "people"));
   identity.issuers[0].flows = {"device", "code"};

@@ -1,21 +1,22 @@
 // alerts: what somebody should look at, a person's word on it, and whether the sinks are reached.
+#include <algorithm>
 #include <boost/program_options/value_semantic.hpp>
+#include <chrono>
 
 #include "control/cli_text.h"
 #include "control/config_values.h"
 #include "control/logging.h"
 #include "control/verbs.h"
+#include "core/json_fields.h"
 
 namespace weir::control {
 namespace {
 
 namespace po = boost::program_options;
 using nlohmann::json;
+using namespace std::chrono_literals;
 
-std::string text_at(const json& object, const char* key) {
-  const auto found = object.find(key);
-  return found != object.end() && found->is_string() ? found->get<std::string>() : "";
-}
+constexpr std::chrono::milliseconds kTestWait = 3s, kTestStep = 50ms;
 
 int run_list(VerbCall& call, const Config& config) {
   int code = kExitDone;
@@ -68,7 +69,14 @@ int run_test(VerbCall& call, const Config& config) {
   json arguments = json::object();
   if (call.has("sink")) arguments["sink"] = call.text("sink");
   int code = kExitDone;
-  const auto answer = call.ask(config, "test-sinks", arguments, code);
+  const auto tests = call.ask(config, "test-sinks", arguments, code);
+  if (!tests) return code;
+  const auto is_settled = [](const json& each) { return each.value("sent", false) || !text_at(each, "error").empty(); };
+  auto answer = call.ask(config, "sink-tests", {{"tests", *tests}}, code);
+  for (auto waited = 0ms; answer && waited < kTestWait && !std::all_of(answer->begin(), answer->end(), is_settled); waited += kTestStep) {
+    call.terminal.wait(kTestStep);
+    answer = call.ask(config, "sink-tests", {{"tests", *tests}}, code);
+  }
   if (!answer) return code;
   bool is_reached = true;
   for (const json& each : *answer) is_reached = each.value("sent", false) && is_reached;

@@ -6,17 +6,13 @@
 #include "control/logging.h"
 #include "control/pending_change.h"
 #include "control/verbs.h"
+#include "core/json_fields.h"
 
 namespace weir::control {
 namespace {
 
 namespace po = boost::program_options;
 using nlohmann::json;
-
-std::string text_at(const json& object, const char* key) {
-  const auto found = object.find(key);
-  return found != object.end() && found->is_string() ? found->get<std::string>() : "";
-}
 
 void print(VerbCall& call, const json& change) {
   const auto line = [&](const char* name, const std::string& text) {

@@ -5,6 +5,7 @@
 #include "control/config_values.h"
 #include "control/record_options.h"
 #include "control/verbs.h"
+#include "core/json_fields.h"
 #include "record/reader.h"
 
 namespace weir::control {
@@ -14,11 +15,7 @@ namespace po = boost::program_options;
 using nlohmann::json;
 using nlohmann::ordered_json;
 
-std::string text_at(const json& object, const char* key) {
-  const auto found = object.find(key);
-  return found != object.end() && found->is_string() ? found->get<std::string>() : "";
-}
-std::string number_at(const json& object, const char* key) {
+std::string digits_at(const json& object, const char* key) {
   const auto found = object.find(key);
   return found != object.end() && found->is_number_unsigned() ? std::to_string(found->get<uint64_t>()) : "";
 }
@@ -27,8 +24,8 @@ std::string who_text(const json& act) {
   const json by = act.value("by", json::object());
   if (!by.is_object()) return "";
   if (text_at(by, "via") == "api") return text_at(by, "subject") + " at " + text_at(by, "issuer") + (text_at(by, "role").empty() ? "" : " as " + text_at(by, "role")) + " from " + text_at(by, "address");
-  const std::string login = number_at(by, "login_uid");
-  return "uid " + number_at(by, "uid") + (login.empty() ? "" : ", login uid " + login);
+  const std::string login = digits_at(by, "login_uid");
+  return "uid " + digits_at(by, "uid") + (login.empty() ? "" : ", login uid " + login);
 }
 
 Result<record::ActFilter> filter_of(const VerbCall& call) {

@@ -10,6 +10,7 @@
 #include "control/logging.h"
 #include "control/policy_tools.h"
 #include "control/verbs.h"
+#include "core/json_fields.h"
 #include "core/time_text.h"
 #include "identify/request_id.h"
 
@@ -82,10 +83,6 @@ Result<Identity> identity_of(const VerbCall& call, const Asked& asked, const Con
   return identity;
 }
 
-std::string text_at(const json& object, const char* key) {
-  const auto found = object.find(key);
-  return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
-}
 bool truth_at(const json& object, const char* key) {
   const auto found = object.find(key);
   return found != object.end() && found->is_boolean() && found->get<bool>();

@@ -7,6 +7,7 @@
 #include "control/control_client.h"
 #include "control/policy_json.h"
 #include "control/verbs.h"
+#include "core/json_fields.h"
 
 namespace weir::control {
 namespace {
@@ -39,11 +40,6 @@ std::optional<json> ask_uses(VerbCall& call, const Config& config, int& code) {
     if (grant.is_object() && grant.contains("uses") && grant.contains("name")) uses[grant["name"].get<std::string>()] = grant["uses"];
   }
   return uses;
-}
-
-std::string text_at(const json& object, const char* key) {
-  const auto found = object.find(key);
-  return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
 }
 
 std::string use_text(const json& uses) {

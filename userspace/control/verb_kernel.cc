@@ -92,7 +92,7 @@ void add_sign_in(const IdentityConfig& identity, std::vector<steer::Finding>& fi
   for (const IssuerConfig& issuer : identity.issuers) {
     if (issuer.client_id.empty()) continue;
     if (is_by_portal_alone(identity, issuer.name)) {
-      findings.push_back({"sign-in", Level::kOk, "people of " + issuer.name + " " + where_to_sign_in(identity), ""});
+      findings.push_back({"sign-in", Level::kOk, "people of " + issuer.name + " " + how_to_sign_in(identity), ""});
     } else {
       findings.push_back({"sign-in", Level::kWarn, "people of " + issuer.name + " may sign in by a code: whoever gets one of them to enter it binds an address of their own choice", "identity.portal for it, and no device among login.flows"});
     }

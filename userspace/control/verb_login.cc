@@ -66,7 +66,7 @@ int login_by_portal(VerbCall& call, const Config& config, const IssuerConfig& is
   const nlohmann::json asked{{"address", address.text()}};
   const auto before = ask_engine(config.control.socket, "bound", asked);
   if (!before) return call.fail(before.error());
-  const std::string page = portal_page(config.identity.portal.url);
+  const std::string page = portal_page(config.identity.portal);
   std::ostream& out = call.terminal.out;
   if (call.json) {
     call.print_json({{"issuer", issuer.name}, {"address", address.text()}, {"portal", page}});
@@ -105,7 +105,7 @@ int run_login(VerbCall& call) {
   if (has_portal && !call.has("device")) return login_by_portal(call, loaded->config, *issuer, *address, own);
   const std::string path = "identity.issuers[" + issuer->name + "].login";
   if (is_by_portal_alone(loaded->config.identity, issuer->name)) {
-    return call.fail(kExitUsage, "--device: a code binds the address of who asked for it to whoever enters it; people of " + issuer->name + " " + where_to_sign_in(loaded->config.identity) +
+    return call.fail(kExitUsage, "--device: a code binds the address of who asked for it to whoever enters it; people of " + issuer->name + " " + how_to_sign_in(loaded->config.identity) +
                                      " (" + path + ".flows would have to hold device)");
   }
   if (issuer->client_id.empty()) return call.fail(kExitUsage, path + ".client_id is missing: register this gateway at the provider, as a client with the device flow");

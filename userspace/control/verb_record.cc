@@ -10,6 +10,7 @@
 #include "control/logging.h"
 #include "control/record_options.h"
 #include "control/verbs.h"
+#include "core/json_fields.h"
 #include "record/prove.h"
 #include "record/reader.h"
 #include "record/tlog_proof.h"
@@ -27,14 +28,10 @@ std::string short_time(const std::string& text) {
   const std::size_t dot = text.find('.');
   return dot == std::string::npos ? text : text.substr(0, dot) + "Z";
 }
-std::string text_at(const json& object, const char* key) {
+std::string shown_at(const json& object, const char* key) {
   const auto found = object.find(key);
   if (found == object.end() || found->is_null()) return "";
   return found->is_string() ? found->get<std::string>() : found->dump();
-}
-uint64_t number_at(const json& object, const char* key) {
-  const auto found = object.find(key);
-  return found != object.end() && found->is_number_unsigned() ? found->get<uint64_t>() : 0;
 }
 
 // A JSON array, one element a line, written as the elements come.
@@ -95,11 +92,11 @@ int run_sessions(VerbCall& call) {
   const auto listed = record::list_sessions(record::RecordPlace::of(*folder), *filter, [&](const std::string& line) {
     const json session = json::parse(line, nullptr, false);
     if (!session.is_object()) return true;
-    const std::string closed = text_at(session, "closed");
+    const std::string closed = shown_at(session, "closed");
     const uint64_t blocked = number_at(session, "blocked");
-    table.add({text_at(session, "id"), short_time(text_at(session, "opened")), closed.empty() ? TextTable::Cell("live", Colour::kGreen) : TextTable::Cell(short_time(closed)),
-               text_at(session, "subject"), text_at(session, "target"), number_at(session, "commands"), {std::to_string(blocked), blocked != 0 ? Colour::kRed : Colour::kNone},
-               number_at(session, "masked"), text_at(session, "reason")});
+    table.add({shown_at(session, "id"), short_time(shown_at(session, "opened")), closed.empty() ? TextTable::Cell("live", Colour::kGreen) : TextTable::Cell(short_time(closed)),
+               shown_at(session, "subject"), shown_at(session, "target"), number_at(session, "commands"), {std::to_string(blocked), blocked != 0 ? Colour::kRed : Colour::kNone},
+               number_at(session, "masked"), shown_at(session, "reason")});
     if (const auto commands = session.find("request_commands"); commands != session.end()) in_request += commands->size();
     return true;
   });
@@ -117,19 +114,19 @@ Colour colour_of(const std::string& verdict) {
 // One event for a person: time, kind, verdict; its text below, indented.
 void print_event(VerbCall& call, const json& event) {
   std::ostream& out = call.terminal.out;
-  const std::string at = text_at(event, "at"), verdict = text_at(event, "verdict"), rule = text_at(event, "rule"), outcome = text_at(event, "outcome");
+  const std::string at = shown_at(event, "at"), verdict = shown_at(event, "verdict"), rule = shown_at(event, "rule"), outcome = shown_at(event, "outcome");
   const std::size_t t = at.find('T');
-  std::string line = (t == std::string::npos ? at : at.substr(t + 1, 12)) + "  " + text_at(event, "kind");
-  if (const std::string verb = text_at(event, "verb"); !verb.empty()) line += " " + verb;
+  std::string line = (t == std::string::npos ? at : at.substr(t + 1, 12)) + "  " + shown_at(event, "kind");
+  if (const std::string verb = shown_at(event, "verb"); !verb.empty()) line += " " + verb;
   out << paint(escape_bytes(line), Colour::kDim, call.colour);
   if (!verdict.empty()) out << "  " << paint(escape_bytes(verdict), colour_of(verdict), call.colour);
   if (!rule.empty()) out << " by " << escape_bytes(rule);
-  if (const std::string grant = text_at(event, "grant"); !grant.empty()) out << " under " << escape_bytes(grant);
+  if (const std::string grant = shown_at(event, "grant"); !grant.empty()) out << " under " << escape_bytes(grant);
   if (!outcome.empty()) out << ", " << escape_bytes(outcome);
-  if (const std::string request = text_at(event, "request_id"); !request.empty()) out << ", request " << escape_bytes(request);
-  if (const std::string reason = text_at(event, "reason"); !reason.empty()) out << ": " << escape_bytes(reason);
+  if (const std::string request = shown_at(event, "request_id"); !request.empty()) out << ", request " << escape_bytes(request);
+  if (const std::string reason = shown_at(event, "reason"); !reason.empty()) out << ": " << escape_bytes(reason);
   out << "\n";
-  if (const std::string text = text_at(event, "text"); !text.empty()) out << "    " << escape_bytes(text) << "\n";
+  if (const std::string text = shown_at(event, "text"); !text.empty()) out << "    " << escape_bytes(text) << "\n";
   for (const char* key : {"parameters", "rows", "head"}) {
     const auto found = event.find(key);
     if (found == event.end() || found->is_null()) continue;

@@ -7,6 +7,7 @@
 #include "control/logging.h"
 #include "control/token_input.h"
 #include "control/verbs.h"
+#include "core/json_fields.h"
 #include "transport/secret_file.h"
 
 namespace weir::control {
@@ -17,10 +18,6 @@ using nlohmann::json;
 using std::chrono::seconds;
 using std::chrono::sys_seconds;
 
-std::string text_at(const json& object, const char* key) {
-  const auto found = object.find(key);
-  return found != object.end() && found->is_string() ? found->get<std::string>() : "";
-}
 std::string list_at(const json& object, const char* key) {
   std::string all;
   for (const json& each : object.value(key, json::array())) all += (all.empty() ? "" : ", ") + (each.is_string() ? each.get<std::string>() : each.dump());

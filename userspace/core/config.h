@@ -69,6 +69,7 @@ struct IssuerConfig {
 };
 // Where people sign in with a browser: pages of the API, at this address.  Empty: there are none.
 struct PortalConfig { std::string url, issuer; SourcePlace place; };
+inline std::string portal_page(const PortalConfig& portal) { return portal.url + "/portal"; }
 struct StaticBindingConfig { Prefix address; std::string subject; std::vector<std::string> groups; std::string reason; std::chrono::sys_seconds until{}; SourcePlace place; };
 struct IdentityConfig {
   std::vector<IssuerConfig> issuers;
@@ -78,6 +79,10 @@ struct IdentityConfig {
   PortalConfig portal;
   std::vector<std::string> request_id{"traceparent", "sqlcommenter", "application_name"};
 };
+// For who is bound to nobody.
+inline std::string how_to_sign_in(const IdentityConfig& identity) {
+  return identity.portal.url.empty() ? "sign in first (weir bind)" : "sign in at " + portal_page(identity.portal);
+}
 
 struct TargetTlsConfig {
   LegTls to_client = LegTls::kOffer;
@@ -285,7 +290,7 @@ struct Config {
   NotifyConfig notify;
   LogConfig log;
   bool changes_require_reason = true;
-  std::vector<std::string> changes_second_person;  // Acts that wait for somebody else's approval: reload, bypass, revoke, cut.
+  std::vector<std::string> changes_second_person;  // Acts that wait for somebody else's approval: reload, revoke, cut.
   std::chrono::seconds changes_deadline{3600};     // Of such an approval.
 };
 

@@ -14,8 +14,6 @@ std::string_view name_of(NoticeEvent event) {
     case NoticeEvent::kConfigRefused: return "config-refused";
     case NoticeEvent::kProviderDown: return "provider-down";
     case NoticeEvent::kStoreDown: return "store-down";
-    case NoticeEvent::kBypass: return "bypass";
-    case NoticeEvent::kCheckpointLate: return "checkpoint-late";
     case NoticeEvent::kNoticesLost: return "notices-lost";
     case NoticeEvent::kTest: return "test";
     case NoticeEvent::kCount: break;

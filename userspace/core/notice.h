@@ -25,8 +25,6 @@ enum class NoticeEvent : uint8_t {
   kConfigRefused,  // A reload was refused: the file on disk is not what is in force.
   kProviderDown,   // An issuer's keys cannot be fetched, or can be again.
   kStoreDown,      // What outlives the process cannot be written, or can be again.
-  kBypass,         // A target is let through unwatched for a time.
-  kCheckpointLate, // (later) The log of seals.
   kNoticesLost,    // Notices did not fit into a queue or the spool.
   kTest,           // `weir alerts test`.
   kCount,

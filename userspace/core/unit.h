@@ -84,6 +84,7 @@ struct Unit : UnitRef {
   std::array<uint64_t, 2> meanings{};
   // What its client says it belongs to; set by the session before the unit is judged, valid until it is judged.  Empty: nothing.
   std::string_view request_id{};
+  bool only_prepares = false;  // A command that makes a run ready and changes nothing (PostgreSQL Parse, Bind): the run is held, and is the use.
   uint64_t bound_by = 0;     // Runs what that earlier unit of its direction made ready (PostgreSQL Execute: the Bind); 0: none, or not clear.
 };
 

@@ -13,8 +13,6 @@ constexpr std::string_view kUnknownSearchPath = "\"\x01\"";
 constexpr std::size_t kDataTail = 255;
 
 bool is_function_call(std::string_view verb) { return verb == "function-call"; }
-// What makes a run ready and changes nothing: a hold waits for the run, when the parameters are known too.
-bool only_prepares(std::string_view verb) { return verb == "parse" || verb == "bind"; }
 
 }  // namespace
 
@@ -405,7 +403,7 @@ Verdict CommandJudge::conclude(const StatementPlan& plan, const StatementPlan* o
 // For the reviewer: what it does, and to what.
 void CommandJudge::explain_hold(const Unit& unit, std::array<const StatementPlan*, 2> plans, Verdict& verdict) {
   if (verdict.action != Verdict::Action::kHold || verdict.observed) return;
-  if (only_prepares(unit.verb)) {
+  if (unit.only_prepares) {  // The hold waits for the run, when the parameters are known too.
     verdict.action = Verdict::Action::kAllow;
     return;
   }

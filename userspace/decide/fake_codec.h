@@ -24,6 +24,7 @@ class FakeCodec final : public Codec {
     Made& made = begin(Direction::kToTarget, UnitKind::kCommand, verb);
     made.text = text;
     made.wire = std::string("Q") + size_of(text.size() + 5) + text + '\0';
+    made.unit.only_prepares = verb == "parse";
     return finish(made);
   }
   // Parameters in text format.
@@ -31,6 +32,7 @@ class FakeCodec final : public Codec {
     Made& made = begin(Direction::kToTarget, UnitKind::kCommand, "bind");
     made.wire = "B" + size_of(0) + std::string(2, '\0');
     made.unit.meanings = {statement, 0};
+    made.unit.only_prepares = true;
     values(made, parameters, ValueFormat::kText);
     return finish(made);
   }

@@ -1,7 +1,12 @@
 // Claims about grants: their edges in time, assurance, request ids, and who may not act as somebody else.
 #include <gtest/gtest.h>
 
+#include <array>
+#include <span>
+#include <vector>
+
 #include "decide/judge_fixture.h"
+#include "decide/session_state.h"
 
 namespace weir::decide {
 namespace {
@@ -145,6 +150,25 @@ TEST(Grants, AGrantForPeopleIsNoAgents) {
   judge.grant().is_for_people = false;
   judge.open();
   EXPECT_EQ(judge.judge(judge.codec.other(Direction::kToTarget, UnitKind::kLogin, "login")).impersonation, Impersonation::kNone);
+}
+
+// Wherever their facts lie in memory: a plan that is made anew for each command is work, and memory, of the hot path.
+TEST(Plans, OfAFewStatementsThatTakeTurnsAreMadeOnce) {
+  Judge judge;
+  ASSERT_EQ(judge.query("select 1").action, Action::kAllow);
+  auto& state = static_cast<SessionState&>(*judge.state);
+  std::vector<FactsPtr> all;  // Kept, so that the next ones lie elsewhere.
+  for (int trial = 0; trial < 200; ++trial) {
+    std::array<PlanPtr, 4> made;
+    for (std::size_t i = 0; i < made.size(); ++i) {
+      auto facts = std::make_shared<StatementFacts>();
+      facts->statement_count = 1;
+      all.push_back(facts);
+    }
+    const std::span<const FactsPtr> turn(all.end() - 4, all.end());
+    for (std::size_t i = 0; i < made.size(); ++i) made[i] = state.plan_for(turn[i]);
+    for (std::size_t i = 0; i < made.size(); ++i) ASSERT_EQ(state.plan_for(turn[i]), made[i]) << "trial " << trial;
+  }
 }
 
 }  // namespace

@@ -115,8 +115,7 @@ class Compiler {
     if (issues_.empty()) compile_scans();
     contents_.digest = policy_digest(config_);
     contents_.how_to_name_a_request = how_to_name_a_request(config_.identity.request_id);
-    const std::string& portal = config_.identity.portal.url;
-    contents_.how_to_sign_in = portal.empty() ? "sign in first (weir bind)" : "sign in at " + portal + "/portal";
+    contents_.how_to_sign_in = how_to_sign_in(config_.identity);
     return std::move(issues_);
   }
   SnapshotContents take() { return std::move(contents_); }

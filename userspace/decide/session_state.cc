@@ -27,7 +27,7 @@ SessionState::SessionState(const Snapshot& snapshot, const SessionFacts& facts)
       identity_(facts.identity),
       target_name_(facts.target),
       target_(snapshot.target(facts.target)),
-      plans_(std::make_unique<std::array<PlanSlot, kPlans>>()) {
+      plans_(std::make_unique<std::array<PlanSet, kPlanSets>>()) {
   const std::size_t rules = snapshot.contents().rules.size() + 1;
   applicable_ = RuleSet(rules);
   matched = RuleSet(rules);
@@ -254,13 +254,19 @@ std::string SessionState::explain_stop(const Grant& grant, GrantStop stop, const
 }
 
 PlanPtr SessionState::plan_for(const FactsPtr& facts) {
-  PlanSlot& slot = (*plans_)[slot_of(facts.get(), kPlans) ^ (has_request_ ? 0 : 1)];
-  // The plan owns its facts: the address cannot have become another statement's.
-  if (slot.plan && slot.epoch == epoch_ && slot.has_request == has_request_ && slot.plan->facts == facts) return slot.plan;
-  slot.plan = make_plan(*this, facts, "");
-  slot.epoch = epoch_;
-  slot.has_request = has_request_;
-  return slot.plan;
+  PlanSet& set = (*plans_)[slot_of(facts.get(), kPlanSets)];
+  PlanSlot* place = nullptr;
+  for (PlanSlot& slot : set.slots) {
+    const bool is_live = slot.plan && slot.epoch == epoch_;
+    // The plan owns its facts: the address cannot have become another statement's.
+    if (is_live && slot.has_request == has_request_ && slot.plan->facts == facts) return slot.plan;
+    if (!is_live && place == nullptr) place = &slot;
+  }
+  if (place == nullptr) place = &set.slots[set.next++ % kPlanWays];
+  place->plan = make_plan(*this, facts, "");
+  place->epoch = epoch_;
+  place->has_request = has_request_;
+  return place->plan;
 }
 
 SessionState::Known* SessionState::known(uint64_t id) {

@@ -146,7 +146,8 @@ class SessionState final : public PolicySession {
   [[nodiscard]] GrantStop statement_stop(const Grant& grant, const StatementFacts& facts, std::string& what) const;
   [[nodiscard]] std::string explain_stop(const Grant& grant, GrantStop stop, const std::string& what) const;
 
-  static constexpr std::size_t kPlans = 32, kKnown = 32, kAsked = 64;  // Powers of two.
+  // Powers of two.  Plans stand in sets, so that a few statements that take turns never put each other out.
+  static constexpr std::size_t kPlanSets = 8, kPlanWays = 4, kKnown = 32, kAsked = 64;
 
   const Snapshot* snapshot_;
   IdentityPtr identity_;
@@ -177,7 +178,11 @@ class SessionState final : public PolicySession {
     bool has_request = true;
     PlanPtr plan;
   };
-  std::unique_ptr<std::array<PlanSlot, kPlans>> plans_;
+  struct PlanSet {
+    std::array<PlanSlot, kPlanWays> slots;
+    std::size_t next = 0;  // The one that is put out next.
+  };
+  std::unique_ptr<std::array<PlanSet, kPlanSets>> plans_;
   std::unique_ptr<std::array<Known, kKnown>> known_;
   std::unique_ptr<std::array<Asked, kAsked>> asked_;
 };

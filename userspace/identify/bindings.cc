@@ -91,6 +91,10 @@ struct BindingTable::Snapshot {
 void BindingTable::publish(BindingRecords next) {
   auto snapshot = std::make_shared<const Snapshot>(next.bindings);
   records_ = std::move(next);
+  first_end_ = sys_seconds::max();
+  for (const Binding& each : records_.bindings) {
+    if (each.identity->expires != sys_seconds{}) first_end_ = std::min(first_end_, each.identity->expires);
+  }
   const std::lock_guard lock(reader_);
   snapshot_ = std::move(snapshot);
 }
@@ -297,9 +301,10 @@ Result<std::vector<Binding>> BindingTable::revoke(std::string_view which, sys_se
 // From memory at once: the end of a binding waits for nobody's disk.
 Result<std::vector<Binding>> BindingTable::expire(sys_seconds now) {
   const std::lock_guard lock(writer_);
+  std::vector<Binding> ended;
+  if (now < first_end_ && unwritten_.empty()) return ended;
   BindingRecords next = records_;
-  std::vector<Binding> ended = take(next.bindings, [&](const Binding& each) { return has_ended(each, now); });
-  if (ended.empty() && unwritten_.empty()) return ended;
+  ended = take(next.bindings, [&](const Binding& each) { return has_ended(each, now); });
   if (!ended.empty()) {
     std::erase_if(next.spent, [&](const SpentToken& each) { return each.until <= now; });
     for (const BindingStore::Change& each : store_.differences(records_, next)) unwritten_.push_back(each.write);

@@ -125,6 +125,7 @@ class BindingTable {
   std::mutex writer_;  // All below, but for reader_ and snapshot_.
   Options options_;
   BindingRecords records_;
+  std::chrono::sys_seconds first_end_ = std::chrono::sys_seconds::max();  // Of records_: nothing ends before, and nothing is looked for.
   uint64_t next_id_ = 1, ids_until_ = 1, ids_floor_ = 0;
   std::vector<StoreWrite> unwritten_;  // Of what has ended by itself.
   ForeignChanges foreign_;

@@ -2,6 +2,7 @@
 
 #include <openssl/crypto.h>
 
+#include "core/json_fields.h"
 #include "identify/base64url.h"
 #include "identify/strict_json.h"
 
@@ -24,11 +25,6 @@ bool is_same(std::string_view left, std::string_view right) {
   return left.size() == right.size() && CRYPTO_memcmp(left.data(), right.data(), left.size()) == 0;
 }
 
-std::string text_of(const json& claims, const char* name) {
-  const auto claim = claims.find(name);
-  return claim != claims.end() && claim->is_string() ? claim->get<std::string>() : std::string();
-}
-
 }  // namespace
 
 Result<VerifiedToken> verify_id_token(std::string_view token, const IssuerConfig& issuer, const KeySet& keys,
@@ -40,15 +36,15 @@ Result<VerifiedToken> verify_id_token(std::string_view token, const IssuerConfig
   if (!verified) return fail(verified.error().kind, "ID " + verified.error().message);
   const json claims = claims_of(token);
   // Without it, somebody could bring a token of another sign-in of the same client.
-  if (nonce.empty() || !is_same(text_of(claims, "nonce"), nonce)) return fail(Error::Kind::kDenied, "ID token refused: it is of another sign-in (nonce)");
+  if (nonce.empty() || !is_same(text_at(claims, "nonce"), nonce)) return fail(Error::Kind::kDenied, "ID token refused: it is of another sign-in (nonce)");
   const auto party = claims.find("azp");
   const auto audience = claims.find("aud");
   const bool is_for_several = audience != claims.end() && audience->is_array() && audience->size() > 1;
-  if ((party != claims.end() || is_for_several) && text_of(claims, "azp") != client_id)
+  if ((party != claims.end() || is_for_several) && text_at(claims, "azp") != client_id)
     return fail(Error::Kind::kDenied, "ID token refused: it was given to another client (azp)");
   return verified;
 }
 
-std::string sub_of(std::string_view verified) { return text_of(claims_of(verified), "sub"); }
+std::string sub_of(std::string_view verified) { return text_at(claims_of(verified), "sub"); }
 
 }  // namespace weir::identify

@@ -3,6 +3,7 @@
 #include <charconv>
 #include <cstdio>
 
+#include "core/json_fields.h"
 #include "core/time_text.h"
 
 namespace weir::notify {
@@ -11,11 +12,7 @@ namespace {
 using nlohmann::json;
 using std::chrono::milliseconds;
 
-std::string text_at(const json& object, const char* key) {
-  const auto found = object.find(key);
-  return found != object.end() && found->is_string() ? found->get<std::string>() : "";
-}
-uint64_t number_at(const json& object, const char* key) {
+uint64_t counted_at(const json& object, const char* key) {
   const std::string text = text_at(object, key);
   uint64_t number = 0;
   std::from_chars(text.data(), text.data() + text.size(), number);
@@ -83,7 +80,7 @@ std::optional<Notice> notice_of(const json& object) {
   if (!event || !severity || notice.id.empty()) return std::nullopt;
   notice.event = *event;
   notice.severity = *severity;
-  notice.at = std::chrono::sys_time<milliseconds>(milliseconds(static_cast<int64_t>(number_at(object, "at_ms"))));
+  notice.at = std::chrono::sys_time<milliseconds>(milliseconds(static_cast<int64_t>(counted_at(object, "at_ms"))));
   notice.gateway = text_at(object, "gateway");
   notice.text = text_at(object, "text");
   notice.subject = text_at(object, "subject");
@@ -91,10 +88,10 @@ std::optional<Notice> notice_of(const json& object) {
   notice.rule = text_at(object, "rule");
   notice.state = text_at(object, "state");
   notice.statement = text_at(object, "statement");
-  notice.session = number_at(object, "session");
-  notice.unit = number_at(object, "unit");
-  notice.ticket = number_at(object, "ticket");
-  notice.alert = number_at(object, "alert");
+  notice.session = counted_at(object, "session");
+  notice.unit = counted_at(object, "unit");
+  notice.ticket = counted_at(object, "ticket");
+  notice.alert = counted_at(object, "alert");
   return notice;
 }
 

@@ -11,10 +11,10 @@ using nlohmann::json;
 
 // What a line of the replay says of an act; null if it is none, or not of those that are wanted.
 json act_of(const json& event, uint64_t session, const ActFilter& filter) {
-  if (text_of(event, "kind") != "act" || (!filter.act.empty() && text_of(event, "verb") != filter.act)) return nullptr;
-  json act = {{"at", text_of(event, "at")}, {"act", text_of(event, "verb")}, {"by", event.value("by", json::object())},
-              {"object", text_of(event, "object")}, {"reason", text_of(event, "reason")}, {"outcome", text_of(event, "outcome")},
-              {"session", session}, {"seq", number_of(event, "seq")}};
+  if (text_at(event, "kind") != "act" || (!filter.act.empty() && text_at(event, "verb") != filter.act)) return nullptr;
+  json act = {{"at", text_at(event, "at")}, {"act", text_at(event, "verb")}, {"by", event.value("by", json::object())},
+              {"object", text_at(event, "object")}, {"reason", text_at(event, "reason")}, {"outcome", text_at(event, "outcome")},
+              {"session", session}, {"seq", number_at(event, "seq")}};
   if (event.contains("change")) act["change"] = event["change"];
   return act;
 }
@@ -33,11 +33,11 @@ Result<void> list_acts(const RecordPlace& place, const ActFilter& filter, const 
   SessionFilter sessions;
   sessions.is_gateway = true;
   const auto listed = list_sessions(place, sessions, [&](const std::string& line) {
-    const uint64_t session = number_of(parse_object(line), "id");
+    const uint64_t session = number_at(parse_object(line), "id");
     std::deque<json> newest;
     replayed = replay(place, session, [&](const std::string& text) {
       json act = act_of(parse_object(text), session, filter);
-      if (act.is_null() || !fits(text_of(act, "at"), filter)) return true;
+      if (act.is_null() || !fits(text_at(act, "at"), filter)) return true;
       newest.push_back(std::move(act));
       if (newest.size() > left) newest.pop_front();
       return true;

@@ -98,17 +98,17 @@ std::string to_leaf(std::string_view kind, int64_t at_ns, json object) {
 std::optional<OtherLeaf> other_from_leaf(std::string_view leaf) {
   OtherLeaf other;
   other.object = parse_object(leaf);
-  other.kind = text_of(other.object, "kind");
-  const auto at_ns = ns_from_text(text_of(other.object, "at"));
+  other.kind = text_at(other.object, "kind");
+  const auto at_ns = ns_from_text(text_at(other.object, "at"));
   if (other.kind.empty() || !at_ns) return std::nullopt;
   other.at_ns = *at_ns;
   return other;
 }
 
 std::optional<ActEntry> act_from(const OtherLeaf& leaf) {
-  const Result<Digest> digest = digest_from_hex(text_of(leaf.object, "digest"));
+  const Result<Digest> digest = digest_from_hex(text_at(leaf.object, "digest"));
   if (leaf.kind != "act" || !digest) return std::nullopt;
-  return ActEntry{.session = number_of(leaf.object, "session"), .sequence = number_of(leaf.object, "sequence"), .at_ns = leaf.at_ns, .act = text_of(leaf.object, "act"), .digest = *digest};
+  return ActEntry{.session = number_at(leaf.object, "session"), .sequence = number_at(leaf.object, "sequence"), .at_ns = leaf.at_ns, .act = text_at(leaf.object, "act"), .digest = *digest};
 }
 
 std::optional<int64_t> ns_from_text(std::string_view text) {

@@ -1,4 +1,5 @@
 #include "record/manifest.h"
+#include "core/json_fields.h"
 
 #include <array>
 #include <charconv>
@@ -27,8 +28,8 @@ json child(const json& object, const char* key) {
 }
 
 ByteAccount account_from(const json& object) {
-  return {.kernel = number_of(object, "kernel"), .handshake = number_of(object, "handshake"), .parsed = number_of(object, "parsed"),
-          .opaque = number_of(object, "opaque"), .refused = number_of(object, "refused"), .injected = number_of(object, "injected")};
+  return {.kernel = number_at(object, "kernel"), .handshake = number_at(object, "handshake"), .parsed = number_at(object, "parsed"),
+          .opaque = number_at(object, "opaque"), .refused = number_at(object, "refused"), .injected = number_at(object, "injected")};
 }
 
 // Sixteen hex digits each, one behind the other.
@@ -44,7 +45,7 @@ std::string requests_text(const RequestSet& requests) {
 
 // An archive of an earlier version does not say: it must be read.
 void read_requests(const json& object, RequestSet& requests) {
-  const std::string text = text_of(object, "requests");
+  const std::string text = text_at(object, "requests");
   if (!object.contains("requests") || truth(object, "requests_cut") || text.size() % 16 != 0) return requests.cut();
   for (std::size_t at = 0; at < text.size(); at += 16) {
     uint64_t hash = 0;
@@ -65,18 +66,18 @@ json counts_json(const SessionSummary& s) {
 }
 
 void read_counts(const json& counts, SessionSummary& s) {
-  s.events = number_of(counts, "events");
-  s.commands = number_of(counts, "commands");
-  s.blocked = number_of(counts, "blocked");
-  s.masked = number_of(counts, "masked");
-  s.alerts = number_of(counts, "alerts");
-  s.stand_ins = number_of(counts, "stand_ins");
-  s.responses = number_of(counts, "responses");
-  s.errors = number_of(counts, "errors");
-  s.rows = number_of(counts, "rows");
-  s.gaps = number_of(counts, "gaps");
-  s.undecodable = number_of(counts, "undecodable");
-  s.clock_steps = number_of(counts, "clock_steps");
+  s.events = number_at(counts, "events");
+  s.commands = number_at(counts, "commands");
+  s.blocked = number_at(counts, "blocked");
+  s.masked = number_at(counts, "masked");
+  s.alerts = number_at(counts, "alerts");
+  s.stand_ins = number_at(counts, "stand_ins");
+  s.responses = number_at(counts, "responses");
+  s.errors = number_at(counts, "errors");
+  s.rows = number_at(counts, "rows");
+  s.gaps = number_at(counts, "gaps");
+  s.undecodable = number_at(counts, "undecodable");
+  s.clock_steps = number_at(counts, "clock_steps");
 }
 
 // The account as the seal states it: I11 balanced, differs (by how much), or unknown (nobody closed the session).
@@ -98,11 +99,6 @@ json parse_json(std::string_view text) {
   return json::parse(text, [](int depth, json::parse_event_t, json&) { return depth <= kJsonDepthMax; }, false);
 }
 
-uint64_t number_of(const json& object, const char* key) {
-  const auto found = object.find(key);
-  return found != object.end() && found->is_number_unsigned() ? found->get<uint64_t>() : 0;
-}
-
 json opening_facts(std::string_view opened_json) {
   json facts = parse_object(opened_json);
   facts.erase("email");
@@ -112,11 +108,6 @@ json opening_facts(std::string_view opened_json) {
 json parse_object(std::string_view text) {
   json value = parse_json(text);
   return value.is_object() ? value : json::object();
-}
-
-std::string text_of(const json& object, const char* key) {
-  const auto found = object.find(key);
-  return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
 }
 
 json account_json(const ByteAccount& a) {
@@ -144,8 +135,8 @@ std::string to_json(const Manifest& m) {
   const json object = {
       {"format", kFormat}, {"gateway", m.gateway}, {"session", m.session}, {"part", m.part}, {"is_last", m.is_last},
       {"seal", m.seal}, {"previous", hex(m.previous)}, {"sealed_ns", m.sealed_ns}, {"sealed", time_text(m.sealed_ns)}, {"key", m.key},
-      {"target", text_of(facts, "target")}, {"subject", text_of(facts, "subject")}, {"capability", text_of(facts, "capability")},
-      {"policy", text_of(facts, "policy")}, {"facts", facts}, {"login", login},
+      {"target", text_at(facts, "target")}, {"subject", text_at(facts, "subject")}, {"capability", text_at(facts, "capability")},
+      {"policy", text_at(facts, "policy")}, {"facts", facts}, {"login", login},
       {"opened_ns", m.opened_ns}, {"opened", time_text(m.opened_ns)},
       {"closed_ns", s.closed_ns}, {"closed", s.is_closed ? json(time_text(s.closed_ns)) : json(nullptr)},
       {"reason", s.reason}, {"is_interrupted", s.is_interrupted()},
@@ -159,25 +150,25 @@ std::string to_json(const Manifest& m) {
 
 Result<Manifest> manifest_from_json(std::string_view text) {
   const json object = parse_object(text);
-  if (text_of(object, "format") != kFormat) return fail(Error::Kind::kCorrupt, "the manifest is not of format \"weir archive 1\"");
+  if (text_at(object, "format") != kFormat) return fail(Error::Kind::kCorrupt, "the manifest is not of format \"weir archive 1\"");
   Manifest m;
   SessionSummary& s = m.summary;
-  m.gateway = text_of(object, "gateway");
-  m.session = s.session = number_of(object, "session");
-  m.part = static_cast<uint32_t>(number_of(object, "part"));
+  m.gateway = text_at(object, "gateway");
+  m.session = s.session = number_at(object, "session");
+  m.part = static_cast<uint32_t>(number_at(object, "part"));
   m.is_last = truth(object, "is_last");
-  m.seal = number_of(object, "seal");
+  m.seal = number_at(object, "seal");
   m.sealed_ns = nanoseconds(object, "sealed_ns");
-  m.key = text_of(object, "key");
+  m.key = text_at(object, "key");
   m.opened_ns = s.opened_ns = nanoseconds(object, "opened_ns");
   s.closed_ns = nanoseconds(object, "closed_ns");
   s.is_closed = m.is_last;
-  s.reason = text_of(object, "reason");
+  s.reason = text_at(object, "reason");
   s.opened_json = dump(child(object, "facts"));
   s.login_json = dump(child(object, "login"));
   const json sequence = child(object, "sequence"), time = child(object, "time"), bytes = child(object, "bytes"), chunks = child(object, "chunks");
-  s.first_sequence = number_of(sequence, "first");
-  s.last_sequence = number_of(sequence, "last");
+  s.first_sequence = number_at(sequence, "first");
+  s.last_sequence = number_at(sequence, "last");
   s.first_at_ns = nanoseconds(time, "first_ns");
   s.last_at_ns = nanoseconds(time, "last_ns");
   read_counts(child(object, "counts"), s);
@@ -190,9 +181,9 @@ Result<Manifest> manifest_from_json(std::string_view text) {
     }
   }
   read_requests(object, s.requests);
-  m.chunk_count = number_of(chunks, "count");
-  m.chunk_bytes = number_of(chunks, "bytes");
-  const Result<Digest> previous = digest_from_hex(text_of(object, "previous")), head = digest_from_hex(text_of(chunks, "head"));
+  m.chunk_count = number_at(chunks, "count");
+  m.chunk_bytes = number_at(chunks, "bytes");
+  const Result<Digest> previous = digest_from_hex(text_at(object, "previous")), head = digest_from_hex(text_at(chunks, "head"));
   if (!previous || !head || m.seal == 0 || m.part == 0) return fail(Error::Kind::kCorrupt, "the manifest lacks its digests or numbers");
   m.previous = *previous;
   m.chain_head = *head;

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "base/result.h"
+#include "core/json_fields.h"
 #include "record/keys.h"
 #include "record/session_summary.h"
 
@@ -40,7 +41,5 @@ nlohmann::json parse_json(std::string_view text);
 nlohmann::json parse_object(std::string_view text);    // An empty object if it is none.
 // What an opening says, for manifests and listings.  Without the e-mail address: a manifest outlives what can be erased.
 nlohmann::json opening_facts(std::string_view opened_json);
-uint64_t number_of(const nlohmann::json& object, const char* key);   // 0 if it is no unsigned number there.
-std::string text_of(const nlohmann::json& object, const char* key);  // "" if it is no string there.
 
 }  // namespace weir::record

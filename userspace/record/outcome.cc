@@ -66,8 +66,8 @@ json to_json(const RecordEvent& event) {
   if (event.kind == Kind::kAct) {
     const json act = parse_object(as_text(event.text));
     line["by"] = act.value("by", json::object());
-    line["object"] = text_of(act, "object");
-    line["outcome"] = text_of(act, "outcome");
+    line["object"] = text_at(act, "object");
+    line["outcome"] = text_at(act, "outcome");
     if (act.contains("change")) line["change"] = act["change"];
   }
   if (event.kind == Kind::kClosed && event.accounts != nullptr) {

@@ -33,8 +33,8 @@ void ListedSessions::add_leaf(std::string_view leaf) {
   if (!other) return;
   last_kind = other->kind;
   last_at_ns = other->at_ns;
-  if (other->kind == "sessions") session_max = std::max(session_max, number_of(other->object, "highest"));
-  if (other->kind == "heartbeat") heartbeats = std::max(heartbeats, number_of(other->object, "number"));
+  if (other->kind == "sessions") session_max = std::max(session_max, number_at(other->object, "highest"));
+  if (other->kind == "heartbeat") heartbeats = std::max(heartbeats, number_at(other->object, "number"));
   if (const std::optional<ActEntry> act = act_from(*other)) add(*act);
 }
 

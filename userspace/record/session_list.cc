@@ -61,14 +61,14 @@ json to_json(uint64_t session, const Row& row) {
   const std::array<ByteAccount, 2> accounts = s.accounts.value_or(std::array<ByteAccount, 2>{});
   const bool is_interrupted = s.is_interrupted();
   const bool balances = accounts[0].balances() && accounts[1].balances();
-  json line = {{"id", session}, {"target", text_of(facts, "target")}, {"subject", text_of(facts, "subject")},
+  json line = {{"id", session}, {"target", text_at(facts, "target")}, {"subject", text_at(facts, "subject")},
                {"opened", time_text(row.opened_ns)}, {"closed", row.is_closed ? json(time_text(s.closed_ns)) : json(nullptr)},
                {"reason", s.reason}, {"commands", s.commands}, {"blocked", s.blocked}, {"masked", s.masked},
                {"bytes", {{"to_target", account_json(accounts[0])}, {"to_client", account_json(accounts[1])}}},
                {"account", !row.is_closed ? "open" : is_interrupted || !s.accounts ? "unknown" : balances ? "balanced" : "differs"},
                {"alerts", s.alerts}, {"stand_ins", s.stand_ins}, {"errors", s.errors}, {"rows", s.rows}, {"events", s.events}, {"gaps", s.gaps},
                {"is_live", !row.is_closed}, {"is_interrupted", is_interrupted}, {"sealed_parts", row.parts},
-               {"login", text_of(login, "login")}, {"database", text_of(login, "database")}, {"facts", facts}};
+               {"login", text_at(login, "login")}, {"database", text_at(login, "database")}, {"facts", facts}};
   if (!row.broken.empty()) line["broken"] = row.broken;
   return line;
 }
@@ -167,7 +167,7 @@ class Listing {
     const auto opened = std::chrono::sys_seconds(std::chrono::seconds(row.opened_ns / 1'000'000'000));
     const Result<void> done = replay(place_, session, [&](const std::string& text) {
       json event = parse_object(text);
-      if (!matches_request(text_of(event, "request_id"), filter_.request)) return true;
+      if (!matches_request(text_at(event, "request_id"), filter_.request)) return true;
       is_cut = commands.size() == kRequestCommandsMax;
       if (!is_cut) commands.push_back(std::move(event));
       return !is_cut;
@@ -186,7 +186,7 @@ class Listing {
     const bool is_of_request = !filter_.request.empty();
     if (is_of_request && row.broken.empty() && !row.total.requests.may_have(request_hash(filter_.request))) return;
     json line = to_json(session, row);
-    if ((text_of(line["facts"], "about") == kAboutGateway) != filter_.is_gateway) return;
+    if ((text_at(line["facts"], "about") == kAboutGateway) != filter_.is_gateway) return;
     if (!filter_.target.empty() && line["target"] != filter_.target) return;
     if (!filter_.subject.empty() && line["subject"] != filter_.subject) return;
     if (is_of_request && !add_request(session, row, line)) return;

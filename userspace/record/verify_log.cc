@@ -138,15 +138,15 @@ void LogChecker::look_at(uint64_t index, const OtherLeaf& leaf) {
   }
   if (leaf.at_ns < last_at_ns_) add(Severity::kAttention, "clock-back", where, "written at " + time_text(leaf.at_ns) + ", after one of " + time_text(last_at_ns_));
   if (leaf.kind == "gap") {
-    log_check_.gaps.push_back({.from = text_of(leaf.object, "from"), .until = time_text(leaf.at_ns), .why = text_of(leaf.object, "why")});
+    log_check_.gaps.push_back({.from = text_at(leaf.object, "from"), .until = time_text(leaf.at_ns), .why = text_at(leaf.object, "why")});
     beat_every_ns_ = 0;
   } else if (leaf.kind == "start") {
-    if (text_of(leaf.object, "format") != kLogFormat) add(Severity::kNote, "leaf-unreadable", where, "it begins a log of another format than \"" + std::string(kLogFormat) + "\"");
-    log_check_.gateway = text_of(leaf.object, "gateway");
-    beat_every_ns_ = static_cast<int64_t>(std::min<uint64_t>(number_of(leaf.object, "heartbeat_s"), 1'000'000)) * 1'000'000'000;
+    if (text_at(leaf.object, "format") != kLogFormat) add(Severity::kNote, "leaf-unreadable", where, "it begins a log of another format than \"" + std::string(kLogFormat) + "\"");
+    log_check_.gateway = text_at(leaf.object, "gateway");
+    beat_every_ns_ = static_cast<int64_t>(std::min<uint64_t>(number_at(leaf.object, "heartbeat_s"), 1'000'000)) * 1'000'000'000;
     beat_at_ns_ = leaf.at_ns;
   } else if (leaf.kind == "sessions") {
-    log_check_.session_max = std::max(log_check_.session_max, number_of(leaf.object, "highest"));
+    log_check_.session_max = std::max(log_check_.session_max, number_at(leaf.object, "highest"));
     look_at_silence(leaf.at_ns);
   } else if (leaf.kind == "heartbeat") {
     look_at_silence(leaf.at_ns);
@@ -159,7 +159,7 @@ void LogChecker::look_at(uint64_t index, const OtherLeaf& leaf) {
 }
 
 void LogChecker::look_at_heartbeat(const OtherLeaf& leaf) {
-  const uint64_t number = number_of(leaf.object, "number");
+  const uint64_t number = number_at(leaf.object, "number");
   if (number != beat_number_ + 1) {
     add(Severity::kAttention, "heartbeat-gap", "heartbeat " + std::to_string(number), "the one before it is " + std::to_string(beat_number_) + ": what the kernel counted between them is not stated");
   }

@@ -15,8 +15,6 @@ using State = Change::State;
 constexpr std::string_view kKind = "change";
 constexpr State kStates[] = {State::kPending, State::kApproved, State::kDenied, State::kExpired, State::kFailed};
 
-std::string time_text(sys_seconds at) { return at == sys_seconds{} ? "" : utc_text(at); }
-
 json to_json(const Person& person) { return {{"way", person.way}, {"key", person.key}, {"text", person.text}}; }
 Person person_in(const json& object) { return {object.at("way"), object.at("key"), object.at("text")}; }
 
@@ -86,8 +84,8 @@ std::string_view name_of(State state) {
 
 json describe(const Change& change) {
   return {{"number", change.number}, {"state", name_of(change.state)}, {"gateway", change.gateway}, {"act", change.act}, {"text", change.text}, {"change", change.change},
-          {"digest", change.digest}, {"reason", change.reason}, {"by", change.asker.text}, {"asked", time_text(change.asked)}, {"deadline", time_text(change.deadline)},
-          {"answered_by", change.answerer.text}, {"answer_reason", change.answer_reason}, {"answered", time_text(change.answered)}, {"outcome", change.outcome}};
+          {"digest", change.digest}, {"reason", change.reason}, {"by", change.asker.text}, {"asked", utc_text_if_set(change.asked)}, {"deadline", utc_text_if_set(change.deadline)},
+          {"answered_by", change.answerer.text}, {"answer_reason", change.answer_reason}, {"answered", utc_text_if_set(change.answered)}, {"outcome", change.outcome}};
 }
 
 Result<std::vector<Change>> ChangeBook::load() {

@@ -311,7 +311,7 @@ void Engine::on_tick() {
   take_foreign_bindings();
   expire_changes();
   auto ended = bindings_->expire(wall_seconds());
-  save_grant_uses();
+  grant_uses_->set_grants(config().grants, wall_seconds());
   if (ended) {
     ended_bindings_.note(*ended);
     end_bindings(*ended);
@@ -361,10 +361,10 @@ void Engine::drain() {
   }
   for (const auto& core : cores_) core->join();
   cores_.clear();
+  if (notifier_) notifier_->stop();
   if (grant_uses_) {
     if (auto saved = grant_uses_->save(); !saved) logging_->log().error("uses of grants: {}", saved.error().message);
   }
-  if (notifier_) notifier_->stop();
   if (sealer_) {
     if (auto finished = sealer_->finish(); !finished) logging_->log().error("sealing: {}", finished.error().message);
     sealer_.reset();

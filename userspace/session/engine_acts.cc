@@ -23,7 +23,7 @@ enum class Sort : uint8_t {
 };
 
 Sort sort_of(std::string_view verb) {
-  if (verb == "status" || verb == "bound") return Sort::kPlain;
+  if (verb == "status" || verb == "bound" || verb == "sink-tests") return Sort::kPlain;
   for (const std::string_view give : {"reload", "bind", "approve", "change-approve", "callback", "close-alert", "test-sinks"}) {
     if (verb == give) return Sort::kGive;
   }
@@ -36,7 +36,7 @@ Sort sort_of(std::string_view verb) {
 
 bool is_pending(const json& answer) { return answer.is_object() && answer.contains("pending"); }
 
-std::string text_at(const json& object, const char* name) {
+std::string shown_at(const json& object, const char* name) {
   const auto found = object.find(name);
   if (found == object.end()) return "";
   return (found->is_string() ? found->get<std::string>() : found->dump()).substr(0, std::string_view(name) == "reason" ? kReasonMax : kObjectMax);
@@ -65,22 +65,22 @@ json by(const control::ControlPeer& peer) {
 // Never the arguments as a whole: one of them is a token.
 std::string object_of(std::string_view verb, const json& arguments, const Result<json>& answer) {
   if (verb == "reload") return "configuration" + (answer && answer->contains("change") ? ": " + control::change_text((*answer)["change"]) : "");
-  if (verb == "revoke") return text_at(arguments, "which");
-  if (verb == "cut") return arguments.contains("session") ? "session " + text_at(arguments, "session") : "binding " + text_at(arguments, "binding");
-  if (verb == "bind") return text_at(arguments, "address") + (answer ? " to " + text_at(*answer, "subject") + ", binding " + text_at(*answer, "id") : "");
+  if (verb == "revoke") return shown_at(arguments, "which");
+  if (verb == "cut") return arguments.contains("session") ? "session " + shown_at(arguments, "session") : "binding " + shown_at(arguments, "binding");
+  if (verb == "bind") return shown_at(arguments, "address") + (answer ? " to " + shown_at(*answer, "subject") + ", binding " + shown_at(*answer, "id") : "");
   if (verb == "approve" || verb == "deny" || (verb == "tickets" && arguments.contains("ticket"))) {
-    return "ticket " + text_at(arguments, "ticket") + (answer && verb != "tickets" ? " of " + text_at(*answer, "subject") + ", by " + text_at(*answer, "by") + ": " + text_at(*answer, "what") : "");
+    return "ticket " + shown_at(arguments, "ticket") + (answer && verb != "tickets" ? " of " + shown_at(*answer, "subject") + ", by " + shown_at(*answer, "by") + ": " + shown_at(*answer, "what") : "");
   }
-  if (verb == "explain") return text_at(arguments, "who") + " on " + text_at(arguments, "target");  // Not the statement: it may hold what masks cover.
+  if (verb == "explain") return shown_at(arguments, "who") + " on " + shown_at(arguments, "target");  // Not the statement: it may hold what masks cover.
   if (verb.starts_with("change-") || (verb == "changes" && arguments.contains("change"))) {
-    return "change " + text_at(arguments, "change") + (answer && verb != "changes" ? ", " + text_at(*answer, "act") + " by " + text_at(*answer, "by") + ": " + text_at(*answer, "text") : "");
+    return "change " + shown_at(arguments, "change") + (answer && verb != "changes" ? ", " + shown_at(*answer, "act") + " by " + shown_at(*answer, "by") + ": " + shown_at(*answer, "text") : "");
   }
-  if (verb == "callback") return arguments.contains("ticket") ? text_at(arguments, "action") + " ticket " + text_at(arguments, "ticket") : "no signed answer";
-  if (verb == "close-alert") return "alert " + text_at(arguments, "alert") + (answer ? ", rule " + text_at(*answer, "rule") + ", as " : " as ") + text_at(arguments, "as");
-  if (verb == "test-sinks") return arguments.contains("sink") ? "sink " + text_at(arguments, "sink") : "all sinks";
-  if (verb == "alerts" && arguments.contains("alert")) return "alert " + text_at(arguments, "alert");
-  if (verb == "view") return text_at(arguments, "object");
-  if (verb == "refused") return text_at(arguments, "act");
+  if (verb == "callback") return arguments.contains("ticket") ? shown_at(arguments, "action") + " ticket " + shown_at(arguments, "ticket") : "no signed answer";
+  if (verb == "close-alert") return "alert " + shown_at(arguments, "alert") + (answer ? ", rule " + shown_at(*answer, "rule") + ", as " : " as ") + shown_at(arguments, "as");
+  if (verb == "test-sinks") return arguments.contains("sink") ? "sink " + shown_at(arguments, "sink") : "all sinks";
+  if (verb == "alerts" && arguments.contains("alert")) return "alert " + shown_at(arguments, "alert");
+  if (verb == "view") return shown_at(arguments, "object");
+  if (verb == "refused") return shown_at(arguments, "act");
   return std::string(verb);
 }
 
@@ -103,8 +103,8 @@ json change_of(std::string_view verb, const Result<json>& answer) {
 }
 
 std::string outcome_of(std::string_view verb, const json& arguments, const Result<json>& answer) {
-  if (verb == "refused") return "denied: " + (arguments.contains("why") ? text_at(arguments, "why") : "role");
-  if (answer && is_pending(*answer)) return "waits for a second person: change " + text_at(*answer, "pending");
+  if (verb == "refused") return "denied: " + (arguments.contains("why") ? shown_at(arguments, "why") : "role");
+  if (answer && is_pending(*answer)) return "waits for a second person: change " + shown_at(*answer, "pending");
   if (answer) return "done";
   const std::string& message = answer.error().message;
   return std::string(control::name_of(answer.error().kind)) + ": " + message.substr(0, std::min(message.find('\n'), kObjectMax));
@@ -112,11 +112,11 @@ std::string outcome_of(std::string_view verb, const json& arguments, const Resul
 
 Act act_of(std::string_view verb, const json& arguments, const control::ControlPeer& peer, const Result<json>& answer) {
   Act act;
-  act.name = verb == "view" ? text_at(arguments, "act") : std::string(verb);
+  act.name = verb == "view" ? shown_at(arguments, "act") : std::string(verb);
   json text = {{"by", by(peer)}, {"object", object_of(verb, arguments, answer)}, {"outcome", outcome_of(verb, arguments, answer)}};
   if (json change = change_of(verb, answer); !change.is_null()) text["change"] = std::move(change);
   act.text = act_text(std::move(text));
-  act.reason = text_at(arguments, "reason");
+  act.reason = shown_at(arguments, "reason");
   act.is_done = answer.has_value() && !is_pending(*answer) && verb != "refused";
   return act;
 }
@@ -163,6 +163,7 @@ Result<json> Engine::carry_out(std::string_view verb, const json& arguments, con
   if (verb == "alerts") return list_alerts(arguments);
   if (verb == "close-alert") return close_alert(arguments, peer);
   if (verb == "test-sinks") return test_sinks(arguments);
+  if (verb == "sink-tests") return sink_tests(arguments);
   if (verb == "approve" || verb == "deny") return answer_ticket(verb, arguments, peer);
   if (verb == "changes") return list_changes(arguments);
   if (verb == "change-approve" || verb == "change-deny") return answer_change(verb, arguments, peer);

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "control/config_parts.h"
+#include "core/json_fields.h"
 #include "session/act_rules.h"
 #include "session/engine_state.h"
 
@@ -27,11 +28,6 @@ Config config_of(const json& kept) {
   for (const json& file : kept.at("files")) config.files.push_back({file.at(0), file.at(1)});
   for (const json& part : kept.at("parts")) config.parts.push_back({part.at(0), part.at(1), part.at(2)});
   return config;
-}
-
-uint64_t number_at(const json& arguments) {
-  const auto found = arguments.find("change");
-  return found != arguments.end() && found->is_number_unsigned() ? found->get<uint64_t>() : 0;
 }
 
 // What the act would do, but for a reload: its arguments say all of it.
@@ -59,7 +55,7 @@ Result<json> Engine::ask_change(const std::string& verb, const json& arguments, 
   Change change;
   change.act = verb;
   change.arguments = arguments;
-  change.reason = arguments.value("reason", std::string());
+  change.reason = text_at(arguments, "reason");
   change.digest = std::move(wanted->digest);
   change.text = std::move(wanted->text);
   change.change = std::move(wanted->change);
@@ -75,7 +71,7 @@ Result<json> Engine::ask_change(const std::string& verb, const json& arguments, 
 
 Result<json> Engine::list_changes(const json& arguments) {
   if (arguments.contains("change")) {
-    const auto found = changes_->find(number_at(arguments), wall_seconds());
+    const auto found = changes_->find(number_at(arguments, "change"), wall_seconds());
     if (!found) return tl::unexpected<Error>(found.error());
     return describe(*found);
   }
@@ -87,8 +83,8 @@ Result<json> Engine::list_changes(const json& arguments) {
 }
 
 Result<json> Engine::answer_change(std::string_view verb, const json& arguments, const control::ControlPeer& peer) {
-  const uint64_t number = number_at(arguments);
-  const std::string reason = arguments.value("reason", std::string());
+  const uint64_t number = number_at(arguments, "change");
+  const std::string reason = text_at(arguments, "reason");
   const Person person = person_of(peer);
   if (verb == "change-deny") {
     const auto denied = changes_->deny(number, person, reason, wall_seconds());
@@ -119,7 +115,7 @@ void Engine::note_start() {
   if (!kept) return logging_->log().error("what was in force before this start is not known: {}", kept.error().message);
   if (*kept) {
     const json before = json::parse((*kept)->body, nullptr, false);
-    if (before.is_object() && before.value("digest", std::string()) == config().digest) return;
+    if (before.is_object() && text_at(before, "digest") == config().digest) return;
     json change;
     try {
       change = control::change_between(config_of(before), config());

@@ -9,6 +9,7 @@
 #include "core/time_text.h"
 #include "control/policy_json.h"
 #include "control/policy_tools.h"
+#include "control/portal_settings.h"
 #include "session/engine_state.h"
 
 namespace weir::session {
@@ -73,7 +74,7 @@ json Engine::status() const {
     issuers.push_back({{"name", issuer.name}, {"url", issuer.url}, {"from", issuer.source}, {"keys", issuer.keys.keys}, {"fetched", text_of(issuer.keys.fetched)},
                        {"tried", text_of(issuer.keys.tried)}, {"fetches", issuer.keys.fetches}, {"failures", issuer.keys.failures}, {"error", issuer.keys.error}});
   }
-  return {
+  json all = {
       {"engine",
        {{"pid", getpid()},
         {"started", text_of(std::chrono::floor<std::chrono::seconds>(started_))},
@@ -90,10 +91,11 @@ json Engine::status() const {
         {"recovered", {{"interrupted", recovered_.interrupted}, {"unknown_commands", recovered_.unknown_commands}, {"torn_bytes", recovered_.torn_bytes}}}}},
       {"store", store_status()},
       {"issuers", std::move(issuers)},
-      {"portal", portal_status()},
       {"targets", std::move(targets)},
       {"sinks", sinks()},
   };
+  if (control::portal_issuer(config().identity) != nullptr) all["portal"] = portal_status();
+  return all;
 }
 
 Result<json> Engine::reload(const json& arguments, const control::ControlPeer& peer, const ReloadHow& wanted) {
@@ -188,8 +190,7 @@ Result<json> Engine::bind(const json& arguments, const control::ControlPeer& pee
   if (!outcome->text_for_holder.empty()) logging_->log().warn("for {}: {}", control::escape_bytes(outcome->binding.identity->subject), control::escape_bytes(outcome->text_for_holder));
   if (outcome->kind == identify::BindOutcome::Kind::kTokenElsewhere) {
     impersonation_ = Impersonation::kTokenReplay;
-    metrics_->control().add(metric_of(impersonation_));
-    metrics_->control().add(Metric::kAlerts);
+    note_impersonation(impersonation_, token->subject, outcome->text);
   }
   if (!outcome->is_bound()) return fail(Error::Kind::kDenied, outcome->text);
   end_bindings(outcome->ended);

@@ -1,9 +1,9 @@
 // Who is told of what: what the engine gives to notify/, alerts as people see them, and what comes back from a sink.
 #include <algorithm>
-#include <thread>
 
 #include "control/callback_body.h"
 #include "control/config_values.h"
+#include "core/json_fields.h"
 #include "core/time_text.h"
 #include "session/engine_state.h"
 #include "transport/secret_file.h"
@@ -14,27 +14,15 @@ namespace {
 using nlohmann::json;
 using std::chrono::seconds;
 
-constexpr seconds kTestWait{3};
-constexpr std::chrono::milliseconds kTestStep{20};
 constexpr std::string_view kCallbackKind = "callback";
-
-std::string text_at(const json& arguments, const char* name) {
-  const auto found = arguments.find(name);
-  return found != arguments.end() && found->is_string() ? found->get<std::string>() : std::string();
-}
-uint64_t number_at(const json& arguments, const char* name) {
-  const auto found = arguments.find(name);
-  return found != arguments.end() && found->is_number_unsigned() ? found->get<uint64_t>() : 0;
-}
-std::string time_text(std::chrono::sys_seconds at) { return at == std::chrono::sys_seconds{} ? "" : utc_text(at); }
 
 json describe(const notify::Alert& alert) {
   return {{"number", alert.number},   {"state", alert.is_open() ? "open" : "closed"}, {"event", weir::name_of(alert.event)},
           {"severity", weir::name_of(alert.severity)}, {"gateway", alert.gateway}, {"rule", alert.rule},
           {"subject", alert.subject}, {"target", alert.target}, {"text", alert.text}, {"statement", alert.statement},
-          {"session", alert.session}, {"unit", alert.unit},     {"count", alert.count}, {"first", time_text(alert.first)},
-          {"last", time_text(alert.last)}, {"as", alert.outcome}, {"closed_by", alert.closed_by}, {"reason", alert.reason},
-          {"closed", time_text(alert.closed)}};
+          {"session", alert.session}, {"unit", alert.unit},     {"count", alert.count}, {"first", utc_text_if_set(alert.first)},
+          {"last", utc_text_if_set(alert.last)}, {"as", alert.outcome}, {"closed_by", alert.closed_by}, {"reason", alert.reason},
+          {"closed", utc_text_if_set(alert.closed)}};
 }
 
 std::string_view kind_of(SinkConfig::Kind kind) {
@@ -66,6 +54,7 @@ Result<notify::NotifierSetup> Engine::notifier_setup(const Config& wanted) {
   for (const RuleConfig& rule : wanted.rules) {
     setup.rules[rule.id] = {rule.severity.empty() ? NoticeSeverity::kMedium : severity_of(rule.severity), rule.why};
   }
+  setup.rules[std::string(kImpersonationRule)] = {NoticeSeverity::kHigh, "somebody tried to act as somebody else"};
   return setup;
 }
 
@@ -84,8 +73,11 @@ Result<void> Engine::open_notifier() {
   options.gateway = options_.config.name;
   options.core_count = core_count(options_.config);
   options.log = [this](bool is_error, const std::string& text) { logging_->log().log(is_error ? spdlog::level::err : spdlog::level::info, "{}", control::escape_bytes(text)); };
+  // What asks the store, which may be slow to answer: a revocation waits for none of it.
   options.on_turn = [this] {
     if (ticket_watch_) ticket_watch_->turn(wall_seconds());
+    sweep_callbacks(wall_seconds());
+    save_grant_uses(wall_seconds());
   };
   ticket_watch_ = std::make_unique<TicketWatch>(*tickets_, options_.config.name, std::chrono::floor<seconds>(started_), [this](Notice notice) { tell(std::move(notice)); }, [this] { if (notifier_) notifier_->wake(); });
   auto started = notify::Notifier::start(*store_, std::move(options), std::move(*setup));
@@ -96,6 +88,19 @@ Result<void> Engine::open_notifier() {
 
 void Engine::tell(Notice notice) {
   if (notifier_) notifier_->tell(std::move(notice));
+}
+
+// Counted and told; its act stands on the record.
+void Engine::note_impersonation(Impersonation kind, const std::string& subject, const std::string& text) {
+  metrics_->control().add(metric_of(kind));
+  metrics_->control().add(Metric::kAlerts);
+  Notice notice;
+  notice.event = NoticeEvent::kAlert;
+  notice.severity = NoticeSeverity::kHigh;
+  notice.rule = kImpersonationRule;
+  notice.subject = subject;
+  notice.text = std::string(weir::name_of(kind)) + ": " + text;
+  tell(std::move(notice));
 }
 
 void Engine::tell(NoticeEvent event, NoticeSeverity severity, std::string rule, std::string text, bool is_back) {
@@ -123,16 +128,19 @@ void Engine::watch_for_notices() {
     tell(NoticeEvent::kProviderDown, NoticeSeverity::kHigh, issuer.name,
          is_down ? "the keys of issuer " + issuer.name + " cannot be fetched: " + issuer.keys.error : "the keys of issuer " + issuer.name + " can be fetched again", !is_down);
   }
-  // What was answered so long ago is stale by its own time.
-  if (const auto now = wall_seconds(); now - callbacks_swept_ > notify::kSignatureAge) {
-    callbacks_swept_ = now;
-    const auto items = store_->load(kCallbackKind);
-    if (!items) return;
-    for (const StoreItem& item : *items) {
-      const json body = json::parse(item.body, nullptr, false);
-      const auto at = body.is_object() ? body.value("at", int64_t{0}) : 0;
-      if (at + 2 * notify::kSignatureAge.count() < now.time_since_epoch().count()) (void)store_->write({{item.kind, item.id, item.version, std::nullopt}});
-    }
+}
+
+// What was answered so long ago is stale by its own time.  On the notifier's thread alone.
+void Engine::sweep_callbacks(std::chrono::sys_seconds now) {
+  if (now - callbacks_swept_ <= notify::kSignatureAge) return;
+  callbacks_swept_ = now;
+  const auto items = store_->load(kCallbackKind);
+  if (!items) return;
+  for (const StoreItem& item : *items) {
+    const json body = json::parse(item.body, nullptr, false);
+    const uint64_t at = body.is_object() ? number_at(body, "at") : 0;
+    const auto stale = static_cast<uint64_t>((now - 2 * notify::kSignatureAge).time_since_epoch().count());
+    if (at < stale) (void)store_->write({{item.kind, item.id, item.version, std::nullopt}});
   }
 }
 
@@ -206,26 +214,26 @@ Result<json> Engine::close_alert(const json& arguments, const control::ControlPe
   return result;
 }
 
-// What became of it within a few seconds; what is still on its way then goes on.
 Result<json> Engine::test_sinks(const json& arguments) {
   const std::string name = text_at(arguments, "sink");
   const auto queued = notifier_->test(name);
   if (queued.empty()) return fail(Error::Kind::kNotFound, name.empty() ? "notify.sinks is empty: nobody is told of anything" : "there is no sink \"" + name.substr(0, 64) + "\"");
-  const auto is_waiting = [&](const notify::Notifier::TestResult& each) { return notifier_->outbox().is_waiting(each.sink, each.id); };
-  const auto is_settled = [&](const notify::Notifier::TestResult& each) {
-    if (!is_waiting(each)) return true;
-    const auto states = notifier_->states();
-    return std::any_of(states.begin(), states.end(), [&](const notify::SinkState& state) { return state.name == each.sink && !state.error.empty(); });
-  };
-  for (const auto deadline = std::chrono::steady_clock::now() + kTestWait; std::chrono::steady_clock::now() < deadline && !std::all_of(queued.begin(), queued.end(), is_settled);)
-    std::this_thread::sleep_for(kTestStep);
+  json tests = json::array();
+  for (const notify::Notifier::TestResult& each : queued) tests.push_back({{"sink", each.sink}, {"id", each.id}});
+  return tests;
+}
+
+// What became of them by now; who asks waits by asking again.
+json Engine::sink_tests(const json& arguments) const {
+  const std::vector<notify::SinkState> states = notifier_->states();
   json results = json::array();
-  for (const notify::Notifier::TestResult& each : queued) {
-    std::string error;
-    for (const notify::SinkState& state : notifier_->states()) {
-      if (state.name == each.sink) error = state.error;
-    }
-    results.push_back({{"sink", each.sink}, {"id", each.id}, {"sent", !is_waiting(each)}, {"error", error}});
+  const auto tests = arguments.find("tests");
+  if (tests == arguments.end() || !tests->is_array()) return results;
+  for (const json& each : *tests) {
+    if (!each.is_object()) continue;
+    const std::string sink = text_at(each, "sink"), id = text_at(each, "id");
+    const auto state = std::find_if(states.begin(), states.end(), [&](const notify::SinkState& one) { return one.name == sink; });
+    results.push_back({{"sink", sink}, {"id", id}, {"sent", !notifier_->outbox().is_waiting(sink, id)}, {"error", state == states.end() ? "there is no such sink any more" : state->error}});
   }
   return results;
 }

@@ -42,7 +42,7 @@ void Engine::tell(std::string_view text) { logging_->log().warn("{}", control::e
 Result<void> Engine::may_bind(const identify::VerifiedToken& token, const control::ControlPeer& peer) const {
   const IdentityConfig& identity = config().identity;
   if (peer.is_portal || token.assurance == Assurance::kWorkload || !control::is_by_portal_alone(identity, token.issuer)) return {};
-  return fail(Error::Kind::kDenied, "people of " + token.issuer + " bind no address by a token that is shown here: " + control::where_to_sign_in(identity) + ", with a browser at that address");
+  return fail(Error::Kind::kDenied, "people of " + token.issuer + " bind no address by a token that is shown here: " + how_to_sign_in(identity) + ", with a browser at that address");
 }
 
 // No more than whether, so that it can be asked again and again.

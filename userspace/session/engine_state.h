@@ -90,7 +90,7 @@ class Engine final : public control::ControlHandler, public control::ApiHost, pu
   [[nodiscard]] nlohmann::json portal_status() const;
   // engine_trace.cc
   [[nodiscard]] Result<void> open_grant_uses();
-  void save_grant_uses();
+  void save_grant_uses(std::chrono::sys_seconds now);
   [[nodiscard]] nlohmann::json uses_of(const std::string& grant) const;
   [[nodiscard]] Result<nlohmann::json> explain(const nlohmann::json& arguments) const;
   [[nodiscard]] Result<IdentityPtr> who_asks(const nlohmann::json& arguments, std::chrono::sys_seconds at, nlohmann::json& about) const;
@@ -126,6 +126,9 @@ class Engine final : public control::ControlHandler, public control::ApiHost, pu
   [[nodiscard]] Result<nlohmann::json> list_alerts(const nlohmann::json& arguments);
   [[nodiscard]] Result<nlohmann::json> close_alert(const nlohmann::json& arguments, const control::ControlPeer& peer);
   [[nodiscard]] Result<nlohmann::json> test_sinks(const nlohmann::json& arguments);
+  [[nodiscard]] nlohmann::json sink_tests(const nlohmann::json& arguments) const;
+  void note_impersonation(Impersonation kind, const std::string& subject, const std::string& text);
+  void sweep_callbacks(std::chrono::sys_seconds now);   // This and save_grant_uses(): on the notifier's thread.
   // Post: `peer` has the subject and `asked` {ticket, action, reason}, as far as they were found out.
   [[nodiscard]] Result<nlohmann::json> callback(const nlohmann::json& arguments, control::ControlPeer& peer, nlohmann::json& asked);
   [[nodiscard]] Result<identify::VerifiedToken> verify(std::string_view token);

@@ -3,14 +3,14 @@
 #include <unistd.h>
 
 #include "control/config_values.h"
+#include "core/json_fields.h"
+#include "core/time_text.h"
 #include "session/engine_state.h"
 
 namespace weir::session {
 namespace {
 
 using nlohmann::json;
-
-std::string time_text(std::chrono::sys_seconds at) { return at == std::chrono::sys_seconds{} ? "" : control::text_of(at); }
 
 json verbs_of(VerbSet verbs) {
   json names = json::array();
@@ -23,8 +23,8 @@ json verbs_of(VerbSet verbs) {
 json describe(const decide::Ticket& ticket) {
   json answers = json::array();
   for (const decide::TicketReview& each : ticket.answers) {
-    answers.push_back({{"by", each.by}, {"issuer", each.issuer}, {"at", time_text(each.at)}, {"what", each.is_approval ? "approve" : "deny"},
-                       {"reason", each.reason}, {"until", time_text(each.until)}});
+    answers.push_back({{"by", each.by}, {"issuer", each.issuer}, {"at", utc_text_if_set(each.at)}, {"what", each.is_approval ? "approve" : "deny"},
+                       {"reason", each.reason}, {"until", utc_text_if_set(each.until)}});
   }
   return {{"number", ticket.number},         {"state", weir::name_of(ticket.state)}, {"text", ticket.text},
           {"subject", ticket.subject},       {"groups", ticket.groups},         {"acting_for", ticket.acting_for},
@@ -33,20 +33,11 @@ json describe(const decide::Ticket& ticket) {
           {"rule", ticket.rule},             {"approval", ticket.approval},     {"reason", ticket.reason},
           {"statement", ticket.statement},   {"parameters", ticket.parameters}, {"objects", ticket.objects},
           {"verbs", verbs_of(ticket.verbs)}, {"digest", decide::hex_of(ticket.digest)},
-          {"opened", time_text(ticket.opened)}, {"deadline", time_text(ticket.deadline)}, {"closed", time_text(ticket.closed)},
+          {"opened", utc_text_if_set(ticket.opened)}, {"deadline", utc_text_if_set(ticket.deadline)}, {"closed", utc_text_if_set(ticket.closed)},
           {"min_reviewers", ticket.min_reviewers}, {"window_ticket", ticket.window_ticket},
           {"window_possible", ticket.is_open() && ticket.terms != nullptr && ticket.terms->is_for_class},
           {"session", ticket.session},       {"unit", ticket.unit},
           {"gateway", ticket.gateway},       {"kept", ticket.is_detached},      {"answers", std::move(answers)}};
-}
-
-std::string text_at(const json& arguments, const char* name) {
-  const auto found = arguments.find(name);
-  return found != arguments.end() && found->is_string() ? found->get<std::string>() : std::string();
-}
-uint64_t number_at(const json& arguments, const char* name) {
-  const auto found = arguments.find(name);
-  return found != arguments.end() && found->is_number_unsigned() ? found->get<uint64_t>() : 0;
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 
 #include "control/config_values.h"
 #include "control/explain_json.h"
+#include "core/json_fields.h"
 #include "core/time_text.h"
 #include "identify/request_id.h"
 #include "session/act_rules.h"
@@ -18,13 +19,8 @@ using std::chrono::sys_seconds;
 
 constexpr std::chrono::seconds kSaveUsesEvery{60};
 constexpr std::chrono::seconds kTellDroppedEvery{1};
-constexpr std::chrono::milliseconds kFactsTimeout{3'000};
+constexpr std::chrono::milliseconds kFactsTimeout{500};  // A revocation may wait behind it.
 constexpr std::size_t kParametersMax = 64;
-
-std::string text_at(const json& object, const char* key) {
-  const auto found = object.find(key);
-  return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
-}
 
 Result<std::vector<std::string>> texts_at(const json& object, const char* key, std::size_t count_max) {
   std::vector<std::string> texts;
@@ -79,10 +75,9 @@ Result<void> Engine::open_grant_uses() {
   return {};
 }
 
-void Engine::save_grant_uses() {
-  grant_uses_->set_grants(config().grants, wall_seconds());
-  if (wall_seconds() < grant_uses_saved_ + kSaveUsesEvery) return;
-  grant_uses_saved_ = wall_seconds();
+void Engine::save_grant_uses(sys_seconds now) {
+  if (now < grant_uses_saved_ + kSaveUsesEvery) return;
+  grant_uses_saved_ = now;
   if (auto saved = grant_uses_->save(); !saved) logging_->log().error("uses of grants: {}", saved.error().message);
 }
 
@@ -106,8 +101,7 @@ void Engine::on_dropped(const steer::DropNotice& notice) {
   if (bindings_->find(notice.source.address, now)) return;
   const std::string ended = ended_binding(notice.source.address, now);
   if (ended.empty()) return;
-  metrics_->control().add(Metric::kImpersonationExpiredBinding);
-  metrics_->control().add(Metric::kAlerts);
+  note_impersonation(Impersonation::kExpiredBinding, "", ended);
   if (now < dropped_told_ + kTellDroppedEvery) return;  // Whoever sends packets must not fill the record.
   dropped_told_ = now;
   Act act;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "core/json_fields.h"
 #include "core/time_text.h"
 
 namespace weir::session {
@@ -56,7 +57,7 @@ void GrantUses::take(const StoreItem& item) {
   mine.use.since = earlier(mine.use.since, time_at(body, "since"));
   if (const sys_seconds last = time_at(body, "last"); last > mine.use.last) {
     mine.use.last = last;
-    mine.use.subject = body.value("subject", "");
+    mine.use.subject = text_at(body, "subject");
   }
 }
 

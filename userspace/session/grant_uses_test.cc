@@ -106,6 +106,20 @@ TEST(GrantUses, AnotherWritersVersionIsTakenUp) {
   EXPECT_EQ(b.of("reads").count, 5u);
 }
 
+// Who can write to the store must not be able to end a gateway by it.
+TEST(GrantUses, AnItemOfAnyFormIsReadOrLeftAlone) {
+  const auto shared = std::make_shared<store::SharedMemory>();
+  store::MemoryStore store_a("a", shared), other("b", shared);
+  GrantUses a(store_a, "a");
+  ASSERT_TRUE(a.load());
+  int id = 0;
+  for (const char* body : {"[]", "7", "{}", R"({"grant":7})", R"({"grant":"reads","count":"9","since":[],"last":5,"subject":7})"}) {
+    EXPECT_TRUE(other.write({{GrantUses::kKind, std::to_string(++id), 0, body}})) << body;
+  }
+  EXPECT_EQ(a.of("reads").count, 0u);
+  EXPECT_EQ(a.of("reads").subject, "");
+}
+
 TEST(GrantUseCounter, HandsOverOnceASecondAndAtItsEnd) {
   store::MemoryStore store;
   GrantUses uses(store, "gw");

@@ -4,11 +4,12 @@
 
 namespace weir::session {
 
-void RequestIds::follow(const Codec& codec, std::span<const std::string> order) {
+void RequestIds::follow(const Codec& codec, std::span<const std::string> order, uint64_t generation) {
   const std::string_view application_name = codec.login().application_name.substr(0, identify::kRequestIdSizeMax + 1);
-  const bool is_same = round_ != 0 && order.data() == order_.data() && order.size() == order_.size() && application_name == application_name_;
+  const bool is_same = round_ != 0 && generation == generation_ && application_name == application_name_;
   if (is_same) return;
   order_ = order;
+  generation_ = generation;
   application_name_ = application_name;
   of_session_ = identify::find_request_id(order_, {}, application_name_);
   ++round_;
@@ -34,11 +35,11 @@ std::string_view RequestIds::find_kept(uint64_t id, std::string_view statement) 
   return kept.is_in_text ? statement.substr(kept.offset, kept.size) : of_session_;
 }
 
-void RequestIds::name(std::span<Unit> units, const Codec& codec, std::span<const std::string> order) {
+void RequestIds::name(std::span<Unit> units, const Codec& codec, std::span<const std::string> order, uint64_t generation) {
   bool is_followed = false;
   for (Unit& unit : units) {
     if (unit.kind != UnitKind::kCommand && unit.kind != UnitKind::kLogin) continue;
-    if (!is_followed) follow(codec, order);
+    if (!is_followed) follow(codec, order, generation);
     is_followed = true;
     const uint64_t id = unit.meanings[0] != 0 ? unit.meanings[0] : unit.meanings[1];
     if (unit.kind == UnitKind::kLogin) unit.request_id = of_session_;

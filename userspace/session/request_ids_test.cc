@@ -43,8 +43,8 @@ struct Bench {
   Arena arena{4096};
   DecideContext context{session, *state, facts, nullptr, arena, {}, nullptr};
 
-  std::string name(Unit& unit, std::span<const std::string> order = kOrder) {
-    requests.name({&unit, 1}, codec, order);
+  std::string name(Unit& unit, std::span<const std::string> order = kOrder, uint64_t generation = 1) {
+    requests.name({&unit, 1}, codec, order, generation);
     return std::string(unit.request_id);
   }
   std::string recorded(const Unit& unit) { return std::string(requests.for_record(unit, policy, context, codec)); }
@@ -89,9 +89,13 @@ TEST(RequestIds, ANewNameOrOrderIsFollowed) {
   EXPECT_EQ(bench.name(bench.codec.execute(6)), kTrace);
   EXPECT_EQ(bench.name(bench.codec.execute(5)), kTrace) << "a traceparent is looked for first, wherever it stands";
   const std::vector<std::string> comments = {"sqlcommenter"};
-  EXPECT_EQ(bench.name(bench.codec.execute(5), comments), "ticket='5'");
-  EXPECT_EQ(bench.name(bench.codec.execute(6), comments), "");
-  EXPECT_EQ(bench.name(bench.codec.execute(6), {}), "");
+  EXPECT_EQ(bench.name(bench.codec.execute(5), comments, 2), "ticket='5'");
+  EXPECT_EQ(bench.name(bench.codec.execute(6), comments, 2), "");
+  EXPECT_EQ(bench.name(bench.codec.execute(6), {}, 3), "");
+  std::vector<std::string> same_place = {"application_name"};
+  EXPECT_EQ(bench.name(bench.codec.execute(5), same_place, 4), with_trace);
+  same_place[0] = "sqlcommenter";
+  EXPECT_EQ(bench.name(bench.codec.execute(5), same_place, 5), "ticket='5'") << "a reload may put the next order where the last one lay";
   bench.codec.login_facts.application_name = too_long;
   EXPECT_EQ(bench.name(bench.codec.execute(6)), "") << "too long to be one";
 }

@@ -6,7 +6,6 @@
 #include <cstring>
 
 #include "base/check.h"
-#include "control/portal_settings.h"
 #include "session/outbox.h"
 
 namespace weir::session {
@@ -131,8 +130,7 @@ void Session::open(int client_socket) {
     services_.counters.add(Metric::kRefusedUnbound);
     const std::string ended = services_.ended_binding ? services_.ended_binding(flow_.client.address, wall_seconds()) : std::string();
     if (!ended.empty()) record_impersonation({}, Impersonation::kExpiredBinding, Verdict::Action::kBlock, false, ended);
-    const std::string where = control::where_to_sign_in(opened_with_->config.identity);
-    return refuse(EndReason::kUnbound, "28000", "no identity is bound to " + flow_.client.address.text() + ": " + (where.empty() ? "sign in first (weir bind)" : where));
+    return refuse(EndReason::kUnbound, "28000", "no identity is bound to " + flow_.client.address.text() + ": " + how_to_sign_in(opened_with_->config.identity));
   }
   if (!target_->is_admitting) {
     services_.counters.add(Metric::kRefusedCapability);

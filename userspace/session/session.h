@@ -172,7 +172,9 @@ class Session final : public SideFacts {
   bool record_waited(std::string_view text);
   void record_alerts(const Unit& unit, const Verdict& verdict);
   void record_impersonation(const UnitRef& unit, Impersonation kind, Verdict::Action action, bool observed, std::string_view reason);
+  [[nodiscard]] CoreNotice notice_of(const UnitRef& unit, std::string_view verb) const;
   void tell_notices(const Unit& unit, const Verdict& verdict, Bytes statement);
+  void tell_impersonation(const UnitRef& unit, Impersonation kind);
   bool record_command(const Unit& unit, const Verdict& verdict, Bytes wire, uint64_t& group);
   void record_stand_in(const Unit& unit, std::string_view text);
   void record_closed();

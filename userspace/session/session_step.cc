@@ -163,7 +163,7 @@ void Session::session_rules(Stream&, const Unit& unit, Verdict& verdict) {
 // Of the commands that are not judged yet, and of one that is judged again: what its client's session is called may have changed.
 void Session::name_requests() {
   Stream& s = stream(Direction::kToTarget);
-  requests_.name(std::span(s.units).subspan(s.next), *codec_, judged_by_->config.identity.request_id);
+  requests_.name(std::span(s.units).subspan(s.next), *codec_, judged_by_->config.identity.request_id, judged_by_->generation);
 }
 
 // Post: true if every unit has a final verdict, a record, and (to_target) the record is as durable as the target wants.
@@ -259,7 +259,7 @@ void Session::on_settled(Direction direction, const Unit& unit, const Verdict& v
     reply_bytes_ += out_size;
   }
   // What only makes a run ready is no use: the run is counted.
-  const bool is_use = direction == Direction::kToTarget && is_passed && unit.kind == UnitKind::kCommand && unit.verb != "parse" && unit.verb != "bind";
+  const bool is_use = direction == Direction::kToTarget && is_passed && unit.kind == UnitKind::kCommand && !unit.only_prepares;
   if (is_use && services_.grant_uses != nullptr) services_.grant_uses->note(verdict.grant, verdict.grant_number, facts_.identity, services_.io.wall());
   if (verdict.action == Verdict::Action::kTerminate) is_terminating_ = true;
   if (direction == Direction::kToClient && !is_key_published_ && codec_->login().is_complete) {

@@ -163,6 +163,8 @@ def set_role(context):
     expect(_refused_total(context, "set-role") - counted >= len(statements) + 1, "the metric")
     session = context.sealed_since(before)[0]
     expect(session["alerts"] >= len(statements) + 1, "the manifest counts them")
+    told = wait_until("somebody is told", lambda: [each for each in context.lab.weir_json("alerts", "list") if each["rule"] == "impersonation" and each["subject"] == "svc:report-agent"], 10, 0.3)
+    expect_equal(told[0]["severity"], "high", "the alert's severity")
 
 
 @case("a login name that no grant lists is refused and alerted as an impersonation")
@@ -188,6 +190,7 @@ def replayed_token(context):
     expect_equal(_refused_total(context, "token-replay"), counted + 1, "the metric")
     lines = context.replay(_acts_session(context))
     expect_equal([line["text"] for line in lines if line["kind"] == "alert"], ["token-replay"], "the alert, beside the act")
+    wait_until("somebody is told", lambda: [each for each in context.lab.weir_json("alerts", "list") if each["rule"] == "impersonation" and each["target"] == ""], 10, 0.3)
 
 
 @case("a binding that is used after its end is refused and alerted", seconds=90, spoils=True)

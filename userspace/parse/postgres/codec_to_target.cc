@@ -156,6 +156,7 @@ Step PostgresCodec::parse_parse(ParseCall& call, uint32_t size, Bytes body) {
   const uint64_t statement = keep_statement(as_bytes(text), traits);
   Unit unit = make_unit(call, Direction::kToTarget, statement == 0 ? UnitKind::kOpaque : UnitKind::kCommand, "parse", size);
   unit.text = statements_.text(statement);
+  unit.only_prepares = true;
   scratch_sent_.statement = statement;
   scratch_sent_.traits = traits;
   scratch_sent_.name = name;
@@ -192,6 +193,7 @@ Step PostgresCodec::parse_bind(ParseCall& call, uint32_t size, Bytes body) {
   Unit unit = make_unit(call, Direction::kToTarget, UnitKind::kCommand, "bind", size);
   unit.meanings = meanings;
   unit.field_count = parameters;
+  unit.only_prepares = true;
   if (tables_.needs_sweep()) make_room();
   scratch_sent_.name = portal;
   scratch_sent_.meanings = meanings;
