@@ -223,6 +223,7 @@ std::span<const ApiRoute> api_routes() {
        .run = explain},
       {.method = "GET", .path = "/v1/tickets", .roles = kReviewer, .queries = {{"all"}}, .run = api_tickets},
       {.method = "GET", .path = "/v1/tickets/{id}", .roles = kReviewer, .faults = {404}, .run = api_ticket},
+      {.method = "GET", .path = "/v1/tickets/{id}/estimate", .roles = kReviewer, .faults = {404, 409, 422}, .run = api_estimate},
       {.method = "POST", .path = "/v1/tickets/{id}/approve", .roles = kReviewer, .fields = {{"reason", true}, {"until"}}, .faults = {404, 409}, .run = api_approve},
       {.method = "POST", .path = "/v1/tickets/{id}/deny", .roles = kReviewer, .fields = {{"reason", true}}, .faults = {404, 409}, .run = api_deny},
       {.method = "GET", .path = "/portal", .access = ApiAccess::kPage, .show = &Portal::home},

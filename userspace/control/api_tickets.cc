@@ -22,6 +22,7 @@ Result<json> api_tickets(ApiCall& call) {
   return call.services.handler.handle("tickets", {{"all", all == "true"}}, call.peer);
 }
 Result<json> api_ticket(ApiCall& call) { return call.services.handler.handle("tickets", {{"ticket", parse_number(call.id).value_or(0)}}, call.peer); }
+Result<json> api_estimate(ApiCall& call) { return call.services.handler.handle("estimate", {{"ticket", parse_number(call.id).value_or(0)}}, call.peer); }
 Result<json> api_approve(ApiCall& call) { return answer(call, "approve"); }
 Result<json> api_deny(ApiCall& call) { return answer(call, "deny"); }
 

@@ -6,6 +6,7 @@ namespace weir::control {
 
 Result<nlohmann::json> api_tickets(ApiCall& call);
 Result<nlohmann::json> api_ticket(ApiCall& call);
+Result<nlohmann::json> api_estimate(ApiCall& call);
 Result<nlohmann::json> api_approve(ApiCall& call);
 Result<nlohmann::json> api_deny(ApiCall& call);
 

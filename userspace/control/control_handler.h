@@ -43,6 +43,7 @@ struct ControlPeer {
 // rules      {}                                          [{id, then, mode, severity, ...}]: those in force
 // grants     {}                                          [{name, who, targets, ...}]: those in force
 // tickets    {all?: true} or {ticket}                    [{number, state, subject, ..., answers: [..]}..], or one of them
+// estimate   {ticket}                                    {ticket, plan, statement, server, note}; kDenied: why there is none; kUnavailable: ask again
 // approve    {ticket, reason, until?, token?}            {by, what, changed, and the ticket's own}; until: RFC 3339, a window's end
 //              without a token: local:NAME of the login; kDenied: may not review it, or it is answered, expired or withdrawn
 // deny       {ticket, reason, token?}                    the same

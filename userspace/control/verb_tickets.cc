@@ -98,7 +98,29 @@ class TicketPrinter {
   VerbCall& call_;
 };
 
+// What the target's planner says, behind the ticket.
+int show_estimate(VerbCall& call, const Config& config, const json& ticket) {
+  const auto answer = ask_patiently(call, config.control.socket, "estimate", {{"ticket", ticket.value("number", uint64_t{0})}});
+  if (!answer) return call.fail(answer.error());
+  if (call.json) {
+    json both = ticket;
+    both["estimate"] = *answer;
+    call.print_json(both);
+    return kExitDone;
+  }
+  TicketPrinter(call).print(ticket);
+  call.terminal.out << "\n  " << paint("estimate", Colour::kDim, call.colour) << "    " << escape_bytes(text_at(*answer, "note")) << "\n";
+  const std::string plan = text_at(*answer, "plan");
+  for (std::size_t begin = 0; begin < plan.size();) {
+    const std::size_t end = std::min(plan.find('\n', begin), plan.size());
+    call.terminal.out << "    " << escape_bytes(plan.substr(begin, end - begin)) << "\n";
+    begin = end + 1;
+  }
+  return kExitDone;
+}
+
 int run_tickets(VerbCall& call) {
+  if (call.has("estimate") && call.words().size() != 1) return call.fail(kExitUsage, "--estimate is of one ticket: name it by its number");
   if (call.words().size() > 1) return call.fail(kExitUsage, "one ticket, or none for all that wait");
   json arguments = {{"all", call.has("all")}};
   if (call.words().size() == 1) {
@@ -111,6 +133,7 @@ int run_tickets(VerbCall& call) {
   int code = kExitDone;
   const auto answer = call.ask(*config, "tickets", arguments, code);
   if (!answer) return code;
+  if (call.has("estimate")) return show_estimate(call, *config, *answer);
   if (call.json) {
     call.print_json(*answer);
     return kExitDone;
@@ -181,14 +204,18 @@ Verb tickets_verb() {
   return {.name = "tickets",
           .group = "Reviews",
           .summary = "list the commands that wait for a reviewer",
-          .synopsis = "[TICKET] [--all]",
+          .synopsis = "[TICKET [--estimate]] [--all]",
           .description = "What is asked, by whom, why it is held, and how long it still waits; the newest first. Statements are shown as the record has them: masked. "
-                         "The digest is of the exact bytes: an approval is for them and no others. --all shows answered ones of the last 30 days too.\n"
+                         "The digest is of the exact bytes: an approval is for them and no others. --all shows answered ones of the last 30 days too. --estimate asks the target's planner: EXPLAIN (never ANALYZE) of the statement's general form, its constants taken out, "
+                         "by the gateway's catalogue login in a read-only transaction; not where planning could call a function that is not known to only read, nor for views.\n"
                          "JSON: [{number, state, subject, groups, acting_for, issuer, assurance, target, login, database, rule, approval, reason, statement, parameters, objects, verbs, digest, opened, "
                          "deadline, closed, min_reviewers, session, unit, answers: [{by, issuer, at, what, reason, until}]}], or one of them",
-          .exits = "0 done\n1 there is no such ticket\n2 the command line is wrong\n3 the engine is not running, or the record cannot take that this was looked at\n4 not root, nor the engine's user",
-          .example = "weir tickets\nweir tickets 1767225600001\nweir tickets --all --json | jq '.[] | select(.state == \"denied\")'",
-          .add_options = [](po::options_description& options) { options.add_options()("all", "answered, expired and withdrawn ones too"); },
+          .exits = "0 done\n1 there is no such ticket\n2 the command line is wrong, or its general form cannot be planned\n3 the engine is not running, the target does not answer, or the record cannot take that this was looked at\n"
+                   "4 not root, nor the engine's user; or there can be no estimate, and why",
+          .example = "weir tickets\nweir tickets 1767225600001 --estimate\nweir tickets 1767225600001\nweir tickets --all --json | jq '.[] | select(.state == \"denied\")'",
+          .add_options = [](po::options_description& options) {
+            options.add_options()("all", "answered, expired and withdrawn ones too")("estimate", "with what the target's planner thinks of it");
+          },
           .run = run_tickets};
 }
 

@@ -28,7 +28,7 @@ Sort sort_of(std::string_view verb) {
     if (verb == give) return Sort::kGive;
   }
   if (verb == "revoke" || verb == "cut" || verb == "deny" || verb == "change-deny" || verb == "refused") return Sort::kTake;
-  for (const std::string_view look : {"bindings", "sessions", "profile", "rules", "grants", "explain", "tickets", "changes", "alerts", "view"}) {
+  for (const std::string_view look : {"bindings", "sessions", "profile", "rules", "grants", "explain", "tickets", "estimate", "changes", "alerts", "view"}) {
     if (verb == look) return Sort::kLook;
   }
   return Sort::kUnknown;
@@ -68,8 +68,8 @@ std::string object_of(std::string_view verb, const json& arguments, const Result
   if (verb == "revoke") return shown_at(arguments, "which");
   if (verb == "cut") return arguments.contains("session") ? "session " + shown_at(arguments, "session") : "binding " + shown_at(arguments, "binding");
   if (verb == "bind") return shown_at(arguments, "address") + (answer ? " to " + shown_at(*answer, "subject") + ", binding " + shown_at(*answer, "id") : "");
-  if (verb == "approve" || verb == "deny" || (verb == "tickets" && arguments.contains("ticket"))) {
-    return "ticket " + shown_at(arguments, "ticket") + (answer && verb != "tickets" ? " of " + shown_at(*answer, "subject") + ", by " + shown_at(*answer, "by") + ": " + shown_at(*answer, "what") : "");
+  if (verb == "approve" || verb == "deny" || verb == "estimate" || (verb == "tickets" && arguments.contains("ticket"))) {
+    return "ticket " + shown_at(arguments, "ticket") + (answer && (verb == "approve" || verb == "deny") ? " of " + shown_at(*answer, "subject") + ", by " + shown_at(*answer, "by") + ": " + shown_at(*answer, "what") : "");
   }
   if (verb == "explain") return shown_at(arguments, "who") + " on " + shown_at(arguments, "target");  // Not the statement: it may hold what masks cover.
   if (verb.starts_with("change-") || (verb == "changes" && arguments.contains("change"))) {
@@ -165,6 +165,7 @@ Result<json> Engine::carry_out(std::string_view verb, const json& arguments, con
   if (verb == "test-sinks") return test_sinks(arguments);
   if (verb == "sink-tests") return sink_tests(arguments);
   if (verb == "approve" || verb == "deny") return answer_ticket(verb, arguments, peer);
+  if (verb == "estimate") return estimate_ticket(arguments);
   if (verb == "changes") return list_changes(arguments);
   if (verb == "change-approve" || verb == "change-deny") return answer_change(verb, arguments, peer);
   return json::object();   // view, refused: the act is all.

@@ -2,6 +2,7 @@
 #pragma once
 #include <atomic>
 #include <chrono>
+#include <future>
 #include <memory>
 #include <map>
 #include <mutex>
@@ -106,6 +107,7 @@ class Engine final : public control::ControlHandler, public control::ApiHost, pu
   void note_start();
   void keep_in_force();
   void expire_changes();
+  [[nodiscard]] Result<nlohmann::json> estimate_ticket(const nlohmann::json& arguments);   // engine_estimate.cc
   // engine_tickets.cc
   [[nodiscard]] Result<nlohmann::json> list_tickets(const nlohmann::json& arguments);
   [[nodiscard]] Result<nlohmann::json> answer_ticket(std::string_view verb, const nlohmann::json& arguments, const control::ControlPeer& peer);
@@ -191,6 +193,9 @@ class Engine final : public control::ControlHandler, public control::ApiHost, pu
   std::unique_ptr<postgres::SqlParserPool> parsers_;
   std::unique_ptr<RuntimeBuilder> builder_;
   RuntimePtr runtime_;
+  // The last estimate of a held command; the thread that makes it uses nothing of the engine's but what it was given.
+  struct Estimating { uint64_t ticket; std::chrono::steady_clock::time_point begun; std::shared_future<Result<nlohmann::json>> answer; };
+  std::optional<Estimating> estimate_;
   std::unique_ptr<Directory> directory_;
   std::unique_ptr<accept::Admission> admission_;
   std::vector<std::unique_ptr<EngineCore>> cores_;

@@ -37,23 +37,32 @@ std::shared_ptr<postgres::CatalogueReader> RuntimeBuilder::catalogue(const std::
   return found == catalogues_.end() ? nullptr : found->second.reader;
 }
 
+Result<postgres::CatalogueReaderOptions> RuntimeBuilder::catalogue_options(const TargetConfig& target) const {
+  auto password = transport::read_secret_file(target.catalogue->password_file);
+  if (!password) return tl::unexpected<Error>(password.error());
+  postgres::CatalogueReaderOptions options;
+  options.target = target.name;
+  options.user = target.catalogue->user;
+  options.password = std::string(password->view());
+  options.databases = target.catalogue->databases;
+  options.refresh = target.catalogue->refresh;
+  options.tls = target.tls.to_target;
+  options.ca_file = target.tls.ca_file;
+  options.server_name = target.tls.server_name;
+  const Endpoint at = first_endpoint(target);
+  options.dial = [dial = dial_, at] { return dial(at); };
+  options.notice = [notice = notice_, name = target.name](std::string_view text) { notice("catalogue of " + name + ": " + std::string(text)); };
+  return options;
+}
+
 Result<const RuntimeBuilder::Catalogue*> RuntimeBuilder::catalogue_of(const TargetConfig& target) {
   std::string settings;
   postgres::CatalogueReaderOptions options;
   if (target.catalogue && !target.addresses.empty() && !target.ports.empty()) {
-    auto password = transport::read_secret_file(target.catalogue->password_file);
-    if (!password) return tl::unexpected<Error>(password.error());
-    options.target = target.name;
-    options.user = target.catalogue->user;
-    options.password = std::string(password->view());
-    options.databases = target.catalogue->databases;
-    options.refresh = target.catalogue->refresh;
-    options.tls = target.tls.to_target;
-    options.ca_file = target.tls.ca_file;
-    options.server_name = target.tls.server_name;
+    auto made = catalogue_options(target);
+    if (!made) return tl::unexpected<Error>(made.error());
+    options = std::move(*made);
     const Endpoint at = first_endpoint(target);
-    options.dial = [dial = dial_, at] { return dial(at); };
-    options.notice = [notice = notice_, name = target.name](std::string_view text) { notice("catalogue of " + name + ": " + std::string(text)); };
     settings = options.user + '\n' + at.text() + '\n' + options.ca_file + '\n' + options.server_name + '\n' + options.password + '\n' +
                std::to_string(static_cast<int>(options.tls)) + '\n' + std::to_string(options.refresh.count());
     for (const std::string& database : options.databases) settings += '\n' + database;

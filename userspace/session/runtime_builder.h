@@ -31,6 +31,8 @@ class RuntimeBuilder {
   [[nodiscard]] std::shared_ptr<const decide::CompiledPolicy> policy() const { return policy_; }
   // When TLS material wants renewal: build again then.
   [[nodiscard]] std::chrono::sys_seconds refresh_at() const { return refresh_at_; }
+  // How the catalogue's own login reaches a target.  Pre: it has one, with an address and a port.  Errors: of the password file.
+  [[nodiscard]] Result<postgres::CatalogueReaderOptions> catalogue_options(const TargetConfig& target) const;
   // Of one target; null: it has no catalogue.
   [[nodiscard]] std::shared_ptr<postgres::CatalogueReader> catalogue(const std::string& target) const;
 

@@ -268,3 +268,52 @@ def not_hidden(context):
         expect_in("bytes in all", ticket["statement"], "the list says that it is cut")
         _answer(context, "deny", ticket)
         wire.read_reply()
+
+
+@case("a reviewer asks the target's planner: EXPLAIN of the general form by the catalogue's login; no value leaves, nothing runs, the look is on the record",
+      config=_with_approvals, spoils=True)
+def estimated(context):
+    word = _hold(context)
+    value = "v" + os.urandom(6).hex()
+    context.lab.superuser("grant select, delete on people to weir_catalogue")
+    try:
+        with context.target_never_sees(value), context.wire() as wire:
+            mark = context.lab.log_mark()
+            rows = context.lab.superuser("select count(*) from people")
+            wire.send(query(f"delete from people as {word} where name <> '{value}'"))
+            ticket = _wait_ticket(context, word)
+            made = context.lab.weir_json("tickets", str(ticket["number"]), "--estimate")
+            expect_equal(made["number"], ticket["number"], "the ticket beside it")
+            expect_in("Delete on people", made["estimate"]["plan"], "the plan")
+            expect("$1" in made["estimate"]["statement"] and value not in str(made), f"what was planned: {made['estimate']}")
+            shown = context.lab.weir("tickets", str(ticket["number"]), "--estimate", check=True).stdout
+            expect_in("Delete on people", shown, "the estimate for people")
+            log = context.lab.log_since(mark)
+            expect_in("explain execute", log, "the target was asked")
+            expect(value not in log, "a value of the held statement reached the target")
+            _answer(context, "deny", ticket)
+            expect_equal(wire.read_reply().code, "42501", "the answer")
+            late = context.lab.weir("tickets", str(ticket["number"]), "--estimate")
+            expect_equal(late.returncode, 4, f"an answered ticket: {late.stderr}")
+            expect_in("waits no more", late.stderr, "why")
+            expect_equal(context.lab.superuser("select count(*) from people"), rows, "what is in the table")
+    finally:
+        context.lab.superuser("revoke all on people from weir_catalogue")
+    acts = context.lab.weir_json("events", "--act", "estimate")
+    expect(acts and f"ticket {ticket['number']}" in acts[0]["object"], f"the acts: {acts[:2]}")
+
+
+@case("there is no estimate where the catalogue's login may not read, or where planning could call what is not known; it says which", config=_with_approvals, spoils=True)
+def not_estimated(context):
+    word = _hold(context)
+    for statement, why in ((f"select 1 as {word} from people", "grant it to weir_catalogue"),
+                           (f"select who as {word} from contacts", "is a view"),
+                           (f"select 1 as {word}; select 2", "2 statements")):
+        with context.target_never_sees(word), context.wire() as wire:
+            wire.send(query(statement))
+            ticket = _wait_ticket(context, word)
+            answer = context.lab.weir("tickets", str(ticket["number"]), "--estimate")
+            expect_equal(answer.returncode, 4, f"{statement}: {answer.stdout}{answer.stderr}")
+            expect_in(why, answer.stderr, statement)
+            _answer(context, "deny", ticket)
+            expect_equal(wire.read_reply().code, "42501", "the answer")

@@ -1,19 +1,14 @@
 #include "parse/postgres/catalogue_reader.h"
 
-#include <libpq-fe.h>
-#include <netinet/in.h>
 #include <openssl/crypto.h>
-#include <poll.h>
-#include <sys/socket.h>
 
-#include <array>
 #include <atomic>
 #include <condition_variable>
 #include <map>
 #include <mutex>
 
 #include "base/check.h"
-#include "parse/postgres/catalogue_forwarder.h"
+#include "parse/postgres/catalogue_connection.h"
 #include "parse/postgres/catalogue_queries.h"
 #include "parse/postgres/facts_parse.h"
 #include "parse/postgres/facts_pool_impl.h"
@@ -22,28 +17,7 @@ namespace weir::postgres {
 
 namespace {
 
-constexpr std::chrono::milliseconds kConnectLimit{10'000};
 constexpr std::chrono::milliseconds kRoundsApart{250};
-
-const char* sslmode_of(VerifyMode mode) {
-  switch (mode) {
-    case VerifyMode::kNone: return "disable";
-    case VerifyMode::kRequire: return "require";
-    case VerifyMode::kVerifyCa: return "verify-ca";
-    case VerifyMode::kVerifyFull: return "verify-full";
-  }
-  return "verify-full";
-}
-
-struct CloseConnection { void operator()(PGconn* connection) const { PQfinish(connection); } };
-using ConnectionPtr = std::unique_ptr<PGconn, CloseConnection>;
-
-uint16_t local_port(int fd) {
-  sockaddr_in address{};
-  socklen_t size = sizeof address;
-  if (getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size) != 0 || address.sin_family != AF_INET) return 0;
-  return ntohs(address.sin_port);
-}
 
 class Reader final : public CatalogueReader {
  public:
@@ -191,34 +165,10 @@ class Reader final : public CatalogueReader {
   }
 
   Result<CatalogueRead> connect_and_read(const std::string& database, CatalogueForwarder& forwarder) {
-    const std::string port = std::to_string(forwarder.port());
-    const std::string host = options_.server_name.empty() ? std::string("localhost") : options_.server_name;
     // lock_timeout: a session that waits for this reading may itself hold the lock (a view that it replaced in its transaction).
-    const char* const options = "-c default_transaction_read_only=on -c statement_timeout=30000 -c lock_timeout=1000 -c standard_conforming_strings=on -c client_encoding=UTF8";
-    std::array<const char*, 16> names{"host", "hostaddr", "port", "dbname", "user", "password", "sslmode", "gssencmode", "application_name",
-                                      "options", "passfile", "connect_timeout", options_.ca_file.empty() ? nullptr : "sslrootcert", nullptr};
-    const std::array<const char*, 16> values{host.c_str(), "127.0.0.1", port.c_str(), database.c_str(), options_.user.c_str(), options_.password.c_str(),
-                                             sslmode_of(options_.tls), "disable", "weir catalogue", options, "/nonexistent", "10",
-                                             options_.ca_file.empty() ? nullptr : options_.ca_file.c_str(), nullptr};
-    const ConnectionPtr connection(PQconnectStartParams(names.data(), values.data(), 0));
-    if (connection == nullptr) return fail(Error::Kind::kSystem, "catalogue: out of memory");
-    PostgresPollingStatusType state = PGRES_POLLING_WRITING;
-    int admitted = -1;
-    const auto deadline = std::chrono::steady_clock::now() + kConnectLimit;
-    while (PQstatus(connection.get()) != CONNECTION_BAD && state != PGRES_POLLING_OK && state != PGRES_POLLING_FAILED) {
-      const int fd = PQsocket(connection.get());
-      if (fd >= 0 && fd != admitted) {
-        forwarder.admit(local_port(fd));
-        admitted = fd;
-      }
-      pollfd polled{fd, static_cast<short>(state == PGRES_POLLING_READING ? POLLIN : POLLOUT), 0};
-      const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
-      if (left.count() <= 0 || poll(&polled, 1, static_cast<int>(left.count())) == 0) return fail(Error::Kind::kUnavailable, "catalogue: the target did not answer in time");
-      state = PQconnectPoll(connection.get());
-    }
-    // libpq's message names host, user and reason; the password is not in it.
-    if (PQstatus(connection.get()) != CONNECTION_OK) return fail(Error::Kind::kUnavailable, std::string("catalogue: ") + PQerrorMessage(connection.get()));
-    return read_catalogue(connection.get(), limits_);
+    const auto connection = connect_catalogue(options_, database, "-c statement_timeout=30000 -c lock_timeout=1000", forwarder);
+    if (!connection) return tl::unexpected<Error>(connection.error());
+    return read_catalogue(connection->get(), limits_);
   }
 
   CatalogueReaderOptions options_;
