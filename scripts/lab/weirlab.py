@@ -20,8 +20,13 @@ class LabError(Exception):
     """A step of the lab itself failed; the message holds its output."""
 
 
+PATIENCE = 3  # A machine that does other things too is given so many times as long.
+
+
 def wait_until(what, claim, seconds=10.0, step=0.05):
-    """Calls `claim` until it gives a true value, which is returned; LabError naming `what` when time is up."""
+    """Calls `claim` until it gives a true value, which is returned; LabError naming `what` when time is up: `seconds` of a machine
+    that does nothing else."""
+    seconds *= PATIENCE
     end = time.monotonic() + seconds
     while True:
         value = claim()

@@ -75,7 +75,7 @@ class Guard(Case):
                 if name == "send_redirects":
                     continue
                 with self.subTest(flushed=name):
-                    engine.signal(signal.SIGSTOP)
+                    engine.pause()
                     flush()
                     with contextlib.suppress(OSError):
                         self.world.connect(seconds=0.3).close()
@@ -189,11 +189,11 @@ class Bindings(Case):
         self.world.up(target={"unbound": "reset"})
         engine = self.world.start(bound=False)
         self.refused()
-        self.world.bind(5, CLIENT, 2)
+        self.world.bind(5, CLIENT, 3)
         with self.world.connect() as s:
             self.world.greet(s)
-            engine.signal(signal.SIGSTOP)      # No user space is needed for it.
-            until(lambda: self.is_refused(), "the binding's end", 4)
+            engine.pause()      # No user space is needed for it.
+            until(lambda: self.is_refused(), "the binding's end")
             engine.signal(signal.SIGCONT)
             s.settimeout(0.5)
             with self.assertRaises(OSError):

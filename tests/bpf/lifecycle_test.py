@@ -122,7 +122,7 @@ class UpAndDown(Case):
             wildcard = socket.create_server(("0.0.0.0", PORT))
         with wildcard:
             self.assertIn(str(PORT), findings("warn")["listener"])
-        self.world.engine.signal(signal.SIGSTOP)
+        self.world.engine.pause()
         self.world.ip("gateway", "rule", "del", "priority", "100")
         self.world.sysctl("gateway", "net.ipv4.conf.gc.src_valid_mark=1")
         found = findings("fail")

