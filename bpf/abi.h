@@ -47,7 +47,7 @@
 	X(DROP_ICMP, "icmp", DROPPED, "ICMP to a target that quotes no flow, icmp: drop")                                \
 	X(DROP_UNBOUND, "unbound", DROPPED, "no identity is bound to the source, unbound: drop")                         \
 	X(DROP_UNBOUND_RESET, "unbound_reset", DROPPED, "no identity is bound to the source, unbound: reset")            \
-	X(DROP_BINDING_GONE, "binding_gone", DROPPED, "the flow's binding ended or was taken away")                      \
+	X(DROP_BINDING_GONE, "binding_gone", DROPPED, "the flow's binding or proof ended, or none came in time")                      \
 	X(DROP_BINDING_OTHER, "binding_other", DROPPED, "the source is bound to another identity than the flow")         \
 	X(DROP_CUT, "cut", DROPPED, "the flow was cut")                                                                  \
 	X(DROP_FLOWS_FULL, "flows_full", DROPPED, "the flows map is full")                                               \
@@ -140,9 +140,10 @@ enum weir_flow_kind {
 	WEIR_FLOW_ALIAS = 2,    /* The target leg of a flow, where it has a tuple of its own. */
 };
 struct weir_flow {
-	__u64 binding; /* 0: the source was unbound (pending, or to be told why not). */
+	__u64 binding; /* 0: the source was unbound (to be told why not), or proves itself to the engine. */
 	__u64 session; /* Written by the engine; 0: not yet. */
 	__u64 created_ns;
+	__u64 until_ns; /* Written by the engine, CLOCK_BOOTTIME: when a proof is due, then when what was proven ends.  0: by the binding alone. */
 	struct weir_addr bound; /* The address whose binding it is. */
 	__u32 cut;
 	__u16 kind;
@@ -193,7 +194,7 @@ WEIR_ABI_ASSERT(sizeof(struct weir_target_key) == 8);
 WEIR_ABI_ASSERT(sizeof(struct weir_target) == 8);
 WEIR_ABI_ASSERT(sizeof(struct weir_binding) == 40);
 WEIR_ABI_ASSERT(sizeof(struct weir_flow_key) == 36);
-WEIR_ABI_ASSERT(sizeof(struct weir_flow) == 48);
+WEIR_ABI_ASSERT(sizeof(struct weir_flow) == 56);
 WEIR_ABI_ASSERT(sizeof(struct weir_settings) == 16);
 WEIR_ABI_ASSERT(sizeof(struct weir_leg_key) == 40);
 WEIR_ABI_ASSERT(sizeof(struct weir_leg) == 24);

@@ -85,7 +85,7 @@ WEIR_INLINE enum binding_state decide_binding(const struct weir_binding *binding
 	return BINDING_VALID;
 }
 
-/* `bound`: the binding that flow->bound has now.  A flow without a binding (pending, credential) ends by cut alone. */
+/* `bound`: the binding that flow->bound has now.  A flow without a binding (pending, credential) ends by cut, or at its own end. */
 WEIR_INLINE enum flow_state decide_flow_state(const struct weir_flow *flow, const struct weir_binding *bound, __u64 now_ns)
 {
 	if (!flow)
@@ -94,6 +94,8 @@ WEIR_INLINE enum flow_state decide_flow_state(const struct weir_flow *flow, cons
 		return FLOW_CUT;
 	if (flow->kind == WEIR_FLOW_DRAINING)
 		return FLOW_DRAINS;
+	if (flow->until_ns != 0 && flow->until_ns <= now_ns)
+		return FLOW_GONE;
 	if (flow->binding == 0)
 		return FLOW_LIVE;
 	if (!bound || (bound->expires_ns != 0 && bound->expires_ns <= now_ns))

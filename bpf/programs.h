@@ -91,7 +91,7 @@ WEIR_INLINE enum flow_state find_flow(const struct weir_flow_key *key)
 
 	if (flow && flow->binding != 0 && !flow->cut)
 		bound = find_binding(&flow->bound);
-	return decide_flow_state(flow, bound, time_for(bound));
+	return decide_flow_state(flow, bound, flow && flow->until_ns != 0 ? bpf_ktime_get_boot_ns() : time_for(bound));
 }
 
 WEIR_INLINE int is_drain_open(void)

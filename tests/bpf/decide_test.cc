@@ -305,6 +305,9 @@ TEST(DecideFlowState, FollowsTheBindingThatAdmittedIt) {
   EXPECT_EQ(decide_flow_state(&flow, &same, 9), FLOW_CUT);
   weir_flow pending{};
   EXPECT_EQ(decide_flow_state(&pending, nullptr, 0), FLOW_LIVE);
+  pending.until_ns = 10;  // A proof is due, or what was proven ends.
+  EXPECT_EQ(decide_flow_state(&pending, nullptr, 9), FLOW_LIVE);
+  EXPECT_EQ(decide_flow_state(&pending, nullptr, 10), FLOW_GONE);
   pending.kind = WEIR_FLOW_DRAINING;
   EXPECT_EQ(decide_flow_state(&pending, nullptr, 0), FLOW_DRAINS);
 }

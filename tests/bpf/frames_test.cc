@@ -112,6 +112,25 @@ TEST_F(Frames, ExpiryIsCheckedHere) {
   expect(run("steer_client", ethernet(kIpv4Type, Ipv4{}.with(tcp(40000, 5432, kAck)))), kDrop, 0, "binding_gone", "a flow that lives");
 }
 
+TEST_F(Frames, AFlowThatProvesItselfHasAnEndOfItsOwn) {
+  open_engine();
+  TargetConfig target = target_;
+  target.admit = Admit::kCredential;
+  write(target);
+  const weir_flow_key key = key_of("198.18.1.2", 40000, "198.18.2.2", 5432);
+  const auto packet = ethernet(kIpv4Type, Ipv4{}.with(tcp(40000, 5432, kAck)));
+  put_flow(key, 0);
+  expect(run("steer_client", packet), kPass, kSteered, "flow", "pending, the engine has not looked yet");
+  weir_flow flow{};
+  ASSERT_EQ(bpf_map_lookup_elem(map("flows"), &key, &flow), 0);
+  flow.until_ns = kernel::boot_time_ns() + 60'000'000'000u;
+  ASSERT_EQ(bpf_map_update_elem(map("flows"), &key, &flow, BPF_ANY), 0);
+  expect(run("steer_client", packet), kPass, kSteered, "flow", "in time");
+  flow.until_ns = kernel::boot_time_ns() - 1;
+  ASSERT_EQ(bpf_map_update_elem(map("flows"), &key, &flow, BPF_ANY), 0);
+  expect(run("steer_client", packet), kDrop, 0, "binding_gone", "no proof came, or it ended");
+}
+
 TEST_F(Frames, NetworksBindPrefixes) {
   open_engine();
   TargetConfig target = target_;

@@ -88,6 +88,8 @@ void fuzz_codec(const ProtocolModule& module, Bytes input) {
   limits.prepared_per_session_max = 3;
   Mood mood = Mood::kAllow;
   testing::Harness harness(module, target_facts(settings), limits, FickleJudge(mood));
+  // A login of the gateway's own is preceded by one of three proofs of who the client is.
+  if ((settings & 9) == 9) harness.set_proof((settings & 4) != 0 ? ClientProof::kDone : ClientProof::kToken);
   if ((settings & 128) == 0) harness.connect_target();
   while (!reader.at_end() && harness.breach().empty()) {
     const uint8_t head = reader.u8();

@@ -11,6 +11,7 @@ std::string seed_of(const weir::testing::Transcript& transcript) {
   const weir::TargetFacts& target = transcript.target;
   unsigned settings = (target.inject ? 1U : 0U) | (target.tls_to_target ? 2U : 0U) | (target.tls_to_client == weir::LegTls::kNone ? 4U : 0U) |
                       (target.client_binding_is_own_pair ? 8U : 0U) | (transcript.limits.unit_size_max < 4096 ? 16U : 0U) | (transcript.is_dialled ? 0U : 128U);
+  if (transcript.proof != weir::ClientProof::kOwnLogin) settings = (settings & ~4U) | 8U | (transcript.proof == weir::ClientProof::kDone ? 4U : 0U);
   std::string seed(1, static_cast<char>(settings));
   const char mood = static_cast<char>(transcript.rules.empty() ? 0 : transcript.rules[0].verb == "mask" ? 2 << 1 : 3 << 1);
   const auto piece = [&seed, mood](bool from_target, const std::string& bytes) {

@@ -45,6 +45,7 @@ class Harness final : private SideFacts {
   Harness(const Harness&) = delete;
   Harness& operator=(const Harness&) = delete;
 
+  void set_proof(ClientProof proof) { proof_ = proof; }  // Before the first byte.
   void connect_target();
   void feed(Side, std::string_view bytes);  // In one read.
   void finish(Side);                         // That side closes.
@@ -58,6 +59,7 @@ class Harness final : private SideFacts {
   [[nodiscard]] const Codec& codec() const { return *codec_; }
   [[nodiscard]] bool is_fenced() const { return streams_[0].is_fenced; }
   [[nodiscard]] bool is_tls(Side side) const override { return is_tls_[index_of(side)]; }
+  [[nodiscard]] ClientProof client_proof() const override { return proof_; }
   [[nodiscard]] const char* violation() const { return violation_; }
   [[nodiscard]] const std::string& breach() const { return breach_; }  // Empty: all invariants held.
   [[nodiscard]] uint64_t injected(Side side) const { return injected_[index_of(side)]; }
@@ -94,6 +96,7 @@ class Harness final : private SideFacts {
   std::array<std::string, 2> sent_;
   std::array<uint64_t, 2> injected_{};
   std::array<bool, 2> is_tls_{};
+  ClientProof proof_ = ClientProof::kOwnLogin;
   std::vector<std::byte> peer_hash_;
   std::vector<SettledUnit> units_;
   std::vector<std::string> stand_ins_;

@@ -28,6 +28,7 @@ void read_target(Transcript& transcript, const TranscriptLine& line) {
     if (key == "tls_to_client") target.tls_to_client = value == "none" ? LegTls::kNone : value == "require" ? LegTls::kRequire : LegTls::kOffer;
     else if (key == "tls_to_target") target.tls_to_target = value == "yes";
     else if (key == "inject") target.inject = value == "yes";
+    else if (key == "proof") transcript.proof = value == "token" ? ClientProof::kToken : value == "done" ? ClientProof::kDone : ClientProof::kOwnLogin;
     else if (key == "own_pair") target.client_binding_is_own_pair = value == "yes";
     else if (key == "leaf_hash") target.client_leaf_hash.assign(32, std::byte{0x77});
     else if (key == "dialled") transcript.is_dialled = value == "yes";
@@ -164,6 +165,7 @@ class Runner {
   Runner(const Transcript& transcript, Cuts cuts, uint64_t seed, bool allow_all) : transcript_(transcript), cuts_(cuts), prng_(seed), allow_all_(allow_all) {
     Harness::Judge judge = RuleJudge(allow_all ? std::vector<VerdictRule>{} : transcript.rules);
     harness = std::make_unique<Harness>(*find_protocol("postgres"), transcript.target, transcript.limits, std::move(judge));
+    harness->set_proof(transcript.proof);
     if (transcript.is_dialled) harness->connect_target();
   }
 

@@ -30,6 +30,7 @@ struct Transcript {
   TargetFacts target;
   Limits limits;
   std::vector<VerdictRule> rules;
+  ClientProof proof = ClientProof::kOwnLogin;
   bool is_dialled = true;    // The target is connected before the first line.
   // The peers' own bytes are enough to go on: nothing is refused, masked, or answered by the gateway itself.
   [[nodiscard]] bool is_transparent() const;

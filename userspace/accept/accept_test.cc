@@ -31,6 +31,22 @@ TEST(Admission, RefusesAboveTheTotalAndTakesAgainWhenAPlaceIsBack) {
   EXPECT_EQ(admission.open_count(), 2u);
 }
 
+TEST(Admission, WhoIsNobodyYetHoldsAQuarterAtMost) {
+  Admission admission(limits(8, 10));
+  AdmissionPass first, second, third, known;
+  EXPECT_EQ(admission.admit(first, true), Admission::Answer::kAdmitted);
+  EXPECT_EQ(admission.admit(second, true), Admission::Answer::kAdmitted);
+  EXPECT_EQ(admission.admit(third, true), Admission::Answer::kFull);
+  EXPECT_EQ(admission.admit(known), Admission::Answer::kAdmitted) << "others are let in";
+  EXPECT_EQ(admission.identify(first, "ann"), Admission::Answer::kAdmitted);
+  EXPECT_EQ(admission.admit(third, true), Admission::Answer::kAdmitted) << "one of them is somebody now";
+  second.give_back();
+  third.give_back();
+  AdmissionPass again, more;
+  EXPECT_EQ(admission.admit(again, true), Admission::Answer::kAdmitted);
+  EXPECT_EQ(admission.admit(more, true), Admission::Answer::kAdmitted);
+}
+
 TEST(Admission, CountsEachIdentityApart) {
   Admission admission(limits(10, 1));
   AdmissionPass anna, other_anna, bob;

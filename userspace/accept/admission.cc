@@ -1,5 +1,6 @@
 #include "accept/admission.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "base/check.h"
@@ -7,27 +8,31 @@
 namespace weir::accept {
 
 AdmissionPass::AdmissionPass(AdmissionPass&& other) noexcept
-    : owner_(std::exchange(other.owner_, nullptr)), identity_(std::move(other.identity_)) {}
+    : owner_(std::exchange(other.owner_, nullptr)), identity_(std::move(other.identity_)), is_pending_(std::exchange(other.is_pending_, false)) {}
 AdmissionPass& AdmissionPass::operator=(AdmissionPass&& other) noexcept {
   if (this != &other) {
     give_back();
     owner_ = std::exchange(other.owner_, nullptr);
     identity_ = std::move(other.identity_);
+    is_pending_ = std::exchange(other.is_pending_, false);
   }
   return *this;
 }
 void AdmissionPass::give_back() noexcept {
   if (owner_ == nullptr) return;
-  std::exchange(owner_, nullptr)->release(identity_);
+  std::exchange(owner_, nullptr)->release(identity_, std::exchange(is_pending_, false));
   identity_.clear();
 }
 
-Admission::Answer Admission::admit(AdmissionPass& pass) {
+Admission::Answer Admission::admit(AdmissionPass& pass, bool is_pending) {
   const std::lock_guard<std::mutex> lock(mutex_);
   WEIR_CHECK(pass.owner_ == nullptr);
   if (is_closed_) return Answer::kClosed;
   if (open_ >= sessions_max_) return Answer::kFull;
+  if (is_pending && pending_ >= std::max(1u, sessions_max_ / 4)) return Answer::kFull;
   ++open_;
+  pending_ += is_pending ? 1 : 0;
+  pass.is_pending_ = is_pending;
   pass.owner_ = this;
   return Answer::kAdmitted;
 }
@@ -43,13 +48,15 @@ Admission::Answer Admission::identify(AdmissionPass& pass, std::string_view subj
   }
   ++count;
   pass.identity_ = std::move(name);
+  if (std::exchange(pass.is_pending_, false)) --pending_;
   return Answer::kAdmitted;
 }
 
-void Admission::release(const std::string& identity) noexcept {
+void Admission::release(const std::string& identity, bool is_pending) noexcept {
   const std::lock_guard<std::mutex> lock(mutex_);
-  WEIR_CHECK(open_ > 0);
+  WEIR_CHECK(open_ > 0 && (!is_pending || pending_ > 0));
   --open_;
+  if (is_pending) --pending_;
   if (identity.empty()) return;
   const auto found = by_identity_.find(identity);
   WEIR_CHECK(found != by_identity_.end() && found->second > 0);

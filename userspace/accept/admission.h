@@ -28,6 +28,7 @@ class AdmissionPass {
   friend class Admission;
   Admission* owner_ = nullptr;
   std::string identity_;        // Empty: counted in the total only (not identified yet).
+  bool is_pending_ = false;     // Of a source that is nobody yet, and proves itself on the wire.
 };
 
 class Admission {
@@ -36,8 +37,9 @@ class Admission {
 
   explicit Admission(const Limits& limits) : sessions_max_(limits.sessions_max), per_identity_max_(limits.sessions_per_identity_max) {}
 
-  // A place in the total.  Post: `pass` holds it if the answer is kAdmitted.
-  [[nodiscard]] Answer admit(AdmissionPass& pass);
+  // A place in the total.  Post: `pass` holds it if the answer is kAdmitted.  `is_pending`: nobody knows yet who it is; such may
+  // hold a quarter of sessions_max until they are identified, so that strangers keep out none but themselves.
+  [[nodiscard]] Answer admit(AdmissionPass& pass, bool is_pending = false);
   // A place for its identity (subject), once it is known.  Pre: `pass` holds a place without an identity.  If the answer is
   // not kAdmitted the pass is as before.
   [[nodiscard]] Answer identify(AdmissionPass& pass, std::string_view subject);
@@ -49,11 +51,11 @@ class Admission {
 
  private:
   friend class AdmissionPass;
-  void release(const std::string& identity) noexcept;
+  void release(const std::string& identity, bool is_pending) noexcept;
 
   mutable std::mutex mutex_;
   uint32_t sessions_max_, per_identity_max_;
-  uint32_t open_ = 0;
+  uint32_t open_ = 0, pending_ = 0;
   bool is_closed_ = false;
   std::unordered_map<std::string, uint32_t> by_identity_;
 };

@@ -63,14 +63,14 @@ Result<json> bind(ApiCall& call) {
 }
 
 Result<json> revoke(ApiCall& call) {
-  const char* const names[] = {"id", "address", "subject"};
+  const char* const names[] = {"id", "address", "subject", "token_id"};
   std::string which;
   for (const char* name : names) {
     if (call.field(name).empty()) continue;
-    if (!which.empty()) return fail(Error::Kind::kInvalid, "name one of id, address and subject");
+    if (!which.empty()) return fail(Error::Kind::kInvalid, "name one of id, address, subject and token_id");
     which = call.field(name);
   }
-  if (which.empty()) return fail(Error::Kind::kInvalid, "name a binding by its id, an address or a subject");
+  if (which.empty()) return fail(Error::Kind::kInvalid, "name a binding by its id, an address, a subject or a token's id");
   return ask(call, "revoke", {{"which", which}, {"reason", call.field("reason")}});
 }
 
@@ -205,7 +205,7 @@ std::span<const ApiRoute> api_routes() {
       {.method = "GET", .path = "/v1/metrics", .roles = kAdmin | kAuditor, .run = metrics},
       {.method = "GET", .path = "/v1/bindings", .roles = kAdmin | kAuditor, .run = bindings},
       {.method = "POST", .path = "/v1/bindings", .access = ApiAccess::kToken, .done = 201, .fields = {{"reason"}}, .faults = {409}, .run = bind},
-      {.method = "POST", .path = "/v1/bindings/revoke", .roles = kAdmin, .fields = {{"id"}, {"address"}, {"subject"}, {"reason", true}}, .faults = {202, 404}, .run = revoke},
+      {.method = "POST", .path = "/v1/bindings/revoke", .roles = kAdmin, .fields = {{"id"}, {"address"}, {"subject"}, {"token_id"}, {"reason", true}}, .faults = {202, 404}, .run = revoke},
       {.method = "GET", .path = "/v1/sessions", .roles = kAdmin | kAuditor, .queries = {{"live"}, {"blocked"}, {"target"}, {"subject"}, {"request"}, {"since"}, {"until"}, {"limit"}}, .run = sessions},
       {.method = "GET", .path = "/v1/sessions/{id}", .roles = kAdmin | kAuditor, .faults = {404}, .run = session},
       {.method = "POST", .path = "/v1/sessions/{id}/cut", .roles = kAdmin, .fields = {{"reason", true}}, .faults = {202, 404}, .run = cut},

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "control/config_sections.h"
+#include "identify/certificates.h"
 #include "identify/jwks.h"
 #include "identify/provider.h"
 
@@ -116,6 +117,49 @@ void read_static_binding(MapReader entry, StaticBindingConfig& out) {
   entry.finish();
 }
 
+void read_template(MapReader& section, std::string_view key, std::string& out, std::initializer_list<std::string_view> words) {
+  section.text(key, out);
+  if (!section.has(key)) return;
+  LoadContext& context = section.context();
+  bool has_word = false;
+  for (std::size_t at = out.find('{'); at != std::string::npos; at = out.find('{', at + 1)) {
+    const std::string_view rest = std::string_view(out).substr(at);
+    const std::string_view word = rest.substr(0, std::min(rest.find('}'), rest.size() - 1) + 1);
+    const bool is_known = std::find(words.begin(), words.end(), word) != words.end();
+    has_word = has_word || (is_known && word != "{trust_domain}");
+    if (!is_known) context.error(section.place_of(key), section.path_of(key) + ": " + in_quotes(word) + " is not one of " + join({words.begin(), words.end()}));
+  }
+  if (!has_word) context.error(section.place_of(key), section.path_of(key) + ": everybody would be " + in_quotes(out), "a template with " + std::string(*words.begin()));
+  if (!is_printable(out) || out.size() > 200) context.error(section.place_of(key), section.path_of(key) + ": at most 200 printable characters");
+}
+
+// Whom client certificates name.
+void read_certificates(MapReader certificates, CertificatesConfig& out) {
+  LoadContext& context = certificates.context();
+  certificates.text("trust_domain", out.trust_domain);
+  if (certificates.has("trust_domain") && !identify::is_trust_domain(out.trust_domain)) {
+    context.error(certificates.place_of("trust_domain"), certificates.path_of("trust_domain") + ": " + in_quotes(out.trust_domain) + " is no SPIFFE trust domain", "its name alone, as in spiffe://NAME/..., of a-z 0-9 . - _");
+  }
+  read_template(certificates, "subject", out.subject, {"{path}", "{id}", "{trust_domain}"});
+  if (certificates.has("subject") && out.trust_domain.empty()) context.error(certificates.place_of("subject"), certificates.path_of("subject") + " belongs to trust_domain", "names: {subject: ...} is for certificates without a SPIFFE ID");
+  MapReader names = certificates.map("names");
+  names.choice("from", out.from, {std::pair{std::string_view("none"), CertificatesConfig::From::kNone}, {"email", CertificatesConfig::From::kEmail},
+                                  {"dns", CertificatesConfig::From::kDns}, {"common-name", CertificatesConfig::From::kCommonName}});
+  read_template(names, "subject", out.name_subject, {"{name}"});
+  if (names.has("subject") && out.from == CertificatesConfig::From::kNone) context.error(names.place_of("subject"), names.path_of("subject") + " belongs to from", "from: email, dns or common-name");
+  names.finish();
+  const auto groups = certificates.take_maps("groups");
+  for (std::size_t i = 0; i < groups.size(); ++i) {
+    MapReader entry = MapReader::entry(certificates, "groups", groups[i], i);
+    CertificateGroupsConfig& made = out.groups.emplace_back();
+    entry.text("name", made.name, Need::kRequired);
+    entry.strings("groups", made.groups, {Need::kRequired});
+    entry.finish();
+  }
+  certificates.finish();
+  out.is_configured = !out.trust_domain.empty() || out.from != CertificatesConfig::From::kNone;
+}
+
 void read_hours(MapReader hours, HoursConfig& out) {
   hours.text("zone", out.zone);
   LoadContext& context = hours.context();
@@ -191,6 +235,7 @@ void read_identity(MapReader identity, IdentityConfig& out) {
   for (std::size_t i = 0; i < issuers.size(); ++i) {
     read_issuer(MapReader::entry(identity, "issuers", issuers[i], i), out.issuers.emplace_back());
   }
+  read_certificates(identity.map("certificates"), out.certificates);
   MapReader bindings = identity.map("address_bindings");
   bindings.duration("ttl_max", out.binding_ttl_max, 1min, 30 * 24h);
   bindings.flag("one_identity_per_address", out.one_identity_per_address);

@@ -75,7 +75,20 @@ void check_grants(LoadContext& context, const Config& config, const std::vector<
   }
 }
 
+// How a client may prove itself on the wire is said elsewhere: there must be somebody whose word counts.
+void check_wire(LoadContext& context, const Config& config, const TargetConfig& target) {
+  if (target.admit == Admit::kAddress) return;
+  const std::string path = "targets[" + target.name + "]";
+  if (!target.tls.client_ca_file.empty() && !config.identity.certificates.is_configured) {
+    context.error(target.place, path + ".tls.client_ca_file: identity.certificates does not say whom a certificate names", "identity: certificates: {trust_domain: NAME}, or names: {from: email}");
+  }
+  if (target.wire_token != WireToken::kNone && target.tls.client_ca_file.empty() && config.identity.issuers.empty()) {
+    context.error(target.place, path + ".admit: identity.issuers is empty, so that no token can hold");
+  }
+}
+
 void check_targets(LoadContext& context, const Config& config) {
+  for (const TargetConfig& target : config.targets) check_wire(context, config, target);
   for (const TargetConfig& target : config.targets) check_approval(context, target.place, "targets[" + target.name + "].opaque_approval", target.opaque_approval);
 }
 

@@ -107,6 +107,7 @@ void compare_target(Comparison& compare, const TargetConfig& a, const TargetConf
   compare.key(path + "ports", a.ports, b.ports, b.place);
   compare.key(path + "other_ports", a.other_ports_drop, b.other_ports_drop, b.place);
   compare.key(path + "admit", a.admit, b.admit, b.place);
+  compare.key(path + "wire_token", a.wire_token, b.wire_token, b.place);
   compare.key(path + "unbound", a.unbound, b.unbound, b.place);
   compare.key(path + "icmp", a.icmp_pass, b.icmp_pass, b.place);
   compare.key(path + "on_failure.engine", a.on_engine_failure, b.on_engine_failure, b.place);

@@ -82,6 +82,11 @@ void read_target_tls(MapReader tls, TargetTlsConfig& out) {
                                           {"require", VerifyMode::kRequire}, {"none", VerifyMode::kNone}});
   tls.file("ca_file", out.ca_file, FileKind::kPublic);
   tls.text("server_name", out.server_name);
+  tls.file("client_ca_file", out.client_ca_file, FileKind::kPublic);
+  tls.file("client_crl_file", out.client_crl_file, FileKind::kPublic);
+  if (tls.has("client_crl_file") && !tls.has("client_ca_file")) {
+    context.error(tls.place_of("client_crl_file"), tls.path_of("client_crl_file") + " belongs to client_ca_file");
+  }
   const bool verifies = out.to_target == VerifyMode::kVerifyFull || out.to_target == VerifyMode::kVerifyCa;
   if (verifies && !tls.has("ca_file")) {
     context.error(tls.place(), tls.path_of("ca_file") + " is missing: to_target: verify-full needs the target's authority", "ca_file: FILE, or to_target: require");
@@ -152,6 +157,34 @@ void read_protocol(MapReader& target, TargetConfig& out) {
   }
 }
 
+// Proof on the wire: what must be there for it to work at all.
+void check_admit(MapReader& target, const TargetConfig& out) {
+  LoadContext& context = target.context();
+  const std::string path = target.path_of("admit");
+  if (out.admit == Admit::kAddress) {
+    for (const char* key : {"wire_token"}) {
+      if (target.has(key)) context.error(target.place_of(key), target.path_of(key) + " belongs to admit: credential or either");
+    }
+    if (!out.tls.client_ca_file.empty()) context.error(target.place_of("tls"), target.path_of("tls") + ".client_ca_file belongs to admit: credential or either: with admit: address nobody is asked for a certificate");
+    return;
+  }
+  const SourcePlace place = target.place_of("admit");
+  if (!out.inject) {
+    context.error(place, path + ": a credential on the wire takes the place of the login's password, so that there is none to relay", "login: inject, with logins");
+  }
+  const bool has_certificates = !out.tls.client_ca_file.empty(), has_tls = out.tls.to_client != LegTls::kNone;
+  if (has_certificates && !has_tls) context.error(target.place_of("tls"), target.path_of("tls") + ".client_ca_file needs TLS with clients", "to_client: offer, or require");
+  if (out.wire_token == WireToken::kTls && !has_tls && !has_certificates) {
+    context.error(place, path + ": a token is taken over TLS alone, and tls.to_client is none", "to_client: require, or wire_token: plain on a network that nobody else hears");
+  }
+  if (out.wire_token == WireToken::kNone && !has_certificates) {
+    context.error(place, path + ": there is no way to prove oneself: wire_token is none, and there is no tls.client_ca_file", "wire_token: tls, or tls.client_ca_file");
+  }
+  if (out.wire_token == WireToken::kPlain) {
+    context.warn(target.place_of("wire_token"), target.path_of("wire_token") + ": plain takes tokens in clear: who hears the network has them");
+  }
+}
+
 void read_target(MapReader target, TargetConfig& out) {
   LoadContext& context = target.context();
   target.name("name", out.name);
@@ -162,9 +195,7 @@ void read_target(MapReader target, TargetConfig& out) {
   target.choice("mode", out.observe, {std::pair{std::string_view("enforce"), false}, {"observe", true}});
   if (out.observe) context.warn(target.place_of("mode"), target.path_of("mode") + ": observe blocks nothing and masks nothing");
   target.choice("admit", out.admit, {std::pair{std::string_view("address"), Admit::kAddress}, {"credential", Admit::kCredential}, {"either", Admit::kEither}});
-  if (out.admit != Admit::kAddress) {
-    context.warn(target.place_of("admit"), target.path_of("admit") + ": this version takes no credential on the wire: only bound addresses are admitted, and none with admit: credential");
-  }
+  target.choice("wire_token", out.wire_token, {std::pair{std::string_view("tls"), WireToken::kTls}, {"plain", WireToken::kPlain}, {"none", WireToken::kNone}});
   target.choice("unbound", out.unbound, {std::pair{std::string_view("explain"), Unbound::kExplain}, {"reset", Unbound::kReset}, {"drop", Unbound::kDrop}});
   target.choice("icmp", out.icmp_pass, {std::pair{std::string_view("drop"), false}, {"pass", true}});
   read_on_failure(target, out);
@@ -185,6 +216,7 @@ void read_target(MapReader target, TargetConfig& out) {
   read_logins(target, out);
   read_catalogue(target, out);
   read_target_record(target.map("record"), out.record);
+  check_admit(target, out);
   target.finish();
 }
 

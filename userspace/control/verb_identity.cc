@@ -116,11 +116,12 @@ Verb revoke_verb() {
   return {.name = "revoke",
           .group = "People and sessions",
           .summary = "take a binding back and cut its sessions",
-          .synopsis = "ID | ADDRESS | SUBJECT --reason TEXT",
+          .synopsis = "ID | ADDRESS | SUBJECT | TOKEN-ID --reason TEXT",
           .description = "Ends every binding that fits, in the kernel first, so that no packet of it passes any more; then its sessions, with the statement that runs at the target. "
-                         "The tokens behind them do not bind again. A static binding comes back with the next reload that has it.",
+                         "Of credentials that sessions showed on the wire (a token as password, a client certificate) only those that fit are ended: by id, subject, jti, serial or fingerprint, or the address of their first use. "
+                         "The tokens and certificates behind them are taken nowhere again. A static binding comes back with the next reload that has it.",
           .exits = "0 revoked\n1 no binding fits\n2 the reason is missing\n3 the engine is not running\n4 not root, nor the engine's user",
-          .example = "weir revoke user:mallory --reason 'case 17'\nweir revoke 198.18.1.7 --reason 'host is gone'",
+          .example = "weir revoke user:mallory --reason 'case 17'\nweir revoke 3f2a9c --reason 'that token leaked'\nweir revoke 198.18.1.7 --reason 'host is gone'",
           .add_options = add_reason,
           .run = run_revoke};
 }
@@ -145,8 +146,8 @@ Verb bindings_verb() {
           .group = "People and sessions",
           .summary = "list who is bound to which address",
           .synopsis = "",
-          .description = "Bindings that have not ended, static ones too. REFUSED counts others who tried to bind an address that is taken.\n"
-                         "JSON: [{id, address, subject, groups, static, assurance, issuer, until, reason, refused}]",
+          .description = "Bindings that have not ended, static ones too, and credentials that sessions showed on the wire (ADDRESS: of their first use; several may share it). REFUSED counts others who tried to bind an address that is taken.\n"
+                         "JSON: [{id, address, subject, groups, static, assurance, issuer, until, reason, refused, on_wire}]",
           .exits = "0 done\n3 the engine is not running\n4 not root, nor the engine's user",
           .example = "weir bindings\nweir bindings --json | jq '.[] | select(.until == \"\")'",
           .run = run_bindings};

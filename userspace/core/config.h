@@ -71,7 +71,18 @@ struct IssuerConfig {
 struct PortalConfig { std::string url, issuer; SourcePlace place; };
 inline std::string portal_page(const PortalConfig& portal) { return portal.url + "/portal"; }
 struct StaticBindingConfig { Prefix address; std::string subject; std::vector<std::string> groups; std::string reason; std::chrono::sys_seconds until{}; SourcePlace place; };
+// Whom a client certificate names.  SPIFFE: exactly one URI, spiffe://trust_domain/path (X.509-SVID, section 2).
+struct CertificateGroupsConfig { std::string name; std::vector<std::string> groups; };  // Pattern of the path, or of the name.
+struct CertificatesConfig {
+  std::string trust_domain;                  // Empty: certificates with a URI are refused.
+  std::string subject = "svc:{path}";        // {path} without its first slash, {id}, {trust_domain}.
+  enum class From : uint8_t { kNone, kEmail, kDns, kCommonName } from = From::kNone;  // Of certificates without a URI.
+  std::string name_subject = "{name}";
+  std::vector<CertificateGroupsConfig> groups;
+  bool is_configured = false;
+};
 struct IdentityConfig {
+  CertificatesConfig certificates;
   std::vector<IssuerConfig> issuers;
   std::chrono::seconds binding_ttl_max{8 * 3600};
   bool one_identity_per_address = true;
@@ -89,7 +100,9 @@ struct TargetTlsConfig {
   std::string certificate_file, key_file;   // The target's own pair; empty: a leaf is minted from tls.ca.
   VerifyMode to_target = VerifyMode::kVerifyFull;
   std::string ca_file, server_name;
+  std::string client_ca_file, client_crl_file;  // Who signs client certificates; empty: they are not asked for.
 };
+enum class WireToken : uint8_t { kTls, kPlain /* also without TLS */, kNone };
 struct LoginConfig { std::string client, user, password_file, client_password_file; };
 struct CatalogueConfig { std::string user, password_file; std::vector<std::string> databases; std::chrono::seconds refresh{60}; };
 struct TargetRecordConfig {
@@ -107,6 +120,7 @@ struct TargetConfig {
   bool other_ports_drop = false;
   bool observe = false;                      // mode: observe
   Admit admit = Admit::kAddress;
+  WireToken wire_token = WireToken::kTls;    // admit: credential, either: where a token is taken as the password.
   Unbound unbound = Unbound::kExplain;
   bool icmp_pass = false;
   OnFailure on_engine_failure = OnFailure::kClosed, on_record_failure = OnFailure::kClosed, on_identity_failure = OnFailure::kClosed,

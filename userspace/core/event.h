@@ -33,6 +33,7 @@ struct RecordEvent {
     kNote = 8,        // Something about the session: cut, timeout, port changed, violation.  text: static or JSON.
     kClosed = 9,      // reason; accounts of both directions.
     kAct = 10,        // What a person did to the gateway, or looked at.  verb: the act; text: JSON {by, object, outcome}; reason.
+    kIdentified = 11, // Who the session is was proven on its wire.  text: JSON {subject, groups, assurance, proof, ...}; completes kOpened's.
   };
   Kind kind{};
   uint64_t session = 0;

@@ -24,6 +24,9 @@ struct Identity {
   Assurance assurance = Assurance::kNone;
   std::chrono::sys_seconds expires{};   // Unix time; 0: never.
   std::string reason;               // Static bindings: why it exists.
+  // Proven by the session's own credential: a token as password, or a client certificate.  Else by its address.
+  bool is_on_wire = false;
+  std::string certificate_serial, certificate_fingerprint;  // Hex; SHA-256 of the client certificate.  Empty: it was a token.
 };
 // Not a person by themselves: a workload, or somebody who acts for another by delegation.
 inline bool is_agent(const Identity& identity) { return identity.assurance == Assurance::kWorkload || !identity.acting_for.empty(); }

@@ -87,6 +87,17 @@ namespace weir {
   X(kTokensVerified, "weir_tokens_total", "result=\"verified\"", kCounter, "Tokens shown to be bound by.")                        \
   X(kTokensRefused, "weir_tokens_total", "result=\"refused\"", kCounter, "")                                                     \
   X(kTokensUnchecked, "weir_tokens_total", "result=\"no-keys\"", kCounter, "")                                                   \
+  X(kWireAccepted, "weir_wire_credentials_total", "result=\"accepted\"", kCounter, "Credentials that sessions showed on the wire, by what became of them.") \
+  X(kWireNone, "weir_wire_credentials_total", "result=\"none\"", kCounter, "")                                                  \
+  X(kWireToken, "weir_wire_credentials_total", "result=\"token\"", kCounter, "")                                                \
+  X(kWireElsewhere, "weir_wire_credentials_total", "result=\"replayed\"", kCounter, "")                                         \
+  X(kWireRevoked, "weir_wire_credentials_total", "result=\"revoked\"", kCounter, "")                                            \
+  X(kWireNoKeys, "weir_wire_credentials_total", "result=\"no-keys\"", kCounter, "")                                             \
+  X(kWireCertificate, "weir_wire_credentials_total", "result=\"certificate\"", kCounter, "")                                    \
+  X(kWireBusy, "weir_wire_credentials_total", "result=\"busy\"", kCounter, "")                                                  \
+  X(kWirePassword, "weir_wire_credentials_total", "result=\"password\"", kCounter, "")                                          \
+  X(kWireLate, "weir_wire_credentials_total", "result=\"late\"", kCounter, "")                                                  \
+  X(kWireEnded, "weir_wire_credentials_total", "result=\"ended\"", kCounter, "")                                                \
   X(kReloads, "weir_reloads_total", "result=\"applied\"", kCounter, "Reloads of the configuration.")                             \
   X(kReloadsRefused, "weir_reloads_total", "result=\"refused\"", kCounter, "")                                                   \
   X(kConfigOnDiskRefused, "weir_config_on_disk_refused", "", kGauge, "1: the file on disk is wrong and the old one is in force.") \

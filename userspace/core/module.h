@@ -132,6 +132,12 @@ class Codec {
   // What the last settle() put into the target's stream on its own account, for the record; empty: nothing.
   [[nodiscard]] virtual std::string_view stand_in() const { return {}; }
 
+  // What the kLogin unit that is being judged brings as its proof (a token, or the login's password), where the client was
+  // asked for one; empty: nothing.  A secret: for who verifies it, and gone once the unit is settled.
+  [[nodiscard]] virtual Bytes credential() const { return {}; }
+  // credential() is the password that the login asked for has here (inject).  In time that its content does not change.
+  [[nodiscard]] virtual bool is_login_password() const { return false; }
+
   // A message that cancels what runs, for a fresh connection to the same target.  Size 0: not possible (yet).
   virtual uint32_t cancel_request(MutableBytes out) const = 0;
   // kCancel units: the key presented.  For BackendKeyData and a kCancel unit the same bytes mean the same session.
@@ -170,12 +176,19 @@ class RandomSource {
   virtual ~RandomSource() = default;
   virtual void fill(MutableBytes) = 0;  // Unpredictable in production, seeded in simulation.
 };
+// How the client of a session is to prove itself; fixed from its first login message on.
+enum class ClientProof : uint8_t {
+  kOwnLogin,  // As `login` says: relayed, or the login's own password.
+  kToken,     // It is asked for a token, in the protocol's password message, which is then the kLogin unit.
+  kDone,      // It has, by its TLS certificate: it is asked for nothing.
+};
 // What a codec may know of the live legs.
 class SideFacts {
  public:
   virtual ~SideFacts() = default;
   virtual bool is_tls(Side) const = 0;
   virtual Bytes peer_certificate_hash(Side) const = 0;  // tls-server-end-point (RFC 5929) of the peer on that side; empty if none.
+  [[nodiscard]] virtual ClientProof client_proof() const { return ClientProof::kOwnLogin; }
 };
 struct CodecEnvironment {
   Arena& arena;                 // Decoded text of unsettled units; the session rewinds it.

@@ -1,4 +1,5 @@
 // The names that the record, the rules and the command line use for the contracts' enumerators.
+#include "core/credential.h"
 #include "core/facts.h"
 #include "core/identity.h"
 #include "core/ticket.h"
@@ -28,6 +29,15 @@ std::string_view name_of(Impersonation kind) {
     case Impersonation::kTokenReplay: return "token-replay";
   }
   return "";
+}
+
+std::string_view name_of(CredentialResult result) {
+  switch (result) {
+#define X(enumerator, name) case CredentialResult::enumerator: return name;
+    WEIR_CREDENTIAL_RESULTS(X)
+#undef X
+  }
+  return "none";
 }
 
 std::string_view name_of(TicketAnswer::State state) {

@@ -1,5 +1,6 @@
 // What the engine asks of the kernel side (steer/), so that session/ and control/ need not know bpf/.
 #pragma once
+#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -17,6 +18,10 @@ class Steering {
   // The binding that the kernel saw when the flow's first packet came; nullopt: not steered by us (refuse the socket).
   virtual std::optional<FlowEntry> flow(const FlowKey&) = 0;
   virtual bool set_session(const FlowKey&, uint64_t session) = 0;  // False: the flow is gone or was cut.
+  // Who the session is was proven on its own wire, or is yet to be (then `binding` is 0 and `until` when that is due): from
+  // here on the flow lives by that, not by the binding that its address has.  `until` epoch: no end of its own.
+  // False: the flow is gone or was cut.
+  virtual bool adopt(const FlowKey& flow, uint64_t session, uint64_t /*binding*/, std::chrono::sys_seconds /*until*/) { return set_session(flow, session); }
   // The session ended: its entry may go, unless the client has come back from the same port meanwhile.
   virtual void forget(const FlowKey&, uint64_t session) = 0;
   virtual void cut(const FlowKey&) = 0;                             // Both directions, both sides, at once.

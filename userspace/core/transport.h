@@ -1,14 +1,29 @@
 // One leg below the codec: wire bytes <-> ordered plaintext.  Sans-IO.  A plain leg has none: the session passes its
 // leases on without a copy.  (One object a leg rather than one for both: the legs share no state but the certificate.)
 #pragma once
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "base/bytes.h"
 
 namespace weir {
+
+// What a verified peer certificate says.  Names as they stand in it, at most 64 of a kind; one with a NUL or other bytes that
+// do not print is `has_odd_names` and left out.
+struct PeerCertificate {
+  std::vector<std::string> uris, emails, dns_names;  // Subject alternative names.
+  std::string common_name;                           // The only one; empty if there are several.
+  std::string serial, fingerprint, issuer;           // Hex; SHA-256, hex; for a person.
+  std::chrono::sys_seconds expires{};
+  bool is_ca = false;                                // Basic constraints.
+  bool has_key_usage = false, may_sign = false;      // Key usage: digitalSignature.
+  bool may_certify = false;                          // keyCertSign or cRLSign.
+  bool has_odd_names = false;
+};
 
 class TransportSink {
  public:
@@ -32,6 +47,10 @@ class Transport {
   virtual std::string fault() const = 0;                     // For kFault: the reason, for a person.
   virtual Account account() const = 0;
   virtual Bytes peer_certificate_hash() const = 0;           // tls-server-end-point, RFC 5929; empty if none.
+  // Client leg: the certificate that the client showed and that its CA has signed; null: none.  Pre: kReady.
+  [[nodiscard]] virtual const PeerCertificate* peer_certificate() const { return nullptr; }
+  // kFault, because the certificate that the peer showed does not hold.
+  [[nodiscard]] virtual bool has_refused_certificate() const { return false; }
   virtual std::string describe() const = 0;                  // "TLSv1.3 TLS_AES_128_GCM_SHA256, verified orders-db.lab.example"
 };
 using TransportPtr = std::unique_ptr<Transport>;

@@ -21,6 +21,9 @@ class StreamBuffer {
   static constexpr uint32_t kSegmentsMax = 4096;
 
   explicit StreamBuffer(BlockPool& blocks) : blocks_(&blocks) {}
+  ~StreamBuffer() { if (is_secret_) clear(); }
+  StreamBuffer(const StreamBuffer&) = delete;
+  StreamBuffer& operator=(const StreamBuffer&) = delete;
 
   // Pre: has_room().
   void append(BufferLease lease);
@@ -38,6 +41,9 @@ class StreamBuffer {
   void own_rest(uint64_t at);
   // Pre: the range lies in one segment (units do).
   [[nodiscard]] Bytes slice(ByteRange range) const;
+  // While it is set, what a segment held is overwritten before its memory is given back or its bytes have moved: a login may
+  // hold a token.
+  void set_secret(bool is_secret) { is_secret_ = is_secret; }
   // Gives back the segments that end at or before `upto`.
   void release(uint64_t upto);
   void clear();
@@ -62,6 +68,7 @@ class StreamBuffer {
   void reserve_one();
   [[nodiscard]] uint32_t find(uint64_t offset) const;
   Segment& push();
+  void forget(std::byte* data, std::size_t size) const;
   Segment& insert_after(uint32_t i);
   void erase(uint32_t i);
   void fill(uint32_t i, uint32_t size);
@@ -70,6 +77,7 @@ class StreamBuffer {
   std::unique_ptr<Segment[]> segments_;  // A ring of a power of two; grows on need, and goes when it is large and empty.
   uint32_t capacity_ = 0, head_ = 0, count_ = 0, leases_ = 0;
   uint64_t received_ = 0;
+  bool is_secret_ = false;
 };
 
 }  // namespace weir::forward

@@ -172,9 +172,10 @@ Result<BindOutcome> BindingTable::bind(const VerifiedToken& token, const Address
   const std::lock_guard lock(writer_);
   if (auto reserved = reserve_ids(1); !reserved) return tl::unexpected<Error>(reserved.error());
   // By what all gateways did until now, told of or not.
-  SpentToken key;
+  SpentToken key, key_on_wire;
   key.key = token.key;
-  if (auto seen = refresh({{kBindingKind, address.text()}, BindingStore::key_of(key)}); !seen) return tl::unexpected<Error>(seen.error());
+  key_on_wire.key = wire_key(token.key);
+  if (auto seen = refresh({{kBindingKind, address.text()}, BindingStore::key_of(key), BindingStore::key_of(key_on_wire)}); !seen) return tl::unexpected<Error>(seen.error());
   BindOutcome outcome;
   auto changed = change([&](BindingRecords& next) {
     std::erase_if(next.spent, [&](const SpentToken& each) { return each.until <= now; });
@@ -208,6 +209,12 @@ BindOutcome BindingTable::admit(BindingRecords& next, const VerifiedToken& token
   };
   const auto spent =
       std::find_if(next.spent.begin(), next.spent.end(), [&](const SpentToken& each) { return each.key == token.key; });
+  const auto on_wire = std::find_if(next.spent.begin(), next.spent.end(), [&](const SpentToken& each) { return each.key == wire_key(token.key); });
+  if (on_wire != next.spent.end() && (on_wire->is_revoked || on_wire->where != address)) {
+    return refused(on_wire->is_revoked ? Kind::kTokenRevoked : Kind::kTokenElsewhere,
+                   on_wire->is_revoked ? "this token was revoked; sign in again"
+                                       : "this token was used on the wire from another address already: sign in again from here");
+  }
   if (spent != next.spent.end() && spent->is_revoked)
     return refused(Kind::kTokenRevoked, "a binding of this token was revoked; sign in again");
   if (spent != next.spent.end() && spent->where != address) {
@@ -288,6 +295,7 @@ Result<std::vector<Binding>> BindingTable::revoke(std::string_view which, sys_se
     // Every live token that bound there, renewals included.
     std::erase_if(next.spent, [&](const SpentToken& each) { return each.until <= now; });
     for (SpentToken& token : next.spent) {
+      if (is_wire_key(token.key)) continue;  // Of who proves it each time: others at that address may have their own.
       token.is_revoked = token.is_revoked || std::any_of(ended.begin(), ended.end(), [&](const Binding& each) {
                            return !each.is_static && each.where.address == token.where;
                          });

@@ -26,6 +26,10 @@
 
 namespace weir::identify {
 
+// Of SpentToken: a use on the wire is remembered apart, since several identities may do so from one address.
+[[nodiscard]] inline std::string wire_key(std::string_view key) { return std::string("wire ").append(key); }
+[[nodiscard]] inline bool is_wire_key(std::string_view key) { return key.starts_with("wire "); }
+
 struct BindOutcome {
   enum class Kind : uint8_t {
     kBound,           // New.
@@ -88,6 +92,16 @@ class BindingTable {
   [[nodiscard]] Result<std::vector<Binding>> set_static(const std::vector<StaticBindingConfig>&, std::chrono::sys_seconds now);
   void set_options(const Options&);
   [[nodiscard]] Result<BindOutcome> bind(const VerifiedToken&, const Address&, std::chrono::sys_seconds now);
+  // A credential shown on the wire from `from` (identify/wire_credentials.h): nothing is bound, but it is spent as one that
+  // binds: by the first address that used it (`is_tied`), and by none after a revocation.  Post: the id that it is known by from
+  // here on, never used before.  Errors, with words for the client: kDenied (another address used it), kNotFound (it was
+  // revoked), kUnavailable (bindings_max).
+  [[nodiscard]] Result<uint64_t> spend(std::string_view key, const Address& from, bool is_tied, std::chrono::sys_seconds until,
+                                       std::chrono::sys_seconds now);
+  // It may not be used on the wire any more: it was revoked, there or as a binding's.
+  [[nodiscard]] bool is_revoked(std::string_view key, std::chrono::sys_seconds now);
+  // These are taken nowhere any more.  `from` and `until` as with spend().
+  [[nodiscard]] Result<void> revoke_spent(const std::vector<SpentToken>& tokens, std::chrono::sys_seconds now);
   // By id, by address (text) or by subject: all that fit.  Static ones are revoked too, until the configuration gives them
   // again.  The tokens behind them do not bind again.  Empty: nothing fitted.
   [[nodiscard]] Result<std::vector<Binding>> revoke(std::string_view which, std::chrono::sys_seconds now);

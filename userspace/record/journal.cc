@@ -21,6 +21,7 @@ bool is_new_work(RecordEvent::Kind kind) {
     case RecordEvent::Kind::kLogin:
     case RecordEvent::Kind::kCommand:
     case RecordEvent::Kind::kStandIn:
+    case RecordEvent::Kind::kIdentified:
     case RecordEvent::Kind::kAct: return true;
     case RecordEvent::Kind::kFate:
     case RecordEvent::Kind::kResponse:

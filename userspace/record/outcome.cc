@@ -20,6 +20,7 @@ const char* name_of(Kind kind) {
     case Kind::kNote: return "note";
     case Kind::kClosed: return "closed";
     case Kind::kAct: return "act";
+    case Kind::kIdentified: return "identified";
   }
   return "";
 }

@@ -44,6 +44,20 @@ std::string findings_of(const VerifyReport& report) {
   return text;
 }
 
+TEST(Record, ASessionThatProvedItselfOnItsWireIsWhoseItWasThen) {
+  Gateway gw;
+  gw.start();
+  gw.put(test::event_of(RecordEvent::Kind::kOpened, 1, 0, R"({"target":"orders-db","admit":"credential"})"));
+  gw.put(test::event_of(RecordEvent::Kind::kIdentified, 1, 0, R"({"proof":"token","subject":"user:ann","token_id":"id-1"})"));
+  gw.close(1);
+  gw.seal();
+  const std::vector<json> rows = sessions_of(RecordPlace::of(gw.state()));
+  ASSERT_EQ(rows.size(), 1U);
+  EXPECT_EQ(rows[0]["subject"], "user:ann");
+  EXPECT_EQ(rows[0]["facts"]["admit"], "credential");
+  EXPECT_EQ(rows[0]["facts"]["token_id"], "id-1");
+}
+
 TEST(Record, AClosedSessionIsSealedListedReplayedAndVerifies) {
   Gateway gw;
   gw.start();

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "record/manifest.h"
+
 namespace weir::record {
 
 void SessionSummary::place(uint64_t sequence, int64_t at_ns) {
@@ -41,6 +43,12 @@ void SessionSummary::add(const RecordEvent& event) {
       opened_ns = event.at.time_since_epoch().count();
       opened_json = as_text(event.text.first(std::min(event.text.size(), kJsonMax)));
       break;
+    case Kind::kIdentified: {
+      nlohmann::json facts = parse_object(opened_json);
+      facts.update(parse_object(as_text(event.text)));
+      opened_json = facts.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+      break;
+    }
     case Kind::kLogin:
       login_json = as_text(event.text.first(std::min(event.text.size(), kJsonMax)));
       break;

@@ -24,7 +24,7 @@ struct SessionSummary {
   int64_t closed_ns = 0;
   bool is_closed = false;
   std::string reason;                  // Of kClosed.
-  std::string opened_json;             // Text of kOpened.
+  std::string opened_json;             // Text of kOpened, with what kIdentified added.
   std::string login_json;              // Text of the last kLogin.
   uint64_t events = 0, commands = 0, blocked = 0, masked = 0, alerts = 0, stand_ins = 0, responses = 0, errors = 0, rows = 0;
   uint64_t gaps = 0;                   // Places where the sequence does not go on by one (I5).

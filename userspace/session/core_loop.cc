@@ -22,7 +22,7 @@ CoreLoop::CoreLoop(Parts parts)
       blocks_(kBlocks, parts.runtime->config.engine.limits.session_arena_size),
       cancels_(parts.io, parts.counters, static_cast<uint8_t>(Owner::kCancel)),
       services_{parts.io,        parts.journal,   {},  parts.steering, parts.counters, blocks_, scratch_,
-                parts.directory, parts.admission, std::move(parts.runtime), parts.core, std::move(parts.identity_of), {}, parts.tickets, nullptr, std::move(parts.ended_binding), nullptr, parts.notices},
+                parts.directory, parts.admission, std::move(parts.runtime), parts.core, std::move(parts.identity_of), {}, parts.credentials, parts.tickets, nullptr, std::move(parts.ended_binding), nullptr, parts.notices},
       acts_(parts.journal, [this] { return io_.wall(); }, parts.directory, services_.runtime->config.name),
       grant_uses_(parts.grant_uses) {
   services_.grant_uses = &grant_uses_;

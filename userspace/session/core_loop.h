@@ -40,6 +40,7 @@ class CoreLoop {
     std::function<std::string(const Address&, std::chrono::sys_seconds)> ended_binding{};
     GrantUses* grant_uses = nullptr;
     NoticeQueue* notices = nullptr;
+    CredentialDesk* credentials = nullptr;
   };
   explicit CoreLoop(Parts parts);
   ~CoreLoop();

@@ -15,6 +15,12 @@ void Directory::enter(LiveSession session) {
   sessions_[id] = Entry{std::move(session), {}, false};
 }
 
+void Directory::identify(uint64_t id, const IdentityPtr& identity) {
+  const std::lock_guard lock(mutex_);
+  const auto found = sessions_.find(id);
+  if (found != sessions_.end()) found->second.session.identity = identity;
+}
+
 void Directory::leave(uint64_t id) {
   const std::lock_guard lock(mutex_);
   const auto found = sessions_.find(id);
@@ -38,6 +44,14 @@ bool Directory::may_cancel(Bytes key, std::string_view target, std::string_view 
   if (id == by_key_.end()) return false;
   const auto found = sessions_.find(id->second);
   return found != sessions_.end() && subject_of(found->second.session) == subject;
+}
+
+bool Directory::may_cancel_from(Bytes key, std::string_view target, const Address& client) const {
+  const std::lock_guard lock(mutex_);
+  const auto id = by_key_.find(key_of(target, key));
+  if (id == by_key_.end()) return false;
+  const auto found = sessions_.find(id->second);
+  return found != sessions_.end() && found->second.session.client.address == client;
 }
 
 void Directory::note_cancel(Bytes key, std::string_view target) {

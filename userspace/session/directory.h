@@ -33,12 +33,17 @@ class Directory {
   uint64_t take_number() { return next_.fetch_add(1); }
 
   void enter(LiveSession session);
+  // It is known by now who session `id` is.
+  void identify(uint64_t id, const IdentityPtr& identity);
   void leave(uint64_t id);
 
   // `key` is what a cancel request for session `id` carries (PostgreSQL BackendKeyData).
   void publish_cancel_key(uint64_t id, Bytes key);
   // True: `key` belongs to a live session of the same target and subject.
   [[nodiscard]] bool may_cancel(Bytes key, std::string_view target, std::string_view subject) const;
+
+  // The same where the address says nobody's name: `key` belongs to a live session of the target from `client`.
+  [[nodiscard]] bool may_cancel_from(Bytes key, std::string_view target, const Address& client) const;
 
   // A cancel request with that key was let through: who holds the session's command withdraws it.
   void note_cancel(Bytes key, std::string_view target);

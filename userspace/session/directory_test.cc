@@ -16,6 +16,21 @@ LiveSession session(uint64_t id, std::string target, std::string subject) {
   return made;
 }
 
+TEST(Directory, WhereProofIsOnTheWireAKeyCancelsFromItsOwnAddress) {
+  Directory directory(1);
+  const Endpoint here{*Address::parse("198.18.1.2"), 40000}, there{*Address::parse("198.18.1.3"), 40000};
+  directory.enter({1, 0, "db", nullptr, here, {}, 0});
+  directory.publish_cancel_key(1, as_bytes("key"));
+  EXPECT_TRUE(directory.may_cancel_from(as_bytes("key"), "db", here.address));
+  EXPECT_FALSE(directory.may_cancel_from(as_bytes("key"), "db", there.address));
+  EXPECT_FALSE(directory.may_cancel_from(as_bytes("key"), "other", here.address));
+  EXPECT_FALSE(directory.may_cancel_from(as_bytes("yek"), "db", here.address));
+  auto ann = std::make_shared<Identity>();
+  ann->subject = "ann";
+  directory.identify(1, ann);
+  EXPECT_EQ(directory.find(1)->identity->subject, "ann");
+}
+
 TEST(Directory, AKeyCancelsForTheSameTargetAndSubjectOnly) {
   Directory directory(1);
   directory.enter(session(1, "orders-db", "user:ann"));

@@ -185,6 +185,7 @@ Result<void> Engine::open_policy() {
   if (!table) return tl::unexpected<Error>(table.error());
   bindings_ = std::move(*table);
   if (auto set = bindings_->set_static(wanted.identity.static_bindings, wall_seconds()); !set) return tl::unexpected<Error>(set.error());
+  wire_ = std::make_unique<identify::WireCredentials>(*bindings_, wanted.steer.bindings_max);
   decide::TicketBook::Options tickets;
   tickets.open_bytes_max = wanted.engine.limits.held_bytes_max;
   tickets.gateway = wanted.name;
@@ -219,6 +220,7 @@ Result<void> Engine::start_cores() {
     if (const auto live = directory_->find(session)) cores_[live->core]->post(Request::kWakeSession, session);
   });
   admission_ = std::make_unique<accept::Admission>(wanted.engine.limits);
+  open_desk();
   std::vector<steer::CoreListeners> table;
   for (uint32_t index = 0; index < core_count(wanted); ++index) {
     const accept::CoreListenerSockets& sockets = listeners_[index];
@@ -227,6 +229,7 @@ Result<void> Engine::start_cores() {
     parts.index = index;
     parts.tickets = ticket_watch_.get();
     parts.notices = notifier_->queue(index);
+    parts.credentials = desk_.get();
     parts.cpu = wanted.engine.cores.empty() ? -1 : static_cast<int>(wanted.engine.cores[index]);
     parts.runtime = runtime_;
     parts.journal.gateway = wanted.name;
@@ -310,6 +313,7 @@ void Engine::on_tick() {
   tickets_->expire(wall_seconds());
   take_foreign_bindings();
   expire_changes();
+  wire_->expire(wall_seconds());
   auto ended = bindings_->expire(wall_seconds());
   grant_uses_->set_grants(config().grants, wall_seconds());
   if (ended) {
@@ -333,6 +337,7 @@ void Engine::hand_over(Built built) {
     const std::lock_guard lock(auth_mutex_);
     tokens_ = std::move(built.tokens);
     roles_ = runtime_->config.api;
+    certificates_ = std::make_shared<const CertificatesConfig>(runtime_->config.identity.certificates);
   }
   portal_->set(control::portal_settings(runtime_->config));
   for (const auto& core : cores_) core->hand_over(runtime_);

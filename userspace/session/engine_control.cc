@@ -24,7 +24,7 @@ json describe(const identify::Binding& binding) {
   return {{"id", identity.binding_id},       {"subject", identity.subject}, {"address", binding.where.text()},
           {"static", binding.is_static},     {"assurance", weir::name_of(identity.assurance)}, {"issuer", identity.issuer},
           {"until", text_of(identity.expires)}, {"reason", identity.reason}, {"groups", identity.groups},
-          {"refused", binding.refused_attempts}, {"last_refused", binding.last_refused_subject}};
+          {"refused", binding.refused_attempts}, {"last_refused", binding.last_refused_subject}, {"on_wire", false}};
 }
 
 std::string argument(const json& arguments, const char* name) {
@@ -231,22 +231,31 @@ void Engine::show_hidden(const std::vector<identify::Binding>& ended) {
 Result<json> Engine::revoke(const json& arguments, const control::ControlPeer& peer) {
   const std::string which = argument(arguments, "which");
   const std::vector<identify::Binding> fitting = bindings_->fitting(which);
-  if (fitting.empty()) return fail(Error::Kind::kNotFound, "no binding has the id, address or subject \"" + which + "\"");
+  const std::vector<identify::WireCredential> fitting_wire = wire_->fitting(which);
+  if (fitting.empty() && fitting_wire.empty()) {
+    return fail(Error::Kind::kNotFound, "no binding, and no credential on the wire, has the id, address, subject or token id \"" + which + "\"");
+  }
   // Before the disk is asked: its sessions end now, whatever becomes of that.
-  const uint32_t flows = cut_bindings(fitting);
+  uint32_t flows = cut_bindings(fitting) + cut_wire(fitting_wire);
   auto ended = bindings_->revoke(which, wall_seconds());
+  auto shown = wire_->revoke(which, wall_seconds());
+  if (shown) flows += cut_wire(*shown);  // Whose proof came in between.
   take_foreign_bindings();  // What it found on the way.
   if (!ended) return fail(ended.error().kind, "cut, but not taken back for good (a reload or a restart brings it back): " + ended.error().message);
+  if (!shown) return fail(shown.error().kind, "cut, but not taken back for good (who has it may connect again): " + shown.error().message);
   for (const identify::Binding& binding : *ended) tickets_->end_windows_of(binding.identity->subject, wall_seconds());
+  for (const identify::WireCredential& credential : *shown) tickets_->end_windows_of(credential.identity->subject, wall_seconds());
   show_hidden(*ended);
   logging_->log().info("revoke {} by {}, reason: {}", control::escape_bytes(which), who(peer), control::escape_bytes(argument(arguments, "reason")));
   json revoked = json::array();
   for (const identify::Binding& binding : *ended) revoked.push_back(describe(binding));
+  for (const identify::WireCredential& credential : *shown) revoked.push_back(describe_wire(credential));
   Notice notice;
   notice.event = NoticeEvent::kRevoked;
-  notice.subject = ended->front().identity->subject;
+  if (!ended->empty()) notice.subject = ended->front().identity->subject;
+  else if (!shown->empty()) notice.subject = shown->front().identity->subject;
   notice.rule = "revoke";
-  notice.text = std::to_string(ended->size()) + " bindings were revoked by " + who(peer) + ", " + std::to_string(flows) + " flows were cut: " + argument(arguments, "reason");
+  notice.text = std::to_string(ended->size() + shown->size()) + " bindings were revoked by " + who(peer) + ", " + std::to_string(flows) + " flows were cut: " + argument(arguments, "reason");
   tell(std::move(notice));
   return json{{"revoked", std::move(revoked)}, {"cut", flows}};
 }
@@ -263,6 +272,11 @@ Result<json> Engine::cut(const json& arguments, const control::ControlPeer& peer
   } else {
     for (const auto& core : cores_) core->post(Request::kCutBinding, binding);
     flows = steering_->cut_binding(binding);
+    for (const LiveSession& live : directory_->list()) {  // Of one on the wire the kernel knows the flows alone.
+      if (!live.identity || !live.identity->is_on_wire || live.identity->binding_id != binding) continue;
+      steering_->cut({live.client, live.server});
+      ++flows;
+    }
   }
   logging_->log().info("cut {} {} by {}, reason: {}", session != 0 ? "session" : "binding", session != 0 ? session : binding, who(peer),
                        control::escape_bytes(argument(arguments, "reason")));
@@ -278,6 +292,7 @@ Result<json> Engine::cut(const json& arguments, const control::ControlPeer& peer
 json Engine::bindings() const {
   json all = json::array();
   for (const identify::Binding& binding : bindings_->list(wall_seconds())) all.push_back(describe(binding));
+  for (const identify::WireCredential& credential : wire_->list(wall_seconds())) all.push_back(describe_wire(credential));
   return all;
 }
 

@@ -55,7 +55,7 @@ void EngineCore::run(Parts parts, std::promise<Result<void>>& started) {
   auto io = io::UringIo::create(limits, *parts.counters);
   if (!io) return started.set_value(tl::unexpected<Error>(io.error()));
   record::JournalWriter journal(parts.journal, **io, *parts.supply, parts.pending, *parts.counters);
-  CoreLoop loop({**io, journal, *parts.steering, *parts.counters, *parts.directory, *parts.admission, parts.runtime, parts.index, parts.identity_of, parts.tickets, parts.ended_binding, parts.grant_uses, parts.notices});
+  CoreLoop loop({**io, journal, *parts.steering, *parts.counters, *parts.directory, *parts.admission, parts.runtime, parts.index, parts.identity_of, parts.tickets, parts.ended_binding, parts.grant_uses, parts.notices, parts.credentials});
   parts.runtime = nullptr;  // The loop holds the one in force.
   io_ = io->get();
   loop_ = &loop;

@@ -35,6 +35,7 @@ class EngineCore {
     std::function<std::string(const Address&, std::chrono::sys_seconds)> ended_binding;
     GrantUses* grant_uses = nullptr;
     NoticeQueue* notices = nullptr;
+    CredentialDesk* credentials = nullptr;
   };
   // Starts the thread and waits until its ring and loop stand.
   [[nodiscard]] static Result<std::unique_ptr<EngineCore>> start(Parts parts);

@@ -18,6 +18,7 @@
 #include "control/portal.h"
 #include "decide/ticket_book.h"
 #include "identify/bindings.h"
+#include "identify/credential_thread.h"
 #include "identify/ended_bindings.h"
 #include "identify/token.h"
 #include "notify/notifier.h"
@@ -108,6 +109,10 @@ class Engine final : public control::ControlHandler, public control::ApiHost, pu
   void keep_in_force();
   void expire_changes();
   [[nodiscard]] Result<nlohmann::json> estimate_ticket(const nlohmann::json& arguments);   // engine_estimate.cc
+  // engine_wire.cc: credentials on the wire
+  void open_desk();
+  uint32_t cut_wire(const std::vector<identify::WireCredential>& ended);
+  static nlohmann::json describe_wire(const identify::WireCredential& credential);
   // engine_tickets.cc
   [[nodiscard]] Result<nlohmann::json> list_tickets(const nlohmann::json& arguments);
   [[nodiscard]] Result<nlohmann::json> answer_ticket(std::string_view verb, const nlohmann::json& arguments, const control::ControlPeer& peer);
@@ -175,6 +180,7 @@ class Engine final : public control::ControlHandler, public control::ApiHost, pu
   std::optional<ChangeBook> changes_;
   std::chrono::sys_seconds changes_looked_at_{};
   bool is_store_told_ = false;
+  std::unique_ptr<identify::WireCredentials> wire_;   // What sessions proved themselves with.
   std::unique_ptr<decide::TicketBook> tickets_;       // The sessions' TicketDesk: made before the cores, ends after them.
   std::unique_ptr<TicketWatch> ticket_watch_;         // Before the book: what the cores have.
   std::unique_ptr<notify::Notifier> notifier_;        // Looks at both; ends after the cores and before them.
@@ -186,6 +192,7 @@ class Engine final : public control::ControlHandler, public control::ApiHost, pu
   identify::KeyFetchers key_fetchers_{[this](std::string_view text) { logging_->log().warn("{}", text); }};  // Made after logging_, and ends before it.
   std::shared_ptr<identify::TokenVerifier> tokens_;   // With roles_, under auth_mutex_; the API's threads look at both.
   ApiConfig roles_;                                   // Who holds which role.
+  std::shared_ptr<const CertificatesConfig> certificates_;  // Under auth_mutex_ as well.
   std::mutex auth_mutex_;
   std::mutex control_mutex_;                          // One request, or one tick, at a time.
   std::atomic<uint64_t> drops_noticed_{0}, pieces_lost_{0};
@@ -198,6 +205,7 @@ class Engine final : public control::ControlHandler, public control::ApiHost, pu
   std::optional<Estimating> estimate_;
   std::unique_ptr<Directory> directory_;
   std::unique_ptr<accept::Admission> admission_;
+  std::unique_ptr<identify::CredentialThread> desk_;  // The sessions' CredentialDesk: ends after the cores.
   std::vector<std::unique_ptr<EngineCore>> cores_;
   std::unique_ptr<steer::SteerWatch> watch_;
   std::unique_ptr<steer::DropNotices> notices_;

@@ -8,6 +8,7 @@
 
 #include "accept/admission.h"
 #include "base/arena.h"
+#include "core/credential.h"
 #include "core/event.h"
 #include "core/facts.h"
 #include "core/io.h"
@@ -37,6 +38,7 @@ struct Services {
   std::function<IdentityPtr(const Address&, std::chrono::sys_seconds)> identity_of;
   // A short connection of our own to a target, to deliver a cancel request.
   std::function<void(const Endpoint& target, Bytes request)> deliver_cancel;
+  CredentialDesk* credentials = nullptr;    // Null: every credential on the wire is refused.
   TicketDesk* tickets = nullptr;            // Null: what is held is refused.
   std::unique_ptr<ScanScratch> scan_scratch;  // Of runtime's policy.
   // Of an address that nobody is bound to: whose binding ended there by its time, in words; empty: nobody's.  Empty: not asked.

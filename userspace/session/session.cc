@@ -117,16 +117,19 @@ void Session::open(int client_socket) {
   codec_ = target_->module->make_codec(*environment_);
   policy_ = judged_by_->policy->open(facts_);
   state_ = State::kLive;
+  const bool is_on_wire = target_->config.admit != Admit::kAddress;
+  const bool has_flow = !is_on_wire || await_proof();
   services_.counters.add(Metric::kSessionsOpened);
   services_.counters.add(Metric::kSessionsOpen);
   is_entered_ = true;
-  auto admission = services_.admission.admit(admission_);
+  auto admission = services_.admission.admit(admission_, is_on_wire && !floor_);
   if (admission == accept::Admission::Answer::kAdmitted && facts_.identity) admission = services_.admission.identify(admission_, facts_.identity->subject);
   services_.directory.enter({id_, services_.core, target_->config.name, facts_.identity, flow_.client, flow_.target,
                              services_.io.wall().time_since_epoch().count()});
   if (!record_opened()) return close(EndReason::kRecordFailed, true);
+  if (!has_flow) return close(EndReason::kCut, true);
   arm_receive(Side::kClient);
-  if (!facts_.identity) {
+  if (!facts_.identity && !is_on_wire) {
     services_.counters.add(Metric::kRefusedUnbound);
     const std::string ended = services_.ended_binding ? services_.ended_binding(flow_.client.address, wall_seconds()) : std::string();
     if (!ended.empty()) record_impersonation({}, Impersonation::kExpiredBinding, Verdict::Action::kBlock, false, ended);
@@ -137,6 +140,7 @@ void Session::open(int client_socket) {
     return refuse(EndReason::kRefused, "0A000", target_->capability);
   }
   if (admission != accept::Admission::Answer::kAdmitted) return refuse_admission(admission);
+  if (is_on_wire) return;  // Dialled once it is known who asks.
   if (!services_.steering.set_session(flow_, id_)) return close(EndReason::kCut, true);
   dial();
 }
@@ -165,6 +169,7 @@ void Session::dial() {
   services_.io.connect(plan, token(OpKind::kConnect, Side::kTarget));
   ++operations_;
   is_dialling_ = true;
+  dialled_at_ = services_.io.now();
   state_ = State::kDialling;
 }
 
@@ -227,13 +232,17 @@ void Session::cut(std::string_view why) {
   services_.steering.cut(flow_);
   if (codec_) {
     record_note(std::string("cut: ").append(why));
-    std::array<std::byte, 256> request{};
-    const uint32_t size = codec_->cancel_request(request);
-    if (size > 0 && leg(Side::kTarget).is_connected) services_.deliver_cancel(flow_.target, Bytes(request).first(size));
+    cancel_at_target();
   }
   end_ = EndReason::kCut;
   close(EndReason::kCut, true);
   check_end();
+}
+
+void Session::cancel_at_target() {
+  std::array<std::byte, 256> request{};
+  const uint32_t size = codec_->cancel_request(request);
+  if (size > 0 && leg(Side::kTarget).is_connected) services_.deliver_cancel(flow_.target, Bytes(request).first(size));
 }
 
 void Session::drain() {
@@ -282,14 +291,21 @@ void Session::on_tick() {
   if (hold_) last_activity_ = now;  // Who waits for a reviewer is not idle.
   if (end_ != EndReason::kNone && state_ != State::kClosing) {
     if (now - refused_at_ > kRefuseWithin) close(end_, true);
-  } else if (state_ == State::kDialling && now - opened_at_ > limits.connect_timeout) {
+  } else if (state_ == State::kDialling && now - dialled_at_ > limits.connect_timeout) {
     services_.counters.add(Metric::kTimeoutConnect);
     cancel_dial();
     state_ = State::kLive;
     refuse(EndReason::kConnectTimeout, "08001", "the target " + target_->config.name + " did not answer in time");
   } else if (state_ == State::kLive && codec_ && !codec_->login().is_complete && now - opened_at_ > limits.handshake_timeout) {
     services_.counters.add(Metric::kTimeoutHandshake);
+    note_late_proof();
     refuse(EndReason::kHandshakeTimeout, "57P05", "the login took too long");
+  } else if (proof_ends_ != std::chrono::sys_seconds{} && state_ != State::kClosing && wall_seconds() >= proof_ends_) {
+    if (state_ == State::kDialling) {
+      cancel_dial();
+      state_ = State::kLive;
+    }
+    end_of_proof();
   } else if (state_ == State::kLive && now - last_activity_ > limits.idle_timeout) {
     services_.counters.add(Metric::kTimeoutIdle);
     refuse(EndReason::kIdleTimeout, "57P05", "the session was idle for too long");
@@ -356,6 +372,10 @@ bool Session::close_legs() {
     is_quiet = is_quiet && !l.is_receiving && !l.is_sending;
   }
   if (!is_quiet) return false;
+  if (proof_ == Proof::kAsked) {
+    services_.credentials->forget(id_);
+    proof_ = Proof::kRefused;
+  }
   if (codec_ && !close_recorded_) {
     take_account();
     drop_hold();

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "base/arena.h"
+#include "core/credential.h"
 #include "core/event.h"
 #include "core/io.h"
 #include "core/policy.h"
@@ -85,10 +86,13 @@ class Session final : public SideFacts {
   [[nodiscard]] std::string describe() const;
 
   bool is_tls(Side side) const override { return legs_[index_of(side)].tls != nullptr; }
+  [[nodiscard]] ClientProof client_proof() const override;
   Bytes peer_certificate_hash(Side side) const override;
 
  private:
   friend class SessionOutbox;
+  // How far the session's own proof of identity is.  kByAddress: none is asked for.
+  enum class Proof : uint8_t { kByAddress, kAwaited, kAsked /* the desk */, kAccepted, kRefused };
   enum class State : uint8_t { kIdle, kDialling, kLive, kClosing /* what is queued goes out */, kDone /* operations end */ };
   struct Stream {  // One direction's plaintext.
     explicit Stream(forward::BlockPool& blocks) : buffer(blocks) {}
@@ -124,6 +128,7 @@ class Session final : public SideFacts {
   bool close_legs();
   void check_end();
   void identify_flow();
+  void cancel_at_target();
   // session_legs.cc: bytes in and out
   void arm_receive(Side side);
   void on_received(Side side, Completion& completion);
@@ -151,6 +156,20 @@ class Session final : public SideFacts {
   [[nodiscard]] Stream& stream(Direction d) { return streams_[index_of(d)]; }
   [[nodiscard]] Leg& leg(Side side) { return legs_[index_of(side)]; }
   void session_rules(Stream& stream, const Unit& unit, Verdict& verdict);
+  // session_proof.cc: who it is, where that is proven on the wire
+  bool await_proof();
+  void take_certificate();
+  [[nodiscard]] bool needs_proof() const { return proof_ == Proof::kAwaited || proof_ == Proof::kAsked; }
+  void settle_proof();
+  void begin_proof();
+  void accept_floor();
+  void accept_proof(IdentityPtr identity);
+  void refuse_proof(CredentialResult result, std::string text);
+  void rule_on_login(Verdict& verdict) const;
+  void note_late_proof();
+  void end_of_proof();
+  void record_wire_refusal(CredentialResult result, std::string_view text);
+  void alert_foreign_login(const Unit& unit, const Verdict& verdict);
   // session_hold.cc: what waits for a reviewer
   void keep_prepared(const Unit& unit, const Verdict& verdict, Bytes wire);
   CommandDigest digest_of_command(const Unit& unit, Bytes wire, const Prepared*& prepared, const char*& why) const;
@@ -165,6 +184,7 @@ class Session final : public SideFacts {
   [[nodiscard]] std::chrono::sys_seconds wall_seconds() const { return std::chrono::floor<std::chrono::seconds>(services_.io.wall()); }
   // session_record.cc: events
   bool record_opened();
+  bool record_identified();
   bool record_unit(Direction direction, uint32_t index);
   bool record_reply_end(const Unit& unit);
   void record_fate(const Unit& unit, Fate fate);
@@ -210,7 +230,12 @@ class Session final : public SideFacts {
   std::array<Leg, 2> legs_;
   std::array<Stream, 2> streams_;
   uint32_t operations_ = 0;            // Under way in Io: the slot is not reused before they end.
-  std::chrono::nanoseconds opened_at_{}, last_activity_{}, refused_at_{}, closing_until_{}, drain_until_{};
+  Proof proof_ = Proof::kByAddress;
+  bool has_certificate_ = false;
+  IdentityPtr floor_;                  // admit: either: what the address is bound to.
+  std::string proof_text_;             // kRefused: for the client.
+  std::chrono::sys_seconds proof_ends_{};  // kAccepted: the session's end; epoch: none of its own.
+  std::chrono::nanoseconds dialled_at_{}, opened_at_{}, last_activity_{}, refused_at_{}, closing_until_{}, drain_until_{};
   ResponseHead head_;                  // Of the reply that is being passed on.
   uint64_t reply_rows_ = 0, reply_bytes_ = 0, reply_masked_ = 0;
   Verdict::Action reply_action_ = Verdict::Action::kAllow;   // The strictest over its units.

@@ -72,6 +72,7 @@ void Session::on_received(Side side, Completion& completion) {
           refuse(EndReason::kTlsFault, "08006", "the gateway could not secure the connection to the target: " + l.tls->fault());
         } else {
           close(EndReason::kTlsFault, false);
+          if (l.tls->has_refused_certificate() && needs_proof()) refuse_proof(CredentialResult::kCertificate, l.tls->fault());
         }
       } else {
         // The first plaintext may come with the last of the handshake: the codec is told before it is parsed.
@@ -127,6 +128,7 @@ void Session::tell_ready(Side side) {
   l.ready_told = true;
   services_.counters.add(Metric::kTlsHandshakes);
   record_note("TLS on the " + std::string(side == Side::kClient ? "client" : "target") + " leg: " + l.tls->describe());
+  if (side == Side::kClient) take_certificate();
   SessionOutbox outbox(*this, from(side), {});
   codec_->signal({Signal::Kind::kSideReady, side, 0, 0, {}, {}}, outbox);
 }

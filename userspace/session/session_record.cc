@@ -20,6 +20,20 @@ std::string without_quote(std::string_view message) {
 
 std::string_view name_of_mode(const TargetConfig& target) { return target.observe ? "observe" : "enforce"; }
 
+void add_identity(nlohmann::json& about, const Identity& identity) {
+  about["subject"] = identity.subject;
+  about["groups"] = identity.groups;
+  about["assurance"] = weir::name_of(identity.assurance);
+  about["binding"] = identity.binding_id;
+  if (!identity.issuer.empty()) about["issuer"] = identity.issuer;
+  if (!identity.token_id.empty()) about["token_id"] = identity.token_id;
+  if (!identity.email.empty()) about["email"] = identity.email;
+  if (!identity.acting_for.empty()) about["acting_for"] = identity.acting_for;
+  if (identity.expires != std::chrono::sys_seconds{}) about["until"] = utc_text(identity.expires);
+  if (!identity.reason.empty()) about["reason"] = identity.reason;
+  if (!identity.certificate_fingerprint.empty()) about["certificate"] = {{"serial", identity.certificate_serial}, {"fingerprint", identity.certificate_fingerprint}};
+}
+
 }  // namespace
 
 bool Session::write(RecordEvent& event, uint64_t& group) {
@@ -50,22 +64,27 @@ bool Session::record_opened() {
       {"policy", judged_by_->policy->digest()},
       {"gateway", opened_with_->config.name},
   };
-  if (const Identity* identity = facts_.identity.get(); identity != nullptr) {
-    about["subject"] = identity->subject;
-    about["groups"] = identity->groups;
-    about["assurance"] = weir::name_of(identity->assurance);
-    about["binding"] = identity->binding_id;
-    if (!identity->issuer.empty()) about["issuer"] = identity->issuer;
-    if (!identity->token_id.empty()) about["token_id"] = identity->token_id;
-    if (!identity->email.empty()) about["email"] = identity->email;
-    if (!identity->acting_for.empty()) about["acting_for"] = identity->acting_for;
-    if (identity->expires != std::chrono::sys_seconds{}) about["until"] = utc_text(identity->expires);
-    if (!identity->reason.empty()) about["reason"] = identity->reason;
-  }
+  if (facts_.identity) add_identity(about, *facts_.identity);
+  if (proof_ != Proof::kByAddress) about["admit"] = target_->config.admit == Admit::kEither ? "either" : "credential";
+  if (floor_) about["address_subject"] = floor_->subject;
   const std::string text = about.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
   RecordEvent event;
   event.kind = RecordEvent::Kind::kOpened;
   event.verb = "opened";
+  event.text = as_bytes(text);
+  event.action = Verdict::Action::kAllow;
+  return write(event);
+}
+
+// The login that follows is waited for, and stands behind this one.
+bool Session::record_identified() {
+  const Identity& identity = *facts_.identity;
+  nlohmann::json about = {{"proof", !identity.is_on_wire ? "address" : identity.certificate_fingerprint.empty() ? "token" : "certificate"}};
+  add_identity(about, identity);
+  const std::string text = about.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  RecordEvent event;
+  event.kind = RecordEvent::Kind::kIdentified;
+  event.verb = "identified";
   event.text = as_bytes(text);
   event.action = Verdict::Action::kAllow;
   return write(event);
@@ -178,6 +197,7 @@ bool Session::record_unit(Direction direction, uint32_t index) {
   if (verdict.observed) services_.counters.add(Metric::kObserved);
   record_alerts(unit, verdict);
   if (verdict.impersonation != Impersonation::kNone) record_impersonation(unit, verdict.impersonation, verdict.action, verdict.observed, verdict.reason);
+  else alert_foreign_login(unit, verdict);
   if (direction == Direction::kToTarget) {
     const bool is_request = unit.kind == UnitKind::kCommand || unit.kind == UnitKind::kLogin || unit.kind == UnitKind::kCancel;
     if (unit.kind == UnitKind::kCommand) {

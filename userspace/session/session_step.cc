@@ -149,14 +149,20 @@ void Session::session_rules(Stream&, const Unit& unit, Verdict& verdict) {
   if (unit.kind == UnitKind::kHandshake) {
     verdict = Verdict{};
     verdict.action = Verdict::Action::kAllow;
+  } else if (unit.kind == UnitKind::kLogin) {
+    rule_on_login(verdict);
   } else if (unit.kind == UnitKind::kCancel) {
-    const bool is_own = services_.directory.may_cancel(codec_->cancel_key(), target_->config.name, facts_.identity ? facts_.identity->subject : "");
+    // A cancel request has no room for a proof: where that is asked for, it is of who sits at the session's own address.
+    const bool is_own = proof_ == Proof::kByAddress
+                            ? services_.directory.may_cancel(codec_->cancel_key(), target_->config.name, facts_.identity ? facts_.identity->subject : "")
+                            : services_.directory.may_cancel_from(codec_->cancel_key(), target_->config.name, flow_.client.address);
     verdict = Verdict{};
     verdict.action = is_own ? Verdict::Action::kAllow : Verdict::Action::kBlock;
     verdict.rule_name = is_own ? "" : "cancel-key";
     verdict.reason = is_own ? "" : "a cancel request must carry the key of a live session of the same identity";
     services_.counters.add(is_own ? Metric::kCancels : Metric::kCancelsRefused);
     if (is_own) services_.directory.note_cancel(codec_->cancel_key(), target_->config.name);
+    if (is_own && needs_proof() && !is_dialling_ && leg(Side::kTarget).fd < 0) dial();
   }
 }
 
@@ -175,6 +181,10 @@ bool Session::judge(Direction direction) {
     const uint64_t start = s.units[s.judged].wire.offset;
     const uint64_t end = s.units.back().wire.end();
     const Bytes chunk = s.buffer.slice({start, static_cast<uint32_t>(end - start)});
+    if (needs_proof() && direction == Direction::kToTarget && s.units.back().kind == UnitKind::kLogin) {
+      settle_proof();  // First: it says who is judged.
+      if (state_ == State::kDone || state_ == State::kClosing) return false;
+    }
     DecideContext context = decide_context(direction);
     if (direction == Direction::kToClient) services_.scratch.reset();
     else name_requests();

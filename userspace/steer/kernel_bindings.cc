@@ -17,12 +17,6 @@ namespace {
 
 std::chrono::sys_time<std::chrono::nanoseconds> wall_now() { return std::chrono::system_clock::now(); }
 
-// The end on the programs' clock, from how long it is until then.  Post: not 0.
-uint64_t boot_end_ns(std::chrono::sys_seconds until) {
-  const auto left = std::chrono::sys_time<std::chrono::nanoseconds>(until) - wall_now();
-  return kernel::boot_time_ns() + static_cast<uint64_t>(std::max<int64_t>(left.count(), 1));
-}
-
 std::chrono::sys_seconds wall_end(uint64_t expires_ns) {
   if (expires_ns == 0) return {};
   const auto left = std::chrono::nanoseconds(static_cast<int64_t>(expires_ns - kernel::boot_time_ns()));
@@ -65,6 +59,11 @@ KernelBinding from_abi(const Prefix& where, const weir_binding& value) {
 bool is_one_address(const Prefix& prefix) { return prefix.bits == 128; }
 
 }  // namespace
+
+uint64_t boot_end_ns(std::chrono::sys_seconds until) {
+  const auto left = std::chrono::sys_time<std::chrono::nanoseconds>(until) - wall_now();
+  return kernel::boot_time_ns() + static_cast<uint64_t>(std::max<int64_t>(left.count(), 1));
+}
 
 Result<KernelBindings> KernelBindings::open(const Config& config) {
   const auto options = options_of(config);

@@ -26,6 +26,9 @@ struct KernelBinding {
   std::optional<std::array<uint8_t, 6>> mac;
 };
 
+// That moment on the programs' clock, from how long it is until then.  Post: not 0.
+[[nodiscard]] uint64_t boot_end_ns(std::chrono::sys_seconds until);
+
 class KernelBindings {
  public:
   // Pre: up().  Errors as KernelSteering::open.

@@ -9,6 +9,7 @@
 #include "abi.h"
 #include "kernel/socket_diag.h"
 #include "kernel/tcx.h"
+#include "steer/kernel_bindings.h"
 #include "steer/loader.h"
 #include "steer/pinned_map.h"
 #include "steer/reasons.h"
@@ -107,6 +108,18 @@ bool KernelSteering::set_session(const FlowKey& key, uint64_t session) {
   return bpf_map_update_elem(maps_.flows.get(), &abi_key, &flow, BPF_EXIST) == 0;
 }
 
+bool KernelSteering::adopt(const FlowKey& key, uint64_t session, uint64_t binding, std::chrono::sys_seconds until) {
+  const weir_flow_key abi_key = key_of(key);
+  const std::lock_guard<std::mutex> lock(writer_);
+  weir_flow flow{};
+  if (bpf_map_lookup_elem(maps_.flows.get(), &abi_key, &flow) != 0 || flow.cut != 0 || flow.kind != WEIR_FLOW_STEERED) return false;
+  flow.session = session;
+  flow.binding = binding;
+  flow.until_ns = until == std::chrono::sys_seconds{} ? 0 : boot_end_ns(until);
+  flow.reopened = 0;
+  return bpf_map_update_elem(maps_.flows.get(), &abi_key, &flow, BPF_EXIST) == 0;
+}
+
 void KernelSteering::set_upstream(const FlowKey& key, uint64_t session, const Endpoint& source) {
   const weir_flow_key abi_key = key_of(key);
   const std::lock_guard<std::mutex> lock(writer_);
@@ -133,6 +146,7 @@ void KernelSteering::forget(const FlowKey& key, uint64_t session) {
   }
   flow.session = 0;
   flow.reopened = 0;
+  flow.until_ns = 0;  // What the earlier connection proved is not the next one's; open() writes its own.
   flow.created_ns = kernel::boot_time_ns();
   bpf_map_update_elem(maps_.flows.get(), &abi_key, &flow, BPF_EXIST);
 }

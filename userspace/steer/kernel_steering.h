@@ -46,6 +46,7 @@ class KernelSteering final : public Steering {
 
   std::optional<FlowEntry> flow(const FlowKey&) override;
   bool set_session(const FlowKey&, uint64_t session) override;
+  bool adopt(const FlowKey&, uint64_t session, uint64_t binding, std::chrono::sys_seconds until) override;
   void forget(const FlowKey&, uint64_t session) override;
   void cut(const FlowKey&) override;
   void set_upstream(const FlowKey&, uint64_t session, const Endpoint& source) override;

@@ -16,6 +16,16 @@ std::string trust_text(const TargetConfig& target, bool has_own_pair) {
          "its own pair here";
 }
 
+// How clients prove themselves, where that is done on the wire, and what their drivers must allow for it.
+std::string wire_text(const TargetConfig& target) {
+  const bool has_tokens = target.wire_token != WireToken::kNone, has_certificates = !target.tls.client_ca_file.empty();
+  std::string text = target.admit == Admit::kEither ? "; clients are known by their address or" : "; clients prove themselves";
+  if (has_tokens) text += target.wire_token == WireToken::kPlain ? " by a token as the password, also in clear" : " by a token as the password over TLS";
+  if (has_tokens) text += " (libpq: neither channel_binding=require nor a require_auth without password)";
+  if (has_certificates) text += has_tokens ? ", or by a client certificate" : " by a client certificate";
+  return text;
+}
+
 // Whether the client's own SCRAM login can pass through us (RFC 5802 section 6: the proof covers the channel-binding flag).
 //
 //   client leg   target leg   what the client says       works
@@ -63,6 +73,9 @@ CapabilityVerdict capability(const TargetConfig& target, const Config& config, b
         "there is no certificate to show to clients",
         "set tls.ca (`weir ca init`), or the target's tls.certificate_file and tls.key_file, or tls.to_client: none");
   }
+  if (target.admit != Admit::kAddress && !target.inject) {
+    return refused("login: relay with a credential on the wire: it takes the place of the password, so that there is none to relay", "use login: inject, with logins");
+  }
   if (!target.inject && !can_relay_login(target, has_own_pair)) {
     return refused(
         "login: relay over TLS on both legs with a minted certificate: clients bind a SCRAM login to the certificate they see "
@@ -80,6 +93,7 @@ CapabilityVerdict capability(const TargetConfig& target, const Config& config, b
   } else {
     verdict.reason = "the client leg shows a minted certificate";
   }
+  if (target.admit != Admit::kAddress) verdict.reason += wire_text(target);
   verdict.reason += target.inject ? "; the gateway logs in at the target itself" : "; the client's own login passes through";
   if (tls.to_target == VerifyMode::kNone) verdict.reason += "; the target leg is plain";
   if (tls.to_target == VerifyMode::kRequire) verdict.reason += "; the target's certificate is not verified";

@@ -1,11 +1,14 @@
 #include "transport/tls.h"
 
+#include <openssl/crypto.h>
 #include <openssl/err.h>
+#include <openssl/sslerr.h>
 
 #include <algorithm>
 
 #include "base/check.h"
 #include "transport/certificate.h"
+#include "transport/peer_certificate.h"
 #include "transport/tls_fault.h"
 
 namespace weir::transport {
@@ -144,6 +147,9 @@ Result<TransportPtr> TlsTransport::make(std::shared_ptr<const TlsLeg> leg, const
   SSL* s = ssl.get();
   if (leg->role == TlsRole::kServer) {
     SSL_set_accept_state(s);
+    if (leg->asks_certificate) {
+      SSL_set_verify(s, SSL_VERIFY_PEER | (leg->needs_certificate ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0), TlsCallbacks::verify);
+    }
   } else {
     SSL_set_connect_state(s);
     bool is_set = true;
@@ -194,8 +200,13 @@ void TlsTransport::handshake() {
 
 void TlsTransport::on_ready() {
   state_ = State::kReady;
-  if (leg_->role == TlsRole::kServer) return;
-  const X509* certificate = SSL_get0_peer_certificate(ssl_.get());
+  X509* certificate = SSL_get0_peer_certificate(ssl_.get());
+  if (leg_->role == TlsRole::kServer) {
+    if (certificate != nullptr && leg_->asks_certificate) {
+      peer_certificate_ = std::make_unique<PeerCertificate>(describe_peer(certificate, SSL_get0_verified_chain(ssl_.get())));
+    }
+    return;
+  }
   if (certificate != nullptr) peer_hash_size_ = static_cast<uint8_t>(endpoint_hash(certificate, peer_hash_));
 }
 
@@ -216,6 +227,7 @@ void TlsTransport::read_records() {
     }
     account_.plain_in += size;
     sink_->plain(Bytes(plain).first(size));
+    if (leg_->overwrites_plaintext) OPENSSL_cleanse(plain.data(), size);
     // One more call would only say "want read", at the price of a record buffer taken and given back.
     if (incoming_.empty() && SSL_pending(ssl_.get()) == 0) return;
   }
@@ -268,6 +280,7 @@ void TlsTransport::become_faulty() {
   const bool was_ready = state_ != State::kHandshake;
   const unsigned long code = take_cause();
   state_ = State::kFault;
+  lacks_certificate_ = ERR_GET_LIB(code) == ERR_LIB_SSL && ERR_GET_REASON(code) == SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE;
   fault_ = !refused_certificate_.empty() ? refused_certificate_ : explain_fault(*leg_, code, was_ready);
 }
 
@@ -276,7 +289,8 @@ std::string TlsTransport::describe() const {
   const char* suite = SSL_get_cipher_name(ssl_.get());
   std::string text = std::string(SSL_get_version(ssl_.get())) + " " + (suite != nullptr ? suite : "?");
   if (leg_->role == TlsRole::kServer)
-    return text + (leg_->is_own_pair ? ", the target's own certificate" : ", minted certificate");
+    return text + (leg_->is_own_pair ? ", the target's own certificate" : ", minted certificate") +
+           (peer_certificate_ ? ", the client's certificate " + peer_certificate_->fingerprint : "");
   switch (leg_->verify) {
     case VerifyMode::kVerifyFull: {
       const char* name = SSL_get0_peername(ssl_.get());

@@ -30,6 +30,9 @@ struct TlsLeg {
   // kServer.
   bool is_own_pair = false;          // The target's own certificate and key; else a minted leaf.
   std::vector<std::byte> leaf_hash;  // tls-server-end-point of what we show.
+  // Clients may show a certificate of `trust` (ask_for_certificates()), or must.
+  bool asks_certificate = false, needs_certificate = false;
+  bool overwrites_plaintext = false;  // A login may bring a token: what was decrypted is overwritten once it was given on.
   // kClient.
   VerifyMode verify = VerifyMode::kVerifyFull;
   std::vector<std::string> expected_names;  // Empty with verify-full: the address that was dialled.
@@ -58,6 +61,8 @@ class TlsTransport final : public Transport {
   [[nodiscard]] Account account() const override { return account_; }
   [[nodiscard]] Bytes peer_certificate_hash() const override { return Bytes(peer_hash_).first(peer_hash_size_); }
   [[nodiscard]] std::string describe() const override;
+  [[nodiscard]] const PeerCertificate* peer_certificate() const override { return peer_certificate_.get(); }
+  [[nodiscard]] bool has_refused_certificate() const override { return state_ == State::kFault && (!refused_certificate_.empty() || lacks_certificate_); }
 
  private:
   friend struct TlsCallbacks;
@@ -80,6 +85,8 @@ class TlsTransport final : public Transport {
   std::array<std::byte, 64> peer_hash_{};
   Account account_;
   std::string fault_;
+  std::unique_ptr<PeerCertificate> peer_certificate_;
+  bool lacks_certificate_ = false;   // It had to show one, and did not.
   std::string refused_certificate_;  // Who the certificate that failed is for, and why; set by the verify callback.
 };
 

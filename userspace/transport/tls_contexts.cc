@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "transport/certificate.h"
+#include "transport/peer_certificate.h"
 
 namespace weir::transport {
 namespace {
@@ -87,6 +88,17 @@ Result<LegPtr> make_client_leg(const TargetConfig& target, const Making& making,
   const auto shown =
       has_own_pair(target) ? show_own_pair(**leg, target.tls) : show_minted(**leg, target, making.mint, making.now, refresh_at);
   if (!shown) return tl::unexpected<Error>(shown.error());
+  if (target.admit == Admit::kAddress) return LegPtr(std::move(*leg));
+  if (!target.tls.client_ca_file.empty()) {
+    const auto asked = ask_for_certificates((*leg)->context.get(), target.tls.client_ca_file, target.tls.client_crl_file);
+    if (!asked) return tl::unexpected<Error>(asked.error());
+    (*leg)->asks_certificate = true;
+    (*leg)->needs_certificate = target.admit == Admit::kCredential && target.wire_token == WireToken::kNone;
+    (*leg)->trust = target.tls.client_ca_file;
+  }
+  // OpenSSL's own buffer, where it decrypts in place, as well as ours.
+  (*leg)->overwrites_plaintext = target.wire_token != WireToken::kNone;
+  if ((*leg)->overwrites_plaintext) SSL_CTX_set_options((*leg)->context.get(), SSL_OP_CLEANSE_PLAINTEXT);
   return LegPtr(std::move(*leg));
 }
 

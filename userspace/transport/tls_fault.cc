@@ -41,9 +41,26 @@ std::string explain_alert(const TlsLeg& leg, int alert, const std::string& peer)
   return heard;
 }
 
+std::string explain_client_certificate(const TlsLeg& leg, const X509* certificate, int code) {
+  const std::string whose = "client's certificate" + (certificate != nullptr ? " (" + subject_of(certificate) + ")" : "");
+  switch (code) {
+    case X509_V_ERR_CERT_HAS_EXPIRED: return whose + " expired" + (certificate != nullptr ? " on " + utc_text(not_after_of(certificate)) : "") + "; the client needs a new one";
+    case X509_V_ERR_CERT_NOT_YET_VALID: return whose + " is not valid yet; is a clock wrong?";
+    case X509_V_ERR_CERT_REVOKED: return whose + " is revoked (tls.client_crl_file)";
+    case X509_V_ERR_CRL_HAS_EXPIRED: return "the revocation list in tls.client_crl_file is too old to tell of the " + whose + "; put a new one there and reload";
+    case X509_V_ERR_UNABLE_TO_GET_CRL: return "tls.client_crl_file has no revocation list of who signed the " + whose;
+    case X509_V_ERR_INVALID_PURPOSE: return whose + " is not for clients (its extended key usage lacks clientAuth, or its key usage digitalSignature)";
+    case X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT: case X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN: case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT:
+    case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY: case X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE:
+      return whose + " was signed by " + (certificate != nullptr ? issuer_of(certificate) : "an authority") + ", which is not in " + leg.trust + " (tls.client_ca_file)";
+    default: return whose + " does not verify: " + X509_verify_cert_error_string(code);
+  }
+}
+
 }  // namespace
 
 std::string explain_certificate(const TlsLeg& leg, const X509* certificate, int code, const std::string& expected) {
+  if (leg.role == TlsRole::kServer) return explain_client_certificate(leg, certificate, code);
   const std::string whose = "target's certificate";
   switch (code) {
     case X509_V_ERR_HOSTNAME_MISMATCH:
@@ -80,6 +97,8 @@ std::string explain_fault(const TlsLeg& leg, unsigned long code, bool is_ready) 
   if (ERR_GET_LIB(code) == ERR_LIB_SSL) {
     if (reason >= SSL_AD_REASON_OFFSET) return explain_alert(leg, reason - SSL_AD_REASON_OFFSET, peer);
     switch (reason) {
+      case SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE:
+        return "client showed no certificate, and this target admits nobody without one (libpq: sslcert and sslkey)";
       case SSL_R_HTTP_REQUEST:
       case SSL_R_HTTPS_PROXY_REQUEST:
         return peer + " sent HTTP where a TLS record was due";

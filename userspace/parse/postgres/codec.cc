@@ -20,7 +20,10 @@ PostgresCodec::PostgresCodec(CodecEnvironment& environment)
   last_tag_.reserve(kTagMax);
 }
 
-PostgresCodec::~PostgresCodec() { OPENSSL_cleanse(cancel_key_.data(), cancel_key_.size()); }
+PostgresCodec::~PostgresCodec() {
+  OPENSSL_cleanse(cancel_key_.data(), cancel_key_.size());
+  OPENSSL_cleanse(credential_.data(), credential_.size());
+}
 
 Step PostgresCodec::parse(uint32_t, Direction direction, uint64_t at, Bytes bytes, UnitSink& sink) {
   ParseCall call{direction, at, bytes, sink};

@@ -59,6 +59,8 @@ class PostgresCodec final : public Codec {
   [[nodiscard]] bool wants_close() const override { return wants_close_; }
   [[nodiscard]] bool is_idle() const override;
   [[nodiscard]] std::string_view stand_in() const override { return stand_in_; }
+  [[nodiscard]] Bytes credential() const override { return as_bytes(credential_); }
+  [[nodiscard]] bool is_login_password() const override;
   uint32_t cancel_request(MutableBytes out) const override;
   Bytes cancel_key() const override { return cancel_key_; }
 
@@ -145,6 +147,7 @@ class PostgresCodec final : public Codec {
   Step parse_startup(ParseCall&);
   Step parse_startup_message(ParseCall&, uint32_t size, Bytes packet);
   Step parse_auth_answer(ParseCall&);
+  Step parse_token(ParseCall&, uint32_t size);
   Step parse_target_login(ParseCall&);
   Step parse_target_answer(ParseCall&);
   const char* check_login_message(char type, Bytes body) const;
@@ -157,6 +160,9 @@ class PostgresCodec final : public Codec {
 
   // codec_inject.cc
   void begin_client_auth(Outbox&);
+  void ask_for_token(Outbox&);
+  Settlement settle_proven_login(const Unit&, Outbox&);
+  void find_secret();
   void answer_client_auth(Bytes wire, Outbox&);
   void begin_target_login(Outbox&);
   Fate answer_target_auth(const Unit&, Bytes body, Outbox&);
@@ -273,7 +279,8 @@ class PostgresCodec final : public Codec {
   uint64_t login_unit_ = 0;
   bool is_login_complete_ = false;
   bool is_login_accepted_ = false;  // As parsed: AuthenticationOk was seen.
-  bool client_is_proven_ = false;   // Inject: the client has shown its password.
+  bool client_is_proven_ = false;   // Inject: the client has shown its password, or proven itself in another way.
+  std::string credential_;          // The token or password of the kLogin unit that is being judged.
 
   bool standard_conforming_strings_ = true;
   bool encoding_is_safe_ = true;

@@ -1,5 +1,7 @@
 // From the first byte to the first ReadyForQuery: SSLRequest and its kin, the login, authentication relayed as it is.
 // What the gateway says itself in an exchange (inject) is in codec_inject.cc.
+#include <openssl/crypto.h>
+
 #include <algorithm>
 
 #include "parse/postgres/codec.h"
@@ -9,7 +11,7 @@
 namespace weir::postgres {
 namespace {
 
-constexpr char kSslUnit = 's', kGssUnit = 'g', kLoginUnit = 'l', kCancelUnit = 'k';  // Sent::object, with type 0.
+constexpr char kSslUnit = 's', kGssUnit = 'g', kLoginUnit = 'l', kCancelUnit = 'k', kStartupUnit = 't';  // Sent::object, with type 0.
 
 constexpr const char* kBindingTrap =
     "SCRAM channel binding cannot be relayed through a certificate that is not the target's own: give this target its own certificate "
@@ -75,9 +77,11 @@ Step PostgresCodec::parse_startup_message(ParseCall& call, uint32_t size, Bytes 
   if (target_.tls_to_client == LegTls::kRequire && !sides_.is_tls(Side::kClient)) {
     return malformed(call, "this target is reached over TLS only: connect with sslmode=require or stronger", sqlstate::kInvalidAuthorization);
   }
-  Unit unit = make_unit(call, Direction::kToTarget, UnitKind::kLogin, "login", size);
+  // Who asks to be let in is judged when it is known who it is: by the message that brings the token.
+  const bool is_login = sides_.client_proof() != ClientProof::kToken;
+  Unit unit = make_unit(call, Direction::kToTarget, is_login ? UnitKind::kLogin : UnitKind::kHandshake, is_login ? "login" : "startup", size);
   unit.text = as_bytes(startup_.user);
-  scratch_sent_.object = kLoginUnit;
+  scratch_sent_.object = is_login ? kLoginUnit : kStartupUnit;
   const Step step = emit_command(call, unit);
   if (!has_gone_on(step)) return step;
   standard_conforming_strings_ = startup_.standard_conforming_strings;
@@ -99,11 +103,29 @@ Step PostgresCodec::parse_auth_answer(ParseCall& call) {
   if (!frame(call, type, size, step)) return step;
   if (size > kAuthMessageMax) return malformed(call, "invalid message length", sqlstate::kProtocolViolation);
   if (rest.size() < size) return call.need(size - rest.size());
+  if (sides_.client_proof() == ClientProof::kToken) return parse_token(call, size);
   Unit unit = make_unit(call, Direction::kToTarget, UnitKind::kHandshake, "password", size);
   scratch_sent_ = Sent{};
   scratch_sent_.type = front::kPassword;
   step = emit_command(call, unit);
   if (!has_gone_on(step)) return step;
+  client_phase_ = ClientPhase::kWaiting;
+  return call.rest().empty() ? call.need(1) : call.stop(Outcome::kFence);
+}
+
+// The token in the place of a password: 'p' length:4 token\0.  It is the login: only now there is somebody to judge.
+Step PostgresCodec::parse_token(ParseCall& call, uint32_t size) {
+  ByteReader reader(call.rest().subspan(kHeaderSize, size - kHeaderSize));
+  const std::string_view token = reader.c_string();
+  if (reader.failed() || !reader.at_end()) return malformed(call, "invalid password packet", sqlstate::kProtocolViolation);
+  Unit unit = make_unit(call, Direction::kToTarget, UnitKind::kLogin, "login", size);
+  unit.text = as_bytes(startup_.user);
+  scratch_sent_ = Sent{};
+  scratch_sent_.object = kLoginUnit;
+  const Step step = emit_command(call, unit);
+  if (!has_gone_on(step)) return step;
+  credential_ = token;
+  login_unit_ = unit.id;
   client_phase_ = ClientPhase::kWaiting;
   return call.rest().empty() ? call.need(1) : call.stop(Outcome::kFence);
 }
@@ -208,6 +230,11 @@ void PostgresCodec::read_parameter_status(Bytes body) {
 // to_target units before the first command.
 Settlement PostgresCodec::settle_login(const Unit& unit, Bytes wire, const Sent& sent, const Verdict& verdict, Outbox& out) {
   const bool passes_here = passes(verdict.action) || verdict.observed;
+  const bool is_token = sent.object == kLoginUnit && sides_.client_proof() == ClientProof::kToken;
+  if (is_token) {  // It was looked at, whatever came of it.
+    OPENSSL_cleanse(credential_.data(), credential_.size());
+    credential_.clear();
+  }
   if (!passes_here) {
     out.drop(unit.wire);
     if (sent.object == kCancelUnit) wants_close_ = is_closed_ = true;  // The protocol has no answer to a CancelRequest.
@@ -233,6 +260,12 @@ Settlement PostgresCodec::settle_login(const Unit& unit, Bytes wire, const Sent&
       out.drop(unit.wire);
       out.inject(Side::kClient, as_bytes("N"));
       return {true, Fate::kRefusedHere};
+    case kStartupUnit:
+      out.drop(unit.wire);
+      can_speak_ = true;
+      if (has_pending_refusal_) speak_refusal(out);
+      else ask_for_token(out);
+      return {true, Fate::kEdited};
     case kCancelUnit:
       if (target_phase_ != TargetPhase::kSilent) return {};
       out.pass(unit.wire);
@@ -250,6 +283,7 @@ Settlement PostgresCodec::settle_login_unit(const Unit& unit, Outbox& out) {
     return {true, Fate::kRefusedHere};
   }
   if (target_.inject) {
+    if (sides_.client_proof() != ClientProof::kOwnLogin) return settle_proven_login(unit, out);
     out.drop(unit.wire);
     begin_client_auth(out);
     return {true, Fate::kEdited};
