@@ -26,11 +26,17 @@ Config make_config(const Limits& limits, bool with_rules) {
   target.ports = {5432};
   target.tls.to_client = LegTls::kNone;
   target.tls.to_target = VerifyMode::kNone;
-  config.targets = {target};
+  TargetConfig on_wire = target;
+  on_wire.name = "db-wire";
+  on_wire.addresses = {*Prefix::parse("198.18.2.3")};
+  on_wire.admit = Admit::kCredential;
+  on_wire.wire_token = WireToken::kPlain;
+  on_wire.inject = true;
+  config.targets = {target, on_wire};
   GrantConfig grant;
   grant.name = "all";
   grant.who.subjects = {"svc:simulated"};
-  grant.targets = {"db"};
+  grant.targets = {"db", "db-wire"};
   grant.verbs = Verb::kRead | Verb::kWrite;
   config.grants = {grant};
   if (!with_rules) return config;
@@ -111,21 +117,44 @@ session::RuntimePtr make_runtime(World& world, const Faults& faults, const Limit
   if (!policy) ADD_FAILURE() << policy.error().message;
   WEIR_CHECK(policy);
   runtime->policy = *policy;
-  session::TargetRuntime target;
-  target.config = runtime->config.targets[0];
-  target.module = find_protocol("postgres");
-  target.facts.name = "db";
-  target.facts.tls_to_client = LegTls::kNone;
-  target.capability = "full";
-  target.make_facts = [&world, &faults, limits](std::function<void()> wake) { return make_late_facts(world, faults, limits, std::move(wake)); };
-  runtime->targets.push_back(std::move(target));
+  for (const TargetConfig& each : runtime->config.targets) {
+    session::TargetRuntime target;
+    target.config = each;
+    target.module = find_protocol("postgres");
+    target.facts.name = each.name;
+    target.facts.tls_to_client = LegTls::kNone;
+    target.facts.inject = each.inject;
+    if (each.inject) target.facts.logins.push_back({"app", "app", "plainly-fake-target-password", "plainly-fake-password"});
+    target.capability = "full";
+    target.make_facts = [&world, &faults, limits](std::function<void()> wake) { return make_late_facts(world, faults, limits, std::move(wake)); };
+    runtime->targets.push_back(std::move(target));
+  }
   return runtime;
 }
 
-Address address_of(Person person) { return address("198.18.1." + std::to_string(2 + static_cast<int>(person))); }
+Address address_of(Person person) {
+  if (person == Person::kWireByAddress) person = Person::kGranted;
+  return address("198.18.1." + std::to_string(2 + static_cast<int>(person)));
+}
+
+std::optional<std::string> password_of(Person person) {
+  const auto token = [](std::string_view word) { return "eyJ" + std::string(kTokenMark) + "." + std::string(word) + ".x"; };
+  switch (person) {
+    case Person::kWireValid: return token("valid");
+    case Person::kWireEnding: return token("ending");
+    case Person::kWireExpired: return token("expired");
+    case Person::kWireForeign: return token("foreign");
+    case Person::kWireReplayed: return token("replayed");
+    case Person::kWireGarbage: return "garbage";
+    case Person::kWireNone: return "";
+    case Person::kWireSilent: return std::nullopt;
+    case Person::kGranted: case Person::kStranger: case Person::kWithoutGrant: case Person::kWireByAddress: break;
+  }
+  return "plainly-fake-password";
+}
 
 IdentityPtr identity_of(const Address& from) {
-  if (from == address_of(Person::kStranger)) return nullptr;
+  if (from != address_of(Person::kGranted) && from != address_of(Person::kWithoutGrant)) return nullptr;
   auto identity = std::make_shared<Identity>();
   identity->binding_id = 1;
   identity->subject = from == address_of(Person::kGranted) ? "svc:simulated" : "svc:without-grant";
@@ -134,7 +163,7 @@ IdentityPtr identity_of(const Address& from) {
 }
 
 Gateway::Gateway(World& world, Net& net, Disk& disk, const Faults& faults, session::RuntimePtr runtime, MutableBytes pending)
-    : world_(world), net_(net), disk_(disk), faults_(faults), limits_(runtime->config.engine.limits), admission_(limits_), reviewers_(world) {
+    : world_(world), net_(net), disk_(disk), faults_(faults), limits_(runtime->config.engine.limits), admission_(limits_), reviewers_(world), desk_(world, [this](uint64_t session) { io_->post(session::encode(session::Request::kWakeSession, session)); }) {
   io_ = std::make_unique<SimIo>(world, net, disk, faults, limits_, [this](const DialPlan& plan) { return dial(plan); });
   record::JournalOptions options;
   options.gateway = "gw-simulation";
@@ -143,15 +172,15 @@ Gateway::Gateway(World& world, Net& net, Disk& disk, const Faults& faults, sessi
   options.timer_token = session::owner_token(session::Owner::kJournal, OpKind::kTimer);
   journal_ = std::make_unique<record::JournalWriter>(options, *io_, disk, pending, counters_);
   loop_ = std::make_unique<session::CoreLoop>(session::CoreLoop::Parts{*io_, *journal_, steering_, counters_, directory_, admission_, std::move(runtime), 0,
-                                                                      [](const Address& from, std::chrono::sys_seconds) { return identity_of(from); }, &reviewers_, {}, nullptr, &notices_});
+                                                                      [](const Address& from, std::chrono::sys_seconds) { return identity_of(from); }, &reviewers_, {}, nullptr, &notices_, &desk_});
   const int listener = 3;
   loop_->listen({&listener, 1});
 }
 
 Gateway::~Gateway() = default;
 
-SocketPtr Gateway::connect(const Endpoint& client) {
-  auto [client_end, engine_end] = net_.pair(client, {address("198.18.2.2"), 5432});
+SocketPtr Gateway::connect(const Endpoint& client, bool to_wire_target) {
+  auto [client_end, engine_end] = net_.pair(client, {address(to_wire_target ? "198.18.2.3" : "198.18.2.2"), 5432});
   io_->incoming(engine_end);
   return client_end;
 }
@@ -160,10 +189,15 @@ SocketPtr Gateway::dial(const DialPlan& plan) {
   auto [engine_end, target_end] = net_.pair(plan.source, plan.target);
   if (plan.is_transparent && plan.source.port == 0) violations_.push_back({"I3", "dialled without the client's address and port"});
   if (plan.source.address == address_of(Person::kStranger)) violations_.push_back({"I1", "dialled for who has no identity"});
-  auto target = std::make_shared<PostgresTarget>(world_, net_, faults_, target_end, [this, from = plan.source.address](const std::string& statement) {
-    if (from != address_of(Person::kGranted)) violations_.push_back({"I1", "the target received, from " + from.text() + ": " + statement});
+  const bool is_wire_target = plan.target.address == address("198.18.2.3");
+  const bool is_proven = plan.source.address == address_of(Person::kWireValid) || plan.source.address == address_of(Person::kWireEnding);
+  // (A cancel request is the gateway's own, from its own address.)
+  if (is_wire_target && plan.is_transparent && !is_proven) violations_.push_back({"I9", "dialled for who proved nothing on the wire"});
+  const bool may_speak = is_wire_target ? is_proven : plan.source.address == address_of(Person::kGranted);
+  auto target = std::make_shared<PostgresTarget>(world_, net_, faults_, target_end, [this, may_speak, from = plan.source.address](const std::string& statement) {
+    if (!may_speak) violations_.push_back({"I1", "the target received, from " + from.text() + ": " + statement});
     on_statement(statement);
-  });
+  }, false, is_wire_target);
   target->start();
   targets_.push_back(target);
   return engine_end;

@@ -2,6 +2,7 @@
 #pragma once
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -12,6 +13,7 @@
 #include "simulation/postgres_target.h"
 #include "simulation/reviewers.h"
 #include "simulation/sim_io.h"
+#include "simulation/wire_desk.h"
 
 namespace weir::simulation {
 
@@ -45,9 +47,16 @@ session::RuntimePtr make_runtime(World& world, const Faults& faults, const Limit
 Limits simulation_limits();
 
 // Who is behind a client: its address says.
-enum class Person : uint8_t { kGranted, kStranger /* no identity */, kWithoutGrant };
+// From kWireValid on they use the target that admits by credentials alone.
+enum class Person : uint8_t { kGranted, kStranger /* no identity */, kWithoutGrant, kWireValid, kWireEnding /* its token ends soon */, kWireExpired, kWireForeign, kWireReplayed,
+                              kWireGarbage, kWireNone, kWireSilent /* never answers */, kWireByAddress /* a bound address and the login's own password */ };
+inline constexpr uint64_t kWirePeople = 9;
+constexpr bool is_on_wire(Person person) { return person >= Person::kWireValid; }
+// Those who get in and may do something.
+constexpr bool may_work(Person person) { return person == Person::kGranted || person == Person::kWireValid || person == Person::kWireEnding; }
 Address address_of(Person person);
 IdentityPtr identity_of(const Address& from);
+std::optional<std::string> password_of(Person person);
 
 class Gateway {
  public:
@@ -55,7 +64,7 @@ class Gateway {
   ~Gateway();
 
   // A client's connection: the engine's end arrives at its listener.  Returns the client's end.
-  SocketPtr connect(const Endpoint& client);
+  SocketPtr connect(const Endpoint& client, bool to_wire_target = false);
   session::CoreLoop& loop() { return *loop_; }
   SimIo& io() { return *io_; }
   [[nodiscard]] const std::vector<std::shared_ptr<PostgresTarget>>& targets() const { return targets_; }
@@ -64,6 +73,7 @@ class Gateway {
   [[nodiscard]] Reviewers& reviewers() { return reviewers_; }
   // Whom nobody carries further here.
   [[nodiscard]] NoticeQueue& notices() { return notices_; }
+  [[nodiscard]] const WireDesk& desk() const { return desk_; }
   [[nodiscard]] const CoreCounters& counters() const { return counters_; }
 
  private:
@@ -81,6 +91,7 @@ class Gateway {
   accept::Admission admission_;
   Reviewers reviewers_;
   NoticeQueue notices_{[] {}};
+  WireDesk desk_;
   std::unique_ptr<SimIo> io_;
   std::unique_ptr<record::JournalWriter> journal_;
   std::unique_ptr<session::CoreLoop> loop_;

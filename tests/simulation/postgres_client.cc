@@ -74,8 +74,8 @@ std::vector<Step> make_script(Prng& random, uint32_t count, bool blocked, uint64
   return script;
 }
 
-PostgresClient::PostgresClient(World& world, Net& net, const Faults& faults, SocketPtr socket, std::vector<Step> script)
-    : world_(world), net_(net), faults_(faults), socket_(std::move(socket)), script_(std::move(script)) {}
+PostgresClient::PostgresClient(World& world, Net& net, const Faults& faults, SocketPtr socket, std::vector<Step> script, std::optional<std::string> password)
+    : world_(world), net_(net), faults_(faults), socket_(std::move(socket)), script_(std::move(script)), password_(std::move(password)) {}
 
 void PostgresClient::start() {
   socket_->on_change = [self = weak_from_this()] {
@@ -146,7 +146,7 @@ bool PostgresClient::take_message() {
   }
   told_.push_back(entry);
   if (type == 'R' && wire::read_u32(body, 0) == 3) {
-    send(wire::message('p', wire::text("plainly-fake-password")));
+    if (password_) send(wire::message('p', wire::text(*password_)));
   } else if (type == 'G') {
     if (!may_copy_) violation_ = "CopyInResponse to something else";
     send(wire::message('d', "a line\n") + wire::message('c', ""));

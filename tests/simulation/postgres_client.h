@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -22,7 +23,8 @@ std::vector<Step> make_script(Prng& random, uint32_t count, bool blocked, uint64
 
 class PostgresClient : public std::enable_shared_from_this<PostgresClient> {
  public:
-  PostgresClient(World& world, Net& net, const Faults& faults, SocketPtr socket, std::vector<Step> script);
+  // `password`: what it answers with when it is asked; nothing: it says no more.
+  PostgresClient(World& world, Net& net, const Faults& faults, SocketPtr socket, std::vector<Step> script, std::optional<std::string> password = "plainly-fake-password");
   void start();
 
   // What it was told, one entry a message: "D12" (row of 12 bytes), "E42501", "ZT", "CSELECT 3", ...
@@ -45,6 +47,7 @@ class PostgresClient : public std::enable_shared_from_this<PostgresClient> {
   const Faults& faults_;
   SocketPtr socket_;
   std::vector<Step> script_;
+  const std::optional<std::string> password_;
   std::size_t next_ = 0;
   uint32_t awaited_ = 1;        // ReadyForQuery that are due; 1: the login's.
   bool is_done_ = false, is_over_ = false, may_copy_ = false;

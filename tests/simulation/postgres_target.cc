@@ -4,6 +4,7 @@
 #include <sstream>
 
 #include "simulation/wire.h"
+#include "simulation/wire_desk.h"
 
 namespace weir::simulation {
 namespace {
@@ -38,8 +39,8 @@ std::string PostgresTarget::card(uint64_t row) {
   return digits + static_cast<char>('0' + (10 - sum % 10) % 10);
 }
 
-PostgresTarget::PostgresTarget(World& world, Net& net, const Faults& faults, SocketPtr socket, Log log, bool forbids)
-    : world_(world), net_(net), faults_(faults), socket_(std::move(socket)), log_(std::move(log)), forbids_(forbids) {}
+PostgresTarget::PostgresTarget(World& world, Net& net, const Faults& faults, SocketPtr socket, Log log, bool forbids, bool is_trusting)
+    : world_(world), net_(net), faults_(faults), socket_(std::move(socket)), log_(std::move(log)), forbids_(forbids), is_trusting_(is_trusting) {}
 
 void PostgresTarget::start() {
   socket_->on_change = [self = weak_from_this()] {
@@ -72,6 +73,7 @@ void PostgresTarget::on_change() {
     return;
   }
   in_ += net_.read(socket_, SIZE_MAX);
+  has_seen_token_ = has_seen_token_ || in_.find(kTokenMark) != std::string::npos;
   if (faults_.slow_target) {
     // Work takes time; what comes meanwhile waits.
     if (!is_busy_) {
@@ -100,7 +102,8 @@ bool PostgresTarget::take_startup() {
   if (in_.size() < size) return false;
   in_.erase(0, size);
   is_started_ = true;
-  say('R', wire::u32(3));
+  if (is_trusting_) let_in();
+  else say('R', wire::u32(3));
   return true;
 }
 
@@ -115,6 +118,16 @@ bool PostgresTarget::take_message() {
   return true;
 }
 
+void PostgresTarget::let_in() {
+  is_in_ = true;
+  say('R', wire::u32(0));
+  for (const auto& [name, value] : {std::pair<const char*, const char*>{"server_version", "15.4"}, {"client_encoding", "UTF8"}, {"standard_conforming_strings", "on"}}) {
+    say('S', wire::text(name) + wire::text(value));
+  }
+  say('K', wire::u32(static_cast<uint32_t>(socket_->fd)) + wire::u32(static_cast<uint32_t>(world_.random().next())));
+  ready();
+}
+
 void PostgresTarget::handle(char type, const std::string& body) {
   if (!is_in_) {
     password_seen_ = body.substr(0, body.size() - 1);
@@ -123,13 +136,7 @@ void PostgresTarget::handle(char type, const std::string& body) {
       is_over_ = true;
       return;
     }
-    is_in_ = true;
-    say('R', wire::u32(0));
-    for (const auto& [name, value] : {std::pair<const char*, const char*>{"server_version", "15.4"}, {"client_encoding", "UTF8"}, {"standard_conforming_strings", "on"}}) {
-      say('S', wire::text(name) + wire::text(value));
-    }
-    say('K', wire::u32(static_cast<uint32_t>(socket_->fd)) + wire::u32(static_cast<uint32_t>(world_.random().next())));
-    return ready();
+    return let_in();
   }
   if (is_copying_in_) {
     if (type == 'c') {

@@ -27,10 +27,11 @@ class PostgresTarget : public std::enable_shared_from_this<PostgresTarget> {
  public:
   using Log = std::function<void(const std::string& statement)>;   // As log_statement = all: before it runs.
 
-  PostgresTarget(World& world, Net& net, const Faults& faults, SocketPtr socket, Log log, bool forbids = false);
+  PostgresTarget(World& world, Net& net, const Faults& faults, SocketPtr socket, Log log, bool forbids = false, bool is_trusting = false);
   void start();
   [[nodiscard]] const std::string& sent() const { return sent_; }
   [[nodiscard]] const std::string& password_seen() const { return password_seen_; }
+  [[nodiscard]] bool has_seen_token() const { return has_seen_token_; }
 
   static std::string card(uint64_t row);     // 16 digits that pass Luhn.
 
@@ -40,6 +41,7 @@ class PostgresTarget : public std::enable_shared_from_this<PostgresTarget> {
   bool take_startup();
   bool take_message();
   void handle(char type, const std::string& body);
+  void let_in();
   void simple(const std::string& sql);
   void parse(const std::string& body);
   void bind(const std::string& body);
@@ -57,8 +59,9 @@ class PostgresTarget : public std::enable_shared_from_this<PostgresTarget> {
   const Faults& faults_;
   SocketPtr socket_;
   Log log_;
-  const bool forbids_;
+  const bool forbids_, is_trusting_;   // is_trusting: it asks for no password (the gateway's own login).
   std::string in_, out_, sent_, password_seen_;
+  bool has_seen_token_ = false;
   bool is_started_ = false, is_in_ = false, is_skipping_ = false, is_over_ = false, is_busy_ = false;
   bool is_copying_in_ = false, copy_is_extended_ = false;
   char state_ = 'I';

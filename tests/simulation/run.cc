@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <set>
 
 #include "record/files.h"
 
@@ -74,9 +75,10 @@ void Simulation::start() {
     const auto steps = static_cast<uint32_t>(1 + world.random().below(12));
     scripts.push_back(make_script(world.random(), steps, with_rules, next_name));
     people.push_back(world.random().one_in(8) ? Person::kStranger : world.random().one_in(8) ? Person::kWithoutGrant : Person::kGranted);
+    if (world.random().one_in(3)) people.back() = world.random().one_in(2) ? Person::kWireValid : static_cast<Person>(static_cast<uint64_t>(Person::kWireValid) + world.random().below(kWirePeople));
     world.after(world.delay(std::chrono::milliseconds(50)), [this, i] {
-      const SocketPtr socket = gateway->connect({address_of(people[i]), static_cast<uint16_t>(40'000 + i)});
-      clients[i] = std::make_shared<PostgresClient>(world, net, faults, socket, scripts[i]);
+      const SocketPtr socket = gateway->connect({address_of(people[i]), static_cast<uint16_t>(40'000 + i)}, is_on_wire(people[i]));
+      clients[i] = std::make_shared<PostgresClient>(world, net, faults, socket, scripts[i], password_of(people[i]));
       clients[i]->start();
     });
   }
@@ -123,7 +125,7 @@ void Simulation::advance() {
 void Simulation::check_notices() {
   std::size_t told = 0;
   for (std::size_t i = 0; i < clients.size(); ++i) {
-    if (!clients[i] || people[i] != Person::kGranted) continue;
+    if (!clients[i] || !may_work(people[i])) continue;
     if (!clients[i]->is_done()) return;  // Nobody knows what it would have heard.
     const auto& messages = clients[i]->told();
     told += static_cast<std::size_t>(std::count_if(messages.begin(), messages.end(), [](const std::string& message) { return message.starts_with('N'); }));
@@ -150,7 +152,8 @@ void Simulation::check_sessions() {
         if (client->received().find(PostgresTarget::card(row)) != std::string::npos) broken("I4", "the client received a card number");
       }
     }
-    if (people[i] != Person::kGranted) {
+    if (people[i] == Person::kWireEnding) continue;  // How far it came nobody knows beforehand.
+    if (!may_work(people[i])) {
       const auto& told = client->told();
       const bool has_rows = std::any_of(told.begin(), told.end(), [](const std::string& message) { return message.starts_with('D'); });
       if (has_rows) broken("I1", "a client that may do nothing was answered");
@@ -188,6 +191,7 @@ void Simulation::check_record() {
   check_alerts(events);
   std::map<uint64_t, uint64_t> last;
   std::map<uint64_t, bool> is_closed;
+  std::set<uint64_t> unproven;   // Sessions that must prove themselves, and have not yet.
   std::map<std::pair<uint64_t, uint64_t>, Written> commands;
   for (const Recorded& event : events) {
     report.trace = mix(report.trace, event.verb + event.text + event.rule + std::to_string(event.sequence));
@@ -215,6 +219,11 @@ void Simulation::check_record() {
       ++written.fates;
       written.was_unread = event.fate == Fate::kUnread;
     }
+    if (event.kind == RecordEvent::Kind::kOpened && event.text.find("\"admit\":\"credential\"") != std::string::npos) unproven.insert(event.session);
+    if (event.kind == RecordEvent::Kind::kIdentified) unproven.erase(event.session);
+    if (event.kind == RecordEvent::Kind::kLogin && event.action == Verdict::Action::kAllow && unproven.contains(event.session)) {
+      broken("I9", "session " + std::to_string(event.session) + " logged in and proved nothing");
+    }
     if (event.text.find("plainly-fake-password") != std::string::npos) broken("I4", "the record holds a password");
   }
   for (const auto& [command, written] : commands) {
@@ -226,6 +235,14 @@ void Simulation::check_record() {
   }
   for (const auto& [session, sequence] : last) {
     if (!is_closed[session] && !chosen.disk_errors && gateway->counters().value(Metric::kJournalRefused) == 0) broken("I5", "session " + std::to_string(session) + " has no end on the record");
+  }
+  const auto check_tokens = [&](std::string_view bytes, const char* what) {
+    if (bytes.find(kTokenMark) != std::string_view::npos) broken("I4", std::string(what) + " holds a token");
+  };
+  check_tokens(as_text(pending.bytes()), "pending memory");
+  for (const auto& [file, content] : disk.files()) check_tokens(content, "the journal");
+  for (const auto& target : gateway->targets()) {
+    if (target->has_seen_token()) broken("I4", "a target received a token");
   }
   for (uint64_t row = 0; with_rules && row < 30; ++row) {
     const std::string card = PostgresTarget::card(row);
@@ -263,6 +280,7 @@ void Simulation::check_leaks() {
   if (gateway->loop().blocks_in_use() != 0) broken("I7", std::to_string(gateway->loop().blocks_in_use()) + " blocks are still out");
   if (gateway->io().buffers_out() != 0) broken("I7", std::to_string(gateway->io().buffers_out()) + " provided buffers are still out");
   if (gateway->reviewers().open_count() != 0) broken("hold", std::to_string(gateway->reviewers().open_count()) + " tickets are open and nobody waits for them");
+  if (gateway->desk().open_count() != 0) broken("I7", std::to_string(gateway->desk().open_count()) + " credentials are asked for and nobody waits");
   if (!gateway->io().is_idle()) broken("I7", "operations are still under way");
 }
 
