@@ -30,6 +30,8 @@ enum class CredentialResult : uint8_t {
 #undef X
 };
 [[nodiscard]] std::string_view name_of(CredentialResult result);
+// What refuses such a login, and the rule of its alert.
+inline constexpr std::string_view kWireCredentialRule = "wire-credential";
 
 struct CredentialAnswer {
   CredentialResult result = CredentialResult::kBusy;

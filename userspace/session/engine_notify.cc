@@ -55,6 +55,7 @@ Result<notify::NotifierSetup> Engine::notifier_setup(const Config& wanted) {
     setup.rules[rule.id] = {rule.severity.empty() ? NoticeSeverity::kMedium : severity_of(rule.severity), rule.why};
   }
   setup.rules[std::string(kImpersonationRule)] = {NoticeSeverity::kHigh, "somebody tried to act as somebody else"};
+  setup.rules[std::string(kWireCredentialRule)] = {NoticeSeverity::kMedium, "a credential on the wire was refused, or none was shown in time"};
   return setup;
 }
 

@@ -194,7 +194,7 @@ class Session final : public SideFacts {
   void record_impersonation(const UnitRef& unit, Impersonation kind, Verdict::Action action, bool observed, std::string_view reason);
   [[nodiscard]] CoreNotice notice_of(const UnitRef& unit, std::string_view verb) const;
   void tell_notices(const Unit& unit, const Verdict& verdict, Bytes statement);
-  void tell_impersonation(const UnitRef& unit, Impersonation kind);
+  void tell_alert(const UnitRef& unit, std::string_view verb, std::string_view rule);
   bool record_command(const Unit& unit, const Verdict& verdict, Bytes wire, uint64_t& group);
   void record_stand_in(const Unit& unit, std::string_view text);
   void record_closed();

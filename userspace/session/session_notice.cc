@@ -33,11 +33,11 @@ void Session::tell_notices(const Unit& unit, const Verdict& verdict, Bytes state
   services_.notices->push(notice);
 }
 
-void Session::tell_impersonation(const UnitRef& unit, Impersonation kind) {
+void Session::tell_alert(const UnitRef& unit, std::string_view verb, std::string_view rule) {
   if (services_.notices == nullptr) return;
-  CoreNotice notice = notice_of(unit, weir::name_of(kind));
+  CoreNotice notice = notice_of(unit, verb);
   notice.event = NoticeEvent::kAlert;
-  notice.rule.set(kImpersonationRule);
+  notice.rule.set(rule);
   services_.notices->push(notice);
 }
 

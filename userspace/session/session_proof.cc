@@ -13,7 +13,6 @@ using std::chrono::sys_seconds;
 
 // The kernel ends a flow that much after we should have, and said why.
 constexpr std::chrono::seconds kKernelGrace{7};
-constexpr std::string_view kRule = "wire-credential";
 
 constexpr Metric metric_of(CredentialResult result) {
   switch (result) {
@@ -143,7 +142,7 @@ void Session::rule_on_login(Verdict& verdict) const {
   verdict = Verdict{};
   verdict.action = proof_ == Proof::kRefused ? Verdict::Action::kBlock : Verdict::Action::kWait;
   if (proof_ != Proof::kRefused) return;
-  verdict.rule_name = kRule;
+  verdict.rule_name = kWireCredentialRule;
   verdict.reason = proof_text_;
 }
 
@@ -173,10 +172,11 @@ void Session::record_wire_refusal(CredentialResult result, std::string_view text
   event.kind = RecordEvent::Kind::kAlert;
   event.verb = "alert";
   event.action = Verdict::Action::kBlock;
-  event.rule = kRule;
+  event.rule = kWireCredentialRule;
   event.reason = name_of(result);
   event.text = as_bytes(text);
   write(event);
+  tell_alert({}, name_of(result), kWireCredentialRule);
 }
 
 // Somebody who proved who they are asks for a login that is not theirs.
@@ -191,6 +191,7 @@ void Session::alert_foreign_login(const Unit& unit, const Verdict& verdict) {
   event.rule = verdict.rule_name;
   event.reason = verdict.reason;
   write(event);
+  tell_alert(unit, unit.verb, verdict.rule_name);
 }
 
 }  // namespace weir::session

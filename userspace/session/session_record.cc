@@ -184,7 +184,7 @@ void Session::record_impersonation(const UnitRef& unit, Impersonation kind, Verd
   event.text = as_bytes(weir::name_of(kind));
   event.reason = reason;
   write(event);
-  tell_impersonation(unit, kind);
+  tell_alert(unit, weir::name_of(kind), kImpersonationRule);
 }
 
 // Post: false: the record took nothing and the target's setting is to stop (I9).

@@ -171,6 +171,8 @@ def bad(context):
         expect_equal([(alert["rule"], alert["reason"]) for alert in alerts], [("wire-credential", "token")], "the alert")
         expect_equal(session["subject"], "", "nobody's session")
     expect_equal(_metric(context, "token") - counted, len(bad_ones), "the metric")
+    wait_until("who is told of alerts is told of these", lambda: any(each["rule"] == "wire-credential" and each["count"] >= len(bad_ones)
+                                                                     for each in context.lab.weir_json("alerts", "list")), 10, 0.2)
     expect(context.env["CLIENT_IP"] not in context.lab.log_since(mark), "the target saw one of them")
 
 
