@@ -17,19 +17,20 @@ void Engine::open_desk() {
   desk_ = std::make_unique<identify::CredentialThread>(std::move(parts));
 }
 
-// In the kernel first, flow by flow: its address is not what such a session lives by.  Post: how many.
+// In the kernel flow by flow: its address is not what such a session lives by.  The cores are told before that: a session
+// whose sockets are gone when it hears of it would not cancel what runs at the target.  Post: how many flows.
 uint32_t Engine::cut_wire(const std::vector<identify::WireCredential>& ended) {
   if (ended.empty()) return 0;
   uint32_t flows = 0;
   const std::vector<LiveSession> live = directory_->list();
   for (const identify::WireCredential& credential : ended) {
     const uint64_t id = credential.identity->binding_id;
+    for (const auto& core : cores_) core->post(Request::kCutBinding, id);
     for (const LiveSession& session : live) {
       if (!session.identity || !session.identity->is_on_wire || session.identity->binding_id != id) continue;
       steering_->cut({session.client, session.server});
       ++flows;
     }
-    for (const auto& core : cores_) core->post(Request::kCutBinding, id);
   }
   return flows;
 }
