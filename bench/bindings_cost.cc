@@ -87,8 +87,9 @@ class Kernel {
     auto bindings = need(steer::KernelBindings::open(config_));
     const auto begun = Clock::now();
     const auto until = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now()) + std::chrono::hours(8);
+    const LinkKey link{"lo", uint16_t{0}, parse_mac("02:00:00:00:00:02").value()};  // Of the frames.
     for (std::size_t i = 0; i < count; ++i) {
-      if (auto put = bindings.put({i + 1, {source(i), 128}, until, 0, {}, {}}); !put) stop(put.error().message);
+      if (auto put = bindings.put({i + 1, {source(i), 128}, until, link}); !put) stop(put.error().message);
     }
     put_ns = static_cast<double>((Clock::now() - begun).count()) / static_cast<double>(count);
     std::mt19937_64 random(count);
@@ -106,7 +107,7 @@ class Kernel {
     const auto removed_at = Clock::now();
     if (!bindings.remove({source(count - 1), 128}, count)) stop("a binding is not where it was put");
     remove_ns = static_cast<double>((Clock::now() - removed_at).count());
-    static_cast<void>(bindings.put({count, {source(count - 1), 128}, until, 0, {}, {}}));
+    static_cast<void>(bindings.put({count, {source(count - 1), 128}, until, link}));
   }
 
   double same_flow() const { return run(packets_[0], kRepeats); }

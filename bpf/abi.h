@@ -31,6 +31,7 @@
 	X(SYN, "syn", STEERED, "a new connection to a target")                                                           \
 	X(FLOW, "flow", STEERED, "a packet of a known flow")                                                             \
 	X(FLOW_NEW, "flow_new", STEERED, "the packet that completes a handshake")                                        \
+	X(ELSEWHERE, "elsewhere", STEERED, "from a bound address on another interface, VLAN or MAC: unbound, to be told so") \
 	X(FLOW_ENDING, "flow_ending", STEERED, "a packet for a socket that is closing, its flow forgotten")              \
 	X(RETURN, "return", STEERED, "from a target to the engine's socket")                                             \
 	X(ICMP_ERROR, "icmp_error", STEERED, "an ICMP error that quotes a tuple of the engine's")                        \
@@ -49,6 +50,9 @@
 	X(DROP_UNBOUND_RESET, "unbound_reset", DROPPED, "no identity is bound to the source, unbound: reset")            \
 	X(DROP_BINDING_GONE, "binding_gone", DROPPED, "the flow's binding or proof ended, or none came in time")                      \
 	X(DROP_BINDING_OTHER, "binding_other", DROPPED, "the source is bound to another identity than the flow")         \
+	X(DROP_INTERFACE, "binding_interface", DROPPED, "the source is bound on another interface")                      \
+	X(DROP_VLAN, "binding_vlan", DROPPED, "the source is bound on another VLAN")                                     \
+	X(DROP_MAC, "binding_mac", DROPPED, "the source is bound to another MAC")                                        \
 	X(DROP_CUT, "cut", DROPPED, "the flow was cut")                                                                  \
 	X(DROP_FLOWS_FULL, "flows_full", DROPPED, "the flows map is full")                                               \
 	X(DROP_MIDSTREAM, "midstream", DROPPED, "a packet in the middle of a flow that nobody knows")                    \
@@ -73,6 +77,7 @@
 	X(DROP_GUARD_TUNNEL, "guard_tunnel", DROPPED, "egress of a forwarded tunnel packet to a target")                 \
 	X(DROP_GUARD_FORWARDED, "guard_forwarded", DROPPED, "egress of a target's packet that was forwarded")            \
 	X(DROP_GUARD_CUT, "guard_cut", DROPPED, "egress of the engine's packet of a flow that was cut or unbound")       \
+	X(DROP_GUARD_MAC, "guard_mac", DROPPED, "egress of a flow's answer to another MAC than its binding's")           \
 	X(NOTICES_SUPPRESSED, "notices_suppressed", NOTICE, "drop notices over the rate or the ring's size")
 
 enum weir_reason {
@@ -114,7 +119,7 @@ struct weir_target {
 	__u32 index; /* In the configuration, for people. */
 };
 
-/* addresses, networks: who is bound where. */
+/* addresses, networks: who is bound where.  What is checked and does not fit makes the source unbound. */
 #define WEIR_BINDING_INTERFACE 1
 #define WEIR_BINDING_VLAN 2
 #define WEIR_BINDING_MAC 4
@@ -122,9 +127,9 @@ struct weir_target {
 struct weir_binding {
 	__u64 id;         /* Never 0. */
 	__u64 expires_ns; /* CLOCK_BOOTTIME; 0: never. */
-	__u32 interface;
-	__u16 vlan;
-	__u8 mac[6];
+	__u32 interface; /* That packets come in on: one of steer.clients. */
+	__u16 vlan;      /* Outermost tag in the frame, or WEIR_VLAN_NONE. */
+	__u8 mac[6];     /* Of the host itself, where it is on link. */
 	__u32 checks; /* WEIR_BINDING_* */
 	__u32 zero;
 };

@@ -37,7 +37,10 @@ enum binding_state {
 	BINDING_NONE,
 	BINDING_VALID,
 	BINDING_EXPIRED,
-	BINDING_ELSEWHERE, /* Bound, but on another interface, VLAN or MAC. */
+	/* Bound, but not there: */
+	BINDING_INTERFACE,
+	BINDING_VLAN,
+	BINDING_MAC,
 };
 
 enum flow_state {
@@ -47,6 +50,7 @@ enum flow_state {
 	FLOW_CUT,
 	FLOW_GONE,  /* Its binding ended or was taken away. */
 	FLOW_OTHER, /* Its source is bound to another identity now. */
+	FLOW_ELSEWHERE, /* It lives, but this packet is not from, or not to, where its binding is. */
 };
 
 enum socket_state {
@@ -62,26 +66,30 @@ enum socket_state {
 #define DECIDE(action_, reason_) ((struct decision){ACTION_##action_, WEIR_##reason_, FLOW_KEEP, 0})
 #define DECIDE_FLOW(action_, reason_, flow_) ((struct decision){ACTION_##action_, WEIR_##reason_, (__u8)(flow_), 0})
 
+WEIR_INLINE int is_elsewhere(enum binding_state binding)
+{
+	return binding == BINDING_INTERFACE || binding == BINDING_VLAN || binding == BINDING_MAC;
+}
+
+WEIR_INLINE int is_same_mac(const __u8 *a, const __u8 *b)
+{
+	return ((a[0] ^ b[0]) | (a[1] ^ b[1]) | (a[2] ^ b[2]) | (a[3] ^ b[3]) | (a[4] ^ b[4]) | (a[5] ^ b[5])) == 0;
+}
+
+/* `mac`: 0 where frames have none.  A tag with the id 0 gives a priority and no VLAN (IEEE 802.1Q, 9.6). */
 WEIR_INLINE enum binding_state decide_binding(const struct weir_binding *binding, __u64 now_ns, __u32 interface, __u16 vlan,
 					      const __u8 *mac)
 {
-	int i;
-
 	if (!binding)
 		return BINDING_NONE;
 	if (binding->expires_ns != 0 && binding->expires_ns <= now_ns)
 		return BINDING_EXPIRED;
 	if ((binding->checks & WEIR_BINDING_INTERFACE) && binding->interface != interface)
-		return BINDING_ELSEWHERE;
-	if ((binding->checks & WEIR_BINDING_VLAN) && binding->vlan != vlan)
-		return BINDING_ELSEWHERE;
-	if (binding->checks & WEIR_BINDING_MAC) {
-		if (!mac)
-			return BINDING_ELSEWHERE;
-		for (i = 0; i < 6; i++)
-			if (binding->mac[i] != mac[i])
-				return BINDING_ELSEWHERE;
-	}
+		return BINDING_INTERFACE;
+	if ((binding->checks & WEIR_BINDING_VLAN) && binding->vlan != (vlan ? vlan : WEIR_VLAN_NONE))
+		return BINDING_VLAN;
+	if ((binding->checks & WEIR_BINDING_MAC) && (!mac || !is_same_mac(binding->mac, mac)))
+		return BINDING_MAC;
 	return BINDING_VALID;
 }
 
@@ -101,6 +109,30 @@ WEIR_INLINE enum flow_state decide_flow_state(const struct weir_flow *flow, cons
 	if (!bound || (bound->expires_ns != 0 && bound->expires_ns <= now_ns))
 		return FLOW_GONE;
 	return bound->id == flow->binding ? FLOW_LIVE : FLOW_OTHER;
+}
+
+/* `source`: what decide_binding() says of this packet.  A flow without a binding may come from anywhere. */
+WEIR_INLINE enum flow_state decide_flow_link(enum flow_state state, __u64 flow_binding, enum binding_state source)
+{
+	return state == FLOW_LIVE && flow_binding != 0 && is_elsewhere(source) ? FLOW_ELSEWHERE : state;
+}
+
+/* To the client, egress: `mac` is the one that the frame is for, on the interface that it goes out on. */
+WEIR_INLINE enum flow_state decide_answer_link(enum flow_state state, const struct weir_binding *bound, __u32 interface, const __u8 *mac)
+{
+	if (state != FLOW_LIVE || !bound || !(bound->checks & WEIR_BINDING_MAC) || bound->interface != interface)
+		return state;
+	return is_same_mac(bound->mac, mac) ? FLOW_LIVE : FLOW_ELSEWHERE;
+}
+
+/* Why a packet is dropped that is not from where its source is bound; `otherwise` where that is not so. */
+WEIR_INLINE __u8 elsewhere_reason(enum binding_state binding, __u8 otherwise)
+{
+	if (binding == BINDING_INTERFACE)
+		return WEIR_DROP_INTERFACE;
+	if (binding == BINDING_VLAN)
+		return WEIR_DROP_VLAN;
+	return binding == BINDING_MAC ? (__u8)WEIR_DROP_MAC : otherwise;
 }
 
 WEIR_INLINE int packet_is_syn(const struct packet *packet)
@@ -145,14 +177,16 @@ WEIR_INLINE struct decision decide_to_target(const struct packet *packet, __u32 
 }
 
 /* An unbound source's packet that would begin a flow: to the engine, which asks for proof or explains, or not at all. */
-WEIR_INLINE struct decision decide_unbound(__u32 target_flags, __u8 reason, __u8 flow)
+WEIR_INLINE struct decision decide_unbound(__u32 target_flags, enum binding_state binding, __u8 reason, __u8 flow)
 {
+	if (is_elsewhere(binding))
+		reason = WEIR_ELSEWHERE;
 	if (target_flags & WEIR_TARGET_ADMIT_WIRE)
 		return (struct decision){ACTION_STEER, reason, flow, 0};
 	if (target_flags & WEIR_TARGET_UNBOUND_DROP)
-		return DECIDE(DROP, DROP_UNBOUND);
+		return (struct decision){ACTION_DROP, elsewhere_reason(binding, WEIR_DROP_UNBOUND), FLOW_KEEP, 0};
 	if (target_flags & WEIR_TARGET_UNBOUND_RESET)
-		return DECIDE(RESET, DROP_UNBOUND_RESET);
+		return (struct decision){ACTION_RESET, elsewhere_reason(binding, WEIR_DROP_UNBOUND_RESET), FLOW_KEEP, 0};
 	return (struct decision){ACTION_STEER, reason, flow, 0};
 }
 
@@ -162,6 +196,8 @@ WEIR_INLINE struct decision decide_flow(const struct packet *packet, __u32 targe
 {
 	__u8 change;
 
+	if (flow == FLOW_ELSEWHERE) /* Also a SYN: the live connection on that tuple is not to see it. */
+		return (struct decision){ACTION_DROP, elsewhere_reason(binding, WEIR_DROP_MAC), FLOW_KEEP, 0};
 	if (packet_is_syn(packet)) {
 		if (flow == FLOW_CUT)
 			return DECIDE(DROP, DROP_CUT);
@@ -172,7 +208,7 @@ WEIR_INLINE struct decision decide_flow(const struct packet *packet, __u32 targe
 		}
 		change = flow == FLOW_DRAINS ? FLOW_DELETE : flow == FLOW_LIVE ? FLOW_REOPEN : FLOW_KEEP;
 		if (binding != BINDING_VALID)
-			return decide_unbound(target_flags, WEIR_SYN, change);
+			return decide_unbound(target_flags, binding, WEIR_SYN, change);
 		return DECIDE_FLOW(STEER, SYN, change);
 	}
 	switch (flow) {
@@ -188,6 +224,7 @@ WEIR_INLINE struct decision decide_flow(const struct packet *packet, __u32 targe
 		if (is_drain_open)
 			return DECIDE(NEXT, DRAINED);
 		break;
+	case FLOW_ELSEWHERE:
 	case FLOW_ABSENT:
 		break;
 	}
@@ -204,7 +241,7 @@ WEIR_INLINE struct decision decide_client_socket(const struct packet *packet, __
 		if (packet->tcp_flags & TCP_RST) /* The end of a handshake, not its completion. */
 			return DECIDE(STEER, FLOW_ENDING);
 		if (binding != BINDING_VALID) /* Bound at the SYN perhaps, and no longer. */
-			return decide_unbound(target_flags, WEIR_FLOW_NEW, FLOW_CREATE);
+			return decide_unbound(target_flags, binding, WEIR_FLOW_NEW, FLOW_CREATE);
 		return DECIDE_FLOW(STEER, FLOW_NEW, FLOW_CREATE);
 	case SOCKET_ENDING:
 		return DECIDE(STEER, FLOW_ENDING);
@@ -345,6 +382,8 @@ WEIR_INLINE struct decision decide_guard_from_target(const struct packet *packet
 	}
 	if ((flow == FLOW_CUT || flow == FLOW_GONE || flow == FLOW_OTHER) && !packet_is_bare_reset(packet))
 		return DECIDE(DROP, DROP_GUARD_CUT);
+	if (flow == FLOW_ELSEWHERE && !packet_is_bare_reset(packet))
+		return DECIDE(DROP, DROP_GUARD_MAC);
 	return DECIDE(NEXT, ANSWERED);
 }
 

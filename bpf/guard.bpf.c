@@ -27,6 +27,20 @@ WEIR_INLINE enum guard_sender find_sender(struct __sk_buff *skb, int *has_socket
 	return skb->ingress_ifindex ? SENDER_FORWARDED : SENDER_LOCAL;
 }
 
+/* An answer goes to the host that its flow's binding is tied to, or nowhere: else who poisons our neighbour table reads along. */
+WEIR_INLINE enum flow_state find_answered_flow(struct __sk_buff *skb, __u32 offset, const struct weir_flow_key *key)
+{
+	const struct weir_binding *bound;
+	enum flow_state flow = find_flow_and_binding(key, &bound);
+	__u8 mac[6] = {};
+
+	if (offset == 0 || !bound || !(bound->checks & WEIR_BINDING_MAC))
+		return flow;
+	if (bpf_skb_load_bytes(skb, 0, mac, sizeof(mac)) != 0)
+		return FLOW_ELSEWHERE;
+	return decide_answer_link(flow, bound, skb->ifindex, mac);
+}
+
 WEIR_INLINE int guard_packet(struct __sk_buff *skb, __u32 offset)
 {
 	const struct weir_prefix *to, *from;
@@ -66,7 +80,7 @@ WEIR_INLINE int guard_packet(struct __sk_buff *skb, __u32 offset)
 		flow = FLOW_ABSENT;
 		flow_key(&key, &packet.destination, packet.destination_port, &packet.source, packet.source_port);
 		if (target && packet.protocol == PROTO_TCP)
-			flow = find_flow(&key);
+			flow = find_answered_flow(skb, offset, &key);
 		away = target && (target->flags & WEIR_TARGET_FAIL_OPEN) && is_engine_away(&key);
 		decision = decide_guard_from_target(&packet, target ? target->flags : 0, target != 0, sender, flow,
 						    flow == FLOW_DRAINS && is_drain_open(), away);

@@ -83,15 +83,22 @@ WEIR_INLINE void flow_key(struct weir_flow_key *key, const struct weir_addr *cli
 	key->target_port = target_port;
 }
 
-/* The state of a flow and, for one that was admitted by a binding, of that binding. */
-WEIR_INLINE enum flow_state find_flow(const struct weir_flow_key *key)
+/* The state of a flow and, for one that was admitted by a binding, of that binding, which is then in `bound`. */
+WEIR_INLINE enum flow_state find_flow_and_binding(const struct weir_flow_key *key, const struct weir_binding **bound)
 {
 	const struct weir_flow *flow = bpf_map_lookup_elem(&flows, key);
-	const struct weir_binding *bound = 0;
 
+	*bound = 0;
 	if (flow && flow->binding != 0 && !flow->cut)
-		bound = find_binding(&flow->bound);
-	return decide_flow_state(flow, bound, flow && flow->until_ns != 0 ? bpf_ktime_get_boot_ns() : time_for(bound));
+		*bound = find_binding(&flow->bound);
+	return decide_flow_state(flow, *bound, flow && flow->until_ns != 0 ? bpf_ktime_get_boot_ns() : time_for(*bound));
+}
+
+WEIR_INLINE enum flow_state find_flow(const struct weir_flow_key *key)
+{
+	const struct weir_binding *bound;
+
+	return find_flow_and_binding(key, &bound);
 }
 
 WEIR_INLINE int is_drain_open(void)

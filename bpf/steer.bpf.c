@@ -127,6 +127,8 @@ WEIR_INLINE int carry_out(struct __sk_buff *skb, const struct packet *packet, co
 	case ACTION_NEXT:
 		return VERDICT_NEXT;
 	case ACTION_STEER:
+		if (decision->reason == WEIR_ELSEWHERE)
+			notice_drop(packet, decision->reason, skb->ifindex); /* Told to the engine, which refuses it. */
 		set_mark(skb, mark_steered);
 		return VERDICT_PASS;
 	case ACTION_RESET:
@@ -144,14 +146,19 @@ WEIR_INLINE struct decision decide_client_tcp(struct __sk_buff *skb, const struc
 					      const __u8 *mac)
 {
 	const struct weir_binding *binding = find_binding(&packet->source);
-	enum binding_state bound = decide_binding(binding, time_for(binding), skb->ifindex, packet->vlan, mac);
+	__u64 now_ns = time_for(binding);
+	enum binding_state bound = decide_binding(binding, now_ns, skb->ifindex, packet->vlan, mac);
+	const struct weir_flow *entry;
 	struct weir_flow_key key = {};
 	struct decision decision;
 	enum flow_state flow;
 	int drains, away, socket, reason;
 
 	flow_key(&key, &packet->source, packet->source_port, &packet->destination, packet->destination_port);
-	flow = find_flow(&key);
+	entry = bpf_map_lookup_elem(&flows, &key);
+	/* The binding that counts for it is its client's, which is the packet's source: one look for both. */
+	flow = entry && weir_same_addr(&entry->bound, &packet->source) ? decide_flow_state(entry, binding, now_ns) : find_flow(&key);
+	flow = decide_flow_link(flow, entry ? entry->binding : 0, bound);
 	/* A packet of a flow that lives asks for neither. */
 	drains = flow == FLOW_LIVE ? 0 : is_drain_open();
 	away = packet_is_syn(packet) || flow != FLOW_LIVE ? is_engine_away(&key) : 0;

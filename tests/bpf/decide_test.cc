@@ -86,7 +86,14 @@ TEST(DecideFlow, TableOfSyns) {
       {kReset, BINDING_NONE, FLOW_ABSENT, false, ACTION_RESET, "unbound_reset", FLOW_KEEP},
       {kDrop, BINDING_NONE, FLOW_ABSENT, false, ACTION_DROP, "unbound", FLOW_KEEP},
       {kDrop, BINDING_EXPIRED, FLOW_ABSENT, false, ACTION_DROP, "unbound", FLOW_KEEP},
-      {kDrop, BINDING_ELSEWHERE, FLOW_ABSENT, false, ACTION_DROP, "unbound", FLOW_KEEP},
+      {0, BINDING_MAC, FLOW_ABSENT, false, ACTION_STEER, "elsewhere", FLOW_KEEP},
+      {kDrop, BINDING_INTERFACE, FLOW_ABSENT, false, ACTION_DROP, "binding_interface", FLOW_KEEP},
+      {kDrop, BINDING_VLAN, FLOW_ABSENT, false, ACTION_DROP, "binding_vlan", FLOW_KEEP},
+      {kReset, BINDING_MAC, FLOW_ABSENT, false, ACTION_RESET, "binding_mac", FLOW_KEEP},
+      {kDrop | kWire, BINDING_MAC, FLOW_ABSENT, false, ACTION_STEER, "elsewhere", FLOW_KEEP},
+      {0, BINDING_MAC, FLOW_LIVE, false, ACTION_STEER, "elsewhere", FLOW_REOPEN},  // Of nobody: that was pending.
+      {0, BINDING_MAC, FLOW_ELSEWHERE, false, ACTION_DROP, "binding_mac", FLOW_KEEP},
+      {0, BINDING_MAC, FLOW_CUT, false, ACTION_DROP, "cut", FLOW_KEEP},
       {kDrop | kWire, BINDING_NONE, FLOW_ABSENT, false, ACTION_STEER, "syn", FLOW_KEEP},
       {kReset | kWire, BINDING_NONE, FLOW_ABSENT, false, ACTION_STEER, "syn", FLOW_KEEP},
       {0, BINDING_VALID, FLOW_ABSENT, true, ACTION_RESET, "engine_away", FLOW_KEEP},
@@ -110,6 +117,9 @@ TEST(DecideFlow, TableOfKnownFlows) {
   expect(decide_flow(&data, 0, BINDING_VALID, FLOW_CUT, 0, 0), ACTION_DROP, "cut", "cut");
   expect(decide_flow(&data, 0, BINDING_NONE, FLOW_GONE, 0, 0), ACTION_DROP, "binding_gone", "binding taken away");
   expect(decide_flow(&data, 0, BINDING_VALID, FLOW_OTHER, 0, 0), ACTION_DROP, "binding_other", "address bound to somebody else");
+  expect(decide_flow(&data, 0, BINDING_INTERFACE, FLOW_ELSEWHERE, 0, 0), ACTION_DROP, "binding_interface", "on another interface");
+  expect(decide_flow(&data, 0, BINDING_VLAN, FLOW_ELSEWHERE, 0, 0), ACTION_DROP, "binding_vlan", "on another VLAN");
+  expect(decide_flow(&data, WEIR_TARGET_FAIL_OPEN, BINDING_MAC, FLOW_ELSEWHERE, 0, 1), ACTION_DROP, "binding_mac", "from another MAC");
   expect(decide_flow(&data, 0, BINDING_NONE, FLOW_DRAINS, 1, 0), ACTION_NEXT, "drained", "older than the gateway");
   expect(decide_flow(&data, 0, BINDING_NONE, FLOW_DRAINS, 0, 0), ACTION_ASK_SOCKET, "flow_new", "drain is over");
   expect(decide_flow(&data, 0, BINDING_VALID, FLOW_ABSENT, 0, 0), ACTION_ASK_SOCKET, "flow_new", "unknown");
@@ -131,6 +141,8 @@ TEST(DecideClientSocket, TableOfUnknownFlows) {
       {kAck, 0, BINDING_VALID, FLOW_ABSENT, SOCKET_COOKIE, false, ACTION_STEER, "flow_new", FLOW_CREATE},
       {kAck, 0, BINDING_NONE, FLOW_ABSENT, SOCKET_REQUEST, false, ACTION_STEER, "flow_new", FLOW_CREATE},
       {kAck, kDrop, BINDING_NONE, FLOW_ABSENT, SOCKET_REQUEST, false, ACTION_DROP, "unbound", FLOW_KEEP},
+      {kAck, 0, BINDING_MAC, FLOW_ABSENT, SOCKET_REQUEST, false, ACTION_STEER, "elsewhere", FLOW_CREATE},
+      {kAck, kDrop, BINDING_MAC, FLOW_ABSENT, SOCKET_COOKIE, false, ACTION_DROP, "binding_mac", FLOW_KEEP},
       {kAck, kReset, BINDING_EXPIRED, FLOW_ABSENT, SOCKET_COOKIE, false, ACTION_RESET, "unbound_reset", FLOW_KEEP},
       {kRst, 0, BINDING_VALID, FLOW_ABSENT, SOCKET_REQUEST, false, ACTION_STEER, "flow_ending", FLOW_KEEP},
       {kAck, 0, BINDING_VALID, FLOW_ABSENT, SOCKET_ENDING, false, ACTION_STEER, "flow_ending", FLOW_KEEP},
@@ -247,6 +259,8 @@ TEST(DecideGuard, TableFromTargets) {
   const packet data = tcp_packet(kAck, 10), reset = tcp_packet(kRst);
   const Row rows[] = {
       {data, 0, true, SENDER_LOCAL, FLOW_LIVE, false, false, ACTION_NEXT, "answered"},
+      {data, 0, true, SENDER_LOCAL, FLOW_ELSEWHERE, false, false, ACTION_DROP, "guard_mac"},
+      {reset, 0, true, SENDER_LOCAL, FLOW_ELSEWHERE, false, false, ACTION_NEXT, "answered"},
       {data, 0, true, SENDER_LOCAL, FLOW_CUT, false, false, ACTION_DROP, "guard_cut"},
       {data, 0, true, SENDER_LOCAL, FLOW_GONE, false, false, ACTION_DROP, "guard_cut"},
       {data, 0, true, SENDER_LOCAL, FLOW_OTHER, false, false, ACTION_DROP, "guard_cut"},
@@ -274,18 +288,51 @@ TEST(DecideBinding, EndsAndTies) {
   EXPECT_EQ(decide_binding(&binding, 11, 3, WEIR_VLAN_NONE, nullptr), BINDING_EXPIRED);
   binding.checks = WEIR_BINDING_INTERFACE;
   binding.interface = 4;
-  EXPECT_EQ(decide_binding(&binding, 10, 3, WEIR_VLAN_NONE, nullptr), BINDING_ELSEWHERE);
+  EXPECT_EQ(decide_binding(&binding, 10, 3, WEIR_VLAN_NONE, nullptr), BINDING_INTERFACE);
   EXPECT_EQ(decide_binding(&binding, 10, 4, WEIR_VLAN_NONE, nullptr), BINDING_VALID);
   binding.checks = WEIR_BINDING_VLAN;
   binding.vlan = 7;
-  EXPECT_EQ(decide_binding(&binding, 10, 4, WEIR_VLAN_NONE, nullptr), BINDING_ELSEWHERE);
+  EXPECT_EQ(decide_binding(&binding, 10, 4, WEIR_VLAN_NONE, nullptr), BINDING_VLAN);
   EXPECT_EQ(decide_binding(&binding, 10, 4, 7, nullptr), BINDING_VALID);
+  binding.vlan = WEIR_VLAN_NONE;
+  EXPECT_EQ(decide_binding(&binding, 10, 4, 7, nullptr), BINDING_VLAN);
+  EXPECT_EQ(decide_binding(&binding, 10, 4, 0, nullptr), BINDING_VALID);  // A priority tag.
   binding.checks = WEIR_BINDING_MAC;
   const uint8_t mac[6] = {2, 0, 0, 0, 0, 2}, other[6] = {2, 0, 0, 0, 0, 3};
   std::memcpy(binding.mac, mac, 6);
   EXPECT_EQ(decide_binding(&binding, 10, 4, 7, mac), BINDING_VALID);
-  EXPECT_EQ(decide_binding(&binding, 10, 4, 7, other), BINDING_ELSEWHERE);
-  EXPECT_EQ(decide_binding(&binding, 10, 4, 7, nullptr), BINDING_ELSEWHERE);
+  EXPECT_EQ(decide_binding(&binding, 10, 4, 7, other), BINDING_MAC);
+  EXPECT_EQ(decide_binding(&binding, 10, 4, 7, nullptr), BINDING_MAC);
+  for (unsigned i = 0; i < 6; ++i) {
+    uint8_t near[6];
+    std::memcpy(near, mac, 6);
+    near[i] = static_cast<uint8_t>(near[i] ^ 1);
+    EXPECT_EQ(decide_binding(&binding, 10, 4, 7, near), BINDING_MAC) << i;
+  }
+}
+
+TEST(DecideFlowLink, AFlowOfABindingIsHeldToItsLink) {
+  EXPECT_EQ(decide_flow_link(FLOW_LIVE, 5, BINDING_VALID), FLOW_LIVE);
+  for (const auto state : {BINDING_INTERFACE, BINDING_VLAN, BINDING_MAC}) {
+    EXPECT_EQ(decide_flow_link(FLOW_LIVE, 5, state), FLOW_ELSEWHERE);
+    EXPECT_EQ(decide_flow_link(FLOW_LIVE, 0, state), FLOW_LIVE);  // Pending, or to be told.
+    EXPECT_EQ(decide_flow_link(FLOW_CUT, 5, state), FLOW_CUT);
+    EXPECT_EQ(decide_flow_link(FLOW_ABSENT, 0, state), FLOW_ABSENT);
+  }
+}
+
+TEST(DecideFlowLink, AnAnswerGoesToTheBoundHost) {
+  const uint8_t mac[6] = {2, 0, 0, 0, 0, 2}, other[6] = {2, 0, 0, 0, 0, 3};
+  weir_binding bound{};
+  bound.interface = 4;
+  std::memcpy(bound.mac, mac, 6);
+  EXPECT_EQ(decide_answer_link(FLOW_LIVE, &bound, 4, other), FLOW_LIVE);  // Its MAC is not asked.
+  bound.checks = WEIR_BINDING_MAC | WEIR_BINDING_INTERFACE;
+  EXPECT_EQ(decide_answer_link(FLOW_LIVE, &bound, 4, mac), FLOW_LIVE);
+  EXPECT_EQ(decide_answer_link(FLOW_LIVE, &bound, 4, other), FLOW_ELSEWHERE);
+  EXPECT_EQ(decide_answer_link(FLOW_LIVE, &bound, 5, other), FLOW_LIVE);  // Routed another way.
+  EXPECT_EQ(decide_answer_link(FLOW_CUT, &bound, 4, other), FLOW_CUT);
+  EXPECT_EQ(decide_answer_link(FLOW_LIVE, nullptr, 4, other), FLOW_LIVE);
 }
 
 TEST(DecideFlowState, FollowsTheBindingThatAdmittedIt) {

@@ -88,7 +88,7 @@ TEST_F(Frames, BindingsAreListedReplacedAndTakenOutById) {
   one.id = 11;
   one.where = *Prefix::parse("198.18.1.2");
   one.until = soon;
-  one.vlan = 7;
+  one.link = {"lo", uint16_t{7}, parse_mac("02:00:00:00:00:02").value()};
   steer::KernelBinding two;
   two.id = 12;
   two.where = *Prefix::parse("fd57:1::/64");
@@ -98,7 +98,8 @@ TEST_F(Frames, BindingsAreListedReplacedAndTakenOutById) {
   ASSERT_TRUE(all);
   ASSERT_EQ(all->size(), 2u);
   EXPECT_EQ((*all)[0].where, one.where);
-  EXPECT_EQ((*all)[0].vlan, one.vlan);
+  EXPECT_EQ((*all)[0].link, one.link);
+  EXPECT_TRUE((*all)[1].link.is_empty());
   EXPECT_LE(std::chrono::abs((*all)[0].until - soon), std::chrono::seconds(1));
   EXPECT_EQ((*all)[1].where, two.where);
   EXPECT_EQ((*all)[1].until, std::chrono::sys_seconds{});
@@ -113,6 +114,15 @@ TEST_F(Frames, BindingsAreListedReplacedAndTakenOutById) {
   EXPECT_FALSE(bindings->remove(one.where, 12));  // It is somebody else's.
   EXPECT_TRUE(bindings->remove(one.where, 13));
   EXPECT_FALSE(bindings->remove(one.where, 13));
+  one.id = 14;
+  one.link = {"no-such-link", {}, {}};
+  ASSERT_TRUE(bindings->put(one));
+  open_engine();
+  TargetConfig target = target_;
+  target.unbound = Unbound::kDrop;
+  write(target);
+  expect(run("steer_client", syn4()), kDrop, 0, "binding_interface", "bound to an interface that is not there");
+  EXPECT_TRUE(bindings->remove(one.where, 14));
   two.id = 15;
   ASSERT_TRUE(bindings->put(two));
   EXPECT_FALSE(bindings->remove(*Prefix::parse("fd57:1::/96"), 15));  // Within it, and not it.

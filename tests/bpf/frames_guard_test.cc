@@ -38,6 +38,27 @@ TEST_F(Frames, GuardHoldsCutsBothWays) {
   expect(run("guard", to_target, kUpstream), kDrop, kUpstream, "guard_cut", "the binding is gone");
 }
 
+TEST_F(Frames, GuardSendsAnAnswerToTheBoundHostAlone) {
+  const weir_addr address = steer::to_abi(*Address::parse("198.18.1.2"));
+  weir_binding value{};
+  value.id = 7;
+  value.checks = WEIR_BINDING_MAC | WEIR_BINDING_INTERFACE;
+  value.interface = kLoopback;
+  const uint8_t mac[6] = {2, 0, 0, 0, 0, 1};  // The frame maker's destination.
+  std::copy(std::begin(mac), std::end(mac), value.mac);
+  ASSERT_EQ(bpf_map_update_elem(map("addresses"), &address, &value, BPF_ANY), 0);
+  put_flow(key_of("198.18.1.2", 40000, "198.18.2.2", 5432), 7);
+  FrameBytes answer = ethernet(kIpv4Type, from_target4().with(tcp(5432, 40000, kAck, 5)));
+  expect(run("guard", answer, kClientLeg), kNext, kClientLeg, "answered", "to the host that is bound");
+  answer[5] = 99;
+  expect(run("guard", answer, kClientLeg), kDrop, kClientLeg, "guard_mac", "to who took its place in our neighbour table");
+  FrameBytes reset = ethernet(kIpv4Type, from_target4().with(tcp(5432, 40000, kRst)));
+  reset[5] = 99;
+  expect(run("guard", reset, kClientLeg), kNext, kClientLeg, "answered", "a bare RST tells nothing");
+  const FrameBytes to_target = ethernet(kIpv4Type, Ipv4{}.with(tcp(40000, 5432, kAck, 5)));
+  expect(run("guard", to_target, kUpstream), kNext, kUpstream, "sent", "the target's MAC is not asked");
+}
+
 TEST_F(Frames, GuardForwardsNothingOfATarget) {
   const FrameBytes raw = ethernet(kIpv4Type, from_target4().with(tcp(5432, 40000, kAck, 5)));
   expect(run("guard", raw, 0, kLoopback), kDrop, 0, "guard_forwarded", "forwarded");

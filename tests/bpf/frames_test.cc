@@ -76,11 +76,56 @@ TEST_F(Frames, ABindingTiedToItsLinkHoldsThereOnly) {
   ASSERT_EQ(bpf_map_update_elem(map("addresses"), &key, &value, BPF_ANY), 0);
   const FrameBytes inner = Ipv4{}.with(tcp(40000, 5432, kSyn));
   expect(run("steer_client", ethernet(kIpv4Type, inner, {{kVlanType, 7}})), kPass, kSteered, "syn", "as bound");
-  expect(run("steer_client", ethernet(kIpv4Type, inner, {{kVlanType, 8}})), kDrop, 0, "unbound", "another VLAN");
-  expect(run("steer_client", ethernet(kIpv4Type, inner)), kDrop, 0, "unbound", "no VLAN");
+  expect(run("steer_client", ethernet(kIpv4Type, inner, {{kVlanType, 8}})), kDrop, 0, "binding_vlan", "another VLAN");
+  expect(run("steer_client", ethernet(kIpv4Type, inner)), kDrop, 0, "binding_vlan", "no VLAN");
+  expect(run("steer_client", ethernet(kIpv4Type, inner, {{kQinqType, 8}, {kVlanType, 7}})), kDrop, 0, "binding_vlan", "the VLAN within another one");
   FrameBytes other_mac = ethernet(kIpv4Type, inner, {{kVlanType, 7}});
   other_mac[11] = 99;
-  expect(run("steer_client", other_mac), kDrop, 0, "unbound", "another MAC");
+  expect(run("steer_client", other_mac), kDrop, 0, "binding_mac", "another MAC");
+  value.interface = 4711;
+  ASSERT_EQ(bpf_map_update_elem(map("addresses"), &key, &value, BPF_ANY), 0);
+  expect(run("steer_client", ethernet(kIpv4Type, inner, {{kVlanType, 7}})), kDrop, 0, "binding_interface", "another interface");
+  target.unbound = Unbound::kReset;
+  write(target);
+  expect(run("steer_client", ethernet(kIpv4Type, inner, {{kVlanType, 7}})), kPass, kReset, "binding_interface", "reset");
+  target.unbound = Unbound::kExplain;
+  write(target);
+  expect(run("steer_client", ethernet(kIpv4Type, inner, {{kVlanType, 7}})), kPass, kSteered, "elsewhere", "to be told");
+}
+
+TEST_F(Frames, ALiveFlowIsHeldToTheLinkOfItsBinding) {
+  open_engine();
+  for (const bool is_v6 : {false, true}) {
+    const char* client = is_v6 ? "fd57:1::2" : "198.18.1.2";
+    const char* server = is_v6 ? "fd57:2::2" : "198.18.2.2";
+    const weir_addr key = steer::to_abi(*Address::parse(client));
+    weir_binding value{};
+    value.id = 7;
+    value.checks = WEIR_BINDING_VLAN | WEIR_BINDING_MAC | WEIR_BINDING_INTERFACE;
+    value.vlan = WEIR_VLAN_NONE;
+    value.interface = kLoopback;
+    const uint8_t mac[6] = {2, 0, 0, 0, 0, 2};
+    std::copy(std::begin(mac), std::end(mac), value.mac);
+    ASSERT_EQ(bpf_map_update_elem(map("addresses"), &key, &value, BPF_ANY), 0);
+    const weir_flow_key flow = key_of(client, 40000, server, 5432);
+    put_flow(flow, 7);
+    const auto packet = [&](unsigned flags, const std::vector<Tag>& tags = {}) {
+      return is_v6 ? ethernet(kIpv6Type, Ipv6{}.with(tcp(40000, 5432, flags, 10)), tags) : ethernet(kIpv4Type, Ipv4{}.with(tcp(40000, 5432, flags, 10)), tags);
+    };
+    expect(run("steer_client", packet(kAck)), kPass, kSteered, "flow", "as bound");
+    expect(run("steer_client", packet(kAck, {{kVlanType, 0}})), kPass, kSteered, "flow", "a priority tag");
+    expect(run("steer_client", packet(kAck, {{kVlanType, 7}})), kDrop, 0, "binding_vlan", "on a VLAN");
+    FrameBytes other = packet(kAck);
+    other[11] = 99;
+    expect(run("steer_client", other), kDrop, 0, "binding_mac", "from another MAC");
+    other = packet(kSyn);
+    other[11] = 99;
+    expect(run("steer_client", other), kDrop, 0, "binding_mac", "a SYN from another MAC for the tuple of a live flow");
+    put_flow(flow, 0);
+    other = packet(kAck);
+    other[11] = 99;
+    expect(run("steer_client", other), kPass, kSteered, "flow", "a flow of nobody, which is told so");
+  }
 }
 
 TEST_F(Frames, UnboundSourcesGetTheTargetsAnswer) {

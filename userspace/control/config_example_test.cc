@@ -123,6 +123,9 @@ TEST(ConfigExample, ItsValuesArriveInTheTypedConfiguration) {
   EXPECT_EQ(config.engine.limits.idle_timeout, std::chrono::hours(8));
   EXPECT_EQ(config.steer.mark_mask, 0xffff0000u);
   EXPECT_EQ(config.identity.static_bindings.at(1).address.text(), "fd57:1::/64");
+  EXPECT_EQ(config.identity.static_bindings.at(2).link.text(), "eth0 02:00:5e:10:00:01");
+  EXPECT_EQ(config.identity.static_bindings.at(2).link.vlan, 0);
+  EXPECT_TRUE(config.identity.bind_mac);
   const IssuerConfig& issuer = config.identity.issuers.at(0);
   EXPECT_EQ(issuer.hosts, (std::vector<std::string>{"keys.idp.example", "login.idp.example:8443"}));
   EXPECT_EQ(issuer.jwks_refresh, std::chrono::minutes(10));

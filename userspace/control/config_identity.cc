@@ -96,6 +96,24 @@ void read_issuer(MapReader issuer, IssuerConfig& out) {
   issuer.finish();
 }
 
+void read_link(MapReader& entry, LinkKey& out) {
+  LoadContext& context = entry.context();
+  entry.text("interface", out.interface);
+  if (entry.has("vlan")) {
+    uint32_t vlan = 0;
+    entry.number("vlan", vlan, 0, kVlanMax);
+    out.vlan = static_cast<uint16_t>(vlan);
+  }
+  std::string mac;
+  entry.text("mac", mac);
+  if (!entry.has("mac")) return;
+  if (const auto parsed = parse_mac(mac)) {
+    out.mac = *parsed;
+  } else {
+    context.error(entry.place_of("mac"), entry.path_of("mac") + ": " + parsed.error().message);
+  }
+}
+
 void read_static_binding(MapReader entry, StaticBindingConfig& out) {
   LoadContext& context = entry.context();
   std::string address;
@@ -111,6 +129,7 @@ void read_static_binding(MapReader entry, StaticBindingConfig& out) {
   if (!is_printable(out.subject) || out.subject.size() > 256) {
     context.error(entry.place_of("subject"), entry.path_of("subject") + ": at most 256 printable characters");
   }
+  read_link(entry, out.link);
   entry.strings("groups", out.groups, {.may_be_empty = true});
   entry.text("reason", out.reason, Need::kRequired);
   entry.time("until", out.until);
@@ -239,6 +258,10 @@ void read_identity(MapReader identity, IdentityConfig& out) {
   MapReader bindings = identity.map("address_bindings");
   bindings.duration("ttl_max", out.binding_ttl_max, 1min, 30 * 24h);
   bindings.flag("one_identity_per_address", out.one_identity_per_address);
+  bindings.choice("mac", out.bind_mac, {std::pair{std::string_view("auto"), true}, {"never", false}});
+  if (!out.bind_mac) {
+    bindings.context().warn(bindings.place_of("mac"), bindings.path_of("mac") + ": never: a host that takes a neighbour's address takes its binding");
+  }
   bindings.finish();
   read_portal(identity.map("portal"), out.portal);
   const auto entries = identity.take_maps("static");

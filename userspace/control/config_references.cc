@@ -142,6 +142,10 @@ void check_static_bindings(LoadContext& context, const Config& config) {
         context.error(bindings[i].place, "identity.static: " + bindings[i].address.text() + " is bound twice", "first on line " + std::to_string(bindings[j].place.line));
       }
     }
+    const std::string& interface = bindings[i].link.interface;
+    if (!interface.empty() && std::find(config.steer.clients.begin(), config.steer.clients.end(), interface) == config.steer.clients.end()) {
+      context.error(bindings[i].place, "identity.static: " + bindings[i].address.text() + " is tied to " + in_quotes(interface) + ", which is not in steer.clients");
+    }
   }
 }
 

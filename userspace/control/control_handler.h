@@ -32,12 +32,12 @@ struct ControlPeer {
 //              or a list of such: issuers [{name, url, from, keys, fetched, tried, fetches, failures, error}], targets [...]
 // reload     {reason, set?: [KEY=VALUE..]}               {generation, digest, change}; kInvalid: every problem in the message, a line each
 //              change: see config_parts.h
-// bind       {address, token, reason?}                         {kind, id, subject, address, until, ended: [id..], text}
+// bind       {address, token, reason?}                         {kind, id, subject, address, until, link, ended: [id..], text}
 //              kUnavailable: the issuer's keys are being fetched, or cannot be: ask again in a second
 // bound      {address}                                   {bound, id?, until?}: whether, not to whom
 // revoke     {which, reason}                             {revoked: [{id, subject, address}..], cut}
 // cut        {session} or {binding}, {reason}            {cut}
-// bindings   {}                                          [{id, subject, address, static, assurance, issuer, until, reason, refused}]
+// bindings   {}                                          [{id, subject, address, static, assurance, issuer, until, reason, refused, link}]
 // sessions   {}                                          [{id, target, subject, client, opened, commands, blocked, masked, ...}]: live ones
 // profile    {}                                          [{rule, matched, decided, observed, masked}]
 // rules      {}                                          [{id, then, mode, severity, ...}]: those in force

@@ -65,6 +65,17 @@ int run_cut(VerbCall& call) {
   return kExitDone;
 }
 
+std::string link_text(const json& binding) {
+  std::string text;
+  const json link = binding.value("link", json::object());
+  for (const char* name : {"interface", "vlan", "mac"}) {
+    const auto found = link.find(name);
+    if (found == link.end() || (found->is_number() && found->get<int64_t>() == 0)) continue;
+    text += (text.empty() ? "" : " ") + (found->is_string() ? found->get<std::string>() : "vlan " + found->dump());
+  }
+  return text;
+}
+
 int run_bindings(VerbCall& call) {
   const auto config = call.load_state();
   if (!config) return kExitUsage;
@@ -75,13 +86,13 @@ int run_bindings(VerbCall& call) {
     call.print_json(*answer);
     return kExitDone;
   }
-  TextTable table({{"ID", TextTable::Align::kRight}, {"ADDRESS"}, {"SUBJECT"}, {"GROUPS"}, {"ASSURANCE"}, {"ISSUER"}, {"UNTIL"}, {"REFUSED", TextTable::Align::kRight}});
+  TextTable table({{"ID", TextTable::Align::kRight}, {"ADDRESS"}, {"LINK"}, {"SUBJECT"}, {"GROUPS"}, {"ASSURANCE"}, {"ISSUER"}, {"UNTIL"}, {"REFUSED", TextTable::Align::kRight}});
   for (const json& binding : *answer) {
     std::string groups;
     for (const json& group : binding.value("groups", json::array())) groups += (groups.empty() ? "" : " ") + group.get<std::string>();
     const uint64_t refused = binding.value("refused", uint64_t{0});
     const std::string until = binding.value("until", std::string());
-    table.add({binding.value("id", uint64_t{0}), binding.value("address", std::string()), binding.value("subject", std::string()), groups, binding.value("assurance", std::string()),
+    table.add({binding.value("id", uint64_t{0}), binding.value("address", std::string()), link_text(binding), binding.value("subject", std::string()), groups, binding.value("assurance", std::string()),
                binding.value("issuer", std::string()), until.empty() ? TextTable::Cell("no end", Colour::kYellow) : TextTable::Cell(until),
                refused == 0 ? TextTable::Cell("") : TextTable::Cell(std::to_string(refused), Colour::kRed)});
   }
@@ -146,8 +157,9 @@ Verb bindings_verb() {
           .group = "People and sessions",
           .summary = "list who is bound to which address",
           .synopsis = "",
-          .description = "Bindings that have not ended, static ones too, and credentials that sessions showed on the wire (ADDRESS: of their first use; several may share it). REFUSED counts others who tried to bind an address that is taken.\n"
-                         "JSON: [{id, address, subject, groups, static, assurance, issuer, until, reason, refused, on_wire}]",
+          .description = "Bindings that have not ended, static ones too, and credentials that sessions showed on the wire (ADDRESS: of their first use; several may share it). "
+                         "LINK is what else must fit of each packet: interface, VLAN and, on link, MAC. REFUSED counts others who tried to bind an address that is taken.\n"
+                         "JSON: [{id, address, subject, groups, static, assurance, issuer, until, reason, refused, on_wire, link: {interface?, vlan?, mac?}}]",
           .exits = "0 done\n3 the engine is not running\n4 not root, nor the engine's user",
           .example = "weir bindings\nweir bindings --json | jq '.[] | select(.until == \"\")'",
           .run = run_bindings};

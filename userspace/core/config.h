@@ -11,6 +11,7 @@
 #include "core/facts.h"
 #include "core/identity.h"
 #include "core/limits.h"
+#include "core/link.h"
 #include "core/module.h"
 #include "core/notice.h"
 #include "core/policy.h"
@@ -70,7 +71,7 @@ struct IssuerConfig {
 // Where people sign in with a browser: pages of the API, at this address.  Empty: there are none.
 struct PortalConfig { std::string url, issuer; SourcePlace place; };
 inline std::string portal_page(const PortalConfig& portal) { return portal.url + "/portal"; }
-struct StaticBindingConfig { Prefix address; std::string subject; std::vector<std::string> groups; std::string reason; std::chrono::sys_seconds until{}; SourcePlace place; };
+struct StaticBindingConfig { Prefix address; std::string subject; std::vector<std::string> groups; std::string reason; std::chrono::sys_seconds until{}; SourcePlace place; LinkKey link{}; };
 // Whom a client certificate names.  SPIFFE: exactly one URI, spiffe://trust_domain/path (X.509-SVID, section 2).
 struct CertificateGroupsConfig { std::string name; std::vector<std::string> groups; };  // Pattern of the path, or of the name.
 struct CertificatesConfig {
@@ -86,6 +87,7 @@ struct IdentityConfig {
   std::vector<IssuerConfig> issuers;
   std::chrono::seconds binding_ttl_max{8 * 3600};
   bool one_identity_per_address = true;
+  bool bind_mac = true;              // address_bindings.mac: auto.  A host on link is tied to its MAC.
   std::vector<StaticBindingConfig> static_bindings;
   PortalConfig portal;
   std::vector<std::string> request_id{"traceparent", "sqlcommenter", "application_name"};

@@ -18,10 +18,19 @@ constexpr std::size_t kFileSizeMax = 256u << 20;
 
 int64_t number_of(sys_seconds time) { return time.time_since_epoch().count(); }
 
+json json_of(const LinkKey& link) {
+  json all = json::object();
+  if (!link.interface.empty()) all["interface"] = link.interface;
+  if (link.vlan) all["vlan"] = *link.vlan;
+  if (link.mac) all["mac"] = weir::text_of(*link.mac);
+  return all;
+}
+
 json json_of(const Binding& binding) {
   const Identity& identity = *binding.identity;
   return {{"id", identity.binding_id},
           {"where", binding.where.text()},
+          {"link", json_of(binding.link)},
           {"static", binding.is_static},
           {"bound_at", number_of(binding.bound_at)},
           {"subject", identity.subject},
@@ -86,6 +95,25 @@ class Members {
   bool is_good_;
 };
 
+// False: there is something that it is not tied to by this version; a key that is lost would open more.
+bool read_link(const json& object, LinkKey& link) {
+  if (!object.is_object()) return false;
+  for (const auto& [name, value] : object.items()) {
+    if (name == "interface" && value.is_string() && !value.get<std::string>().empty()) {
+      link.interface = value.get<std::string>();
+    } else if (name == "vlan" && value.is_number_unsigned() && value.get<uint64_t>() <= kVlanMax) {
+      link.vlan = value.get<uint16_t>();
+    } else if (name == "mac" && value.is_string()) {
+      const auto mac = parse_mac(value.get<std::string>());
+      if (!mac) return false;
+      link.mac = *mac;
+    } else {
+      return false;
+    }
+  }
+  return true;
+}
+
 bool read_binding(const json& object, Binding& binding) {
   Members members(object);
   Identity identity;
@@ -102,6 +130,8 @@ bool read_binding(const json& object, Binding& binding) {
   binding.bound_at = members.time("bound_at");
   // A file of before there were workloads does not have it.
   const bool is_workload = object.is_object() && object.contains("workload") && members.truth("workload");
+  // Nor what a binding is tied to.
+  if (object.is_object() && object.contains("link") && !read_link(object["link"], binding.link)) return false;
   identity.assurance = binding.is_static ? Assurance::kStatic : is_workload ? Assurance::kWorkload : Assurance::kNetwork;
   const auto where = Prefix::parse(members.text("where"));
   if (!members.is_good() || !where || (!binding.is_static && where->bits != 128)) return false;

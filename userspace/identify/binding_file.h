@@ -11,12 +11,14 @@
 #include "base/result.h"
 #include "core/address.h"
 #include "core/identity.h"
+#include "core/link.h"
 
 namespace weir::identify {
 
 struct Binding {
   IdentityPtr identity;  // Never null.
   Prefix where;          // One address, or a static binding's prefix.
+  LinkKey link;          // What else must fit of its packets.
   bool is_static = false;
   std::chrono::sys_seconds bound_at{};
   uint32_t refused_attempts = 0;  // Others who tried to bind this address; since start-up.

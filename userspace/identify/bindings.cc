@@ -27,7 +27,7 @@ bool takes_address(const Binding& binding, const Address& address) {
 
 bool is_as_configured(const Binding& binding, const StaticBindingConfig& config) {
   const Identity& identity = *binding.identity;
-  return binding.is_static && binding.where == config.address && identity.subject == config.subject &&
+  return binding.is_static && binding.where == config.address && binding.link == config.link && identity.subject == config.subject &&
          identity.groups == config.groups && identity.reason == config.reason && identity.expires == config.until;
 }
 
@@ -159,6 +159,7 @@ Result<std::vector<Binding>> BindingTable::set_static(const std::vector<StaticBi
     Binding binding;
     binding.identity = std::make_shared<const Identity>(std::move(identity));
     binding.where = config.address;
+    binding.link = config.link;
     binding.is_static = true;
     binding.bound_at = now;
     next.bindings.push_back(std::move(binding));
@@ -168,7 +169,7 @@ Result<std::vector<Binding>> BindingTable::set_static(const std::vector<StaticBi
   return old;
 }
 
-Result<BindOutcome> BindingTable::bind(const VerifiedToken& token, const Address& address, sys_seconds now) {
+Result<BindOutcome> BindingTable::bind(const VerifiedToken& token, const Address& address, sys_seconds now, const LinkKey& link) {
   const std::lock_guard lock(writer_);
   if (auto reserved = reserve_ids(1); !reserved) return tl::unexpected<Error>(reserved.error());
   // By what all gateways did until now, told of or not.
@@ -180,7 +181,7 @@ Result<BindOutcome> BindingTable::bind(const VerifiedToken& token, const Address
   auto changed = change([&](BindingRecords& next) {
     std::erase_if(next.spent, [&](const SpentToken& each) { return each.until <= now; });
     next.next_id = next_id_;
-    outcome = admit(next, token, address, now);
+    outcome = admit(next, token, address, link, now);
     next_id_ = next.next_id;  // Given, also if it cannot be written.
     return outcome.is_bound();
   });
@@ -199,7 +200,7 @@ void BindingTable::count_refusal(const Binding& holder) {
 }
 
 // What becomes of `next` if the token binds the address.  Pre: writer_ is held.
-BindOutcome BindingTable::admit(BindingRecords& next, const VerifiedToken& token, const Address& address,
+BindOutcome BindingTable::admit(BindingRecords& next, const VerifiedToken& token, const Address& address, const LinkKey& link,
                                 sys_seconds now) const {
   BindOutcome outcome;
   const auto refused = [&outcome](Kind kind, std::string text) {
@@ -251,7 +252,8 @@ BindOutcome BindingTable::admit(BindingRecords& next, const VerifiedToken& token
   }
 
   const sys_seconds expires = std::min(token.expires, now + options_.ttl_max);
-  const bool is_renewal = !is_new && is_same && holder->identity->groups == token.groups &&
+  // From elsewhere it is another binding: flows of the old place are not to go on from the new one.
+  const bool is_renewal = !is_new && is_same && holder->link == link && holder->identity->groups == token.groups &&
                           holder->identity->acting_for == token.acting_for && holder->identity->assurance == token.assurance;
   uint64_t id = 0;
   if (is_renewal) {
@@ -269,6 +271,7 @@ BindOutcome BindingTable::admit(BindingRecords& next, const VerifiedToken& token
     Binding binding;
     binding.identity = identity_of(token, id, expires);
     binding.where = {address, 128};
+    binding.link = link;
     binding.bound_at = now;
     next.bindings.push_back(binding);
     outcome.binding = std::move(binding);

@@ -4,8 +4,8 @@
 // another one binds and revokes comes by watch(), and a binding is decided by what the store has at that moment.
 // Must never: use a binding id twice, also after a restart; give a binding past its end; bind a token to a second address.
 //
-// Key: the address.  Interface, VLAN and, on link, the MAC belong to it as well (README "Known gaps"): until they do, a host
-// that can take a neighbour's address on the same link takes its binding, and `assurance: network` means no more than that.
+// Key: the address, and what it is tied to (core/link.h: interface, VLAN and, on link, the MAC), which the kernel holds each
+// packet to.  An address has one binding, also where it stands on several links: the second one is refused.
 #pragma once
 #include <chrono>
 #include <cstdint>
@@ -34,7 +34,7 @@ struct BindOutcome {
   enum class Kind : uint8_t {
     kBound,           // New.
     kRenewed,         // The same person with a newer (or the same) token: same id, later end.
-    kReplaced,        // Other groups, chain or assurance (or, unless one_identity_per_address, another person): new id; `ended`
+    kReplaced,        // Other groups, chain, assurance or link (or, unless one_identity_per_address, another person): new id; `ended`
                       // lists the old one, to be cut.
     kAddressTaken,    // Refused: the address is somebody else's.  `text` is for who asked, `text_for_holder` for the other.
     kTokenElsewhere,  // Refused: this token is bound to another address, or was.
@@ -91,7 +91,7 @@ class BindingTable {
   // At start-up and reload.  A binding that the new configuration has unchanged keeps its id.
   [[nodiscard]] Result<std::vector<Binding>> set_static(const std::vector<StaticBindingConfig>&, std::chrono::sys_seconds now);
   void set_options(const Options&);
-  [[nodiscard]] Result<BindOutcome> bind(const VerifiedToken&, const Address&, std::chrono::sys_seconds now);
+  [[nodiscard]] Result<BindOutcome> bind(const VerifiedToken&, const Address&, std::chrono::sys_seconds now, const LinkKey& link = {});
   // A credential shown on the wire from `from` (identify/wire_credentials.h): nothing is bound, but it is spent as one that
   // binds: by the first address that used it (`is_tied`), and by none after a revocation.  Post: the id that it is known by from
   // here on, never used before.  Errors, with words for the client: kDenied (another address used it), kNotFound (it was
@@ -131,7 +131,7 @@ class BindingTable {
   void publish(BindingRecords next);
   void count_refusal(const Binding& holder);
   [[nodiscard]] std::shared_ptr<const Snapshot> snapshot() const;
-  [[nodiscard]] BindOutcome admit(BindingRecords& next, const VerifiedToken&, const Address&,
+  [[nodiscard]] BindOutcome admit(BindingRecords& next, const VerifiedToken&, const Address&, const LinkKey& link,
                                   std::chrono::sys_seconds now) const;
 
   BindingStore store_;

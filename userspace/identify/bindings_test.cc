@@ -149,6 +149,73 @@ TEST_F(Bindings, WhatARevokeWouldEndIsToldBefore) {
   EXPECT_EQ(subject_at("198.18.1.3"), "alice");  // And nothing has happened.
 }
 
+TEST_F(Bindings, FromAnotherLinkItIsAnotherBindingAndTheOldOneEnds) {
+  const LinkKey here{"eth0", uint16_t{0}, parse_mac("02:00:00:00:00:22").value()}, there{"eth0", uint16_t{0}, parse_mac("02:00:00:00:00:23").value()};
+  const BindOutcome first = *table->bind(token_of("alice", "1"), at("198.18.1.2"), kNow, here);
+  EXPECT_EQ(table->bind(token_of("alice", "2"), at("198.18.1.2"), kNow, here)->kind, Kind::kRenewed);
+  const BindOutcome second = *table->bind(token_of("alice", "3"), at("198.18.1.2"), kNow, there);
+  EXPECT_EQ(second.kind, Kind::kReplaced);
+  ASSERT_THAT(second.ended, SizeIs(1));
+  EXPECT_EQ(second.ended[0].identity->binding_id, first.binding.identity->binding_id);
+  EXPECT_NE(second.binding.identity->binding_id, first.binding.identity->binding_id);
+  EXPECT_EQ(table->bind(token_of("bob", "4"), at("198.18.1.2"), kNow, here)->kind, Kind::kAddressTaken);
+  restart();
+  ASSERT_THAT(table->list(kNow), SizeIs(1));
+  EXPECT_EQ(table->list(kNow)[0].link, there);
+}
+
+TEST_F(Bindings, AStaticBindingThatIsTiedElsewhereIsAnother) {
+  std::vector<StaticBindingConfig> configured = {static_of("198.18.1.2", "svc:agent")};
+  ASSERT_TRUE(table->set_static(configured, kNow));
+  EXPECT_THAT(*table->set_static(configured, kNow), IsEmpty());
+  configured[0].link.vlan = 7;
+  EXPECT_THAT(*table->set_static(configured, kNow), SizeIs(1));
+  EXPECT_EQ(table->list(kNow)[0].link.vlan, 7);
+}
+
+TEST_F(Bindings, ATieThatIsNotUnderstoodIsRefused) {
+  const LinkKey link{"eth0", uint16_t{7}, parse_mac("02:00:00:00:00:22").value()};
+  ASSERT_TRUE(table->bind(token_of("alice", "1"), at("198.18.1.2"), kNow, link));
+  StoreItem& item = shared->items.at({kBindingKind, "198.18.1.2"});
+  const std::string good = item.body;
+  const auto with = [&good](const json& tie) {
+    json body = json::parse(good);
+    body["link"] = tie;
+    return body.dump();
+  };
+  for (const json& wrong : {json{{"port", 7}}, json{{"vlan", 4095}}, json{{"vlan", "7"}}, json{{"mac", "02:00"}}, json{{"interface", ""}}, json(7)}) {
+    item.body = with(wrong);
+    const auto opened = BindingTable::open(memory, options, kNow);
+    ASSERT_FALSE(opened) << wrong.dump();
+    EXPECT_EQ(opened.error().kind, Error::Kind::kCorrupt) << wrong.dump();
+  }
+  item.body = good;
+  restart();
+  EXPECT_EQ(table->list(kNow)[0].link, link);
+  json before = json::parse(good);
+  before.erase("link");  // Of before there were ties.
+  item.body = before.dump();
+  restart();
+  EXPECT_TRUE(table->list(kNow)[0].link.is_empty());
+}
+
+TEST_F(Bindings, AnotherGatewayIsToldWhatABindingIsTiedTo) {
+  BindingTable::Options others = options;
+  others.gateway = "gw-2";
+  others.earlier_file.clear();
+  const auto other = BindingTable::open(other_memory, others, kNow).value();
+  const LinkKey here{"eth0", uint16_t{0}, parse_mac("02:00:00:00:00:22").value()}, there{"eth0", uint16_t{0}, parse_mac("02:00:00:00:00:23").value()};
+  ASSERT_TRUE(table->bind(token_of("alice", "1"), at("198.18.1.2"), kNow, here));
+  const auto told = other->take_foreign();
+  ASSERT_THAT(told.bound, SizeIs(1));
+  EXPECT_EQ(told.bound[0].link, here);
+  ASSERT_TRUE(table->bind(token_of("alice", "2"), at("198.18.1.2"), kNow, there));
+  const auto moved = other->take_foreign();
+  EXPECT_THAT(moved.ended, SizeIs(1));
+  ASSERT_THAT(moved.bound, SizeIs(1));
+  EXPECT_EQ(moved.bound[0].link, there);
+}
+
 TEST_F(Bindings, OneTokenBindsOneAddress) {
   bind(token_of("alice", "1"), "198.18.1.2");
   const BindOutcome elsewhere = bind(token_of("alice", "1"), "198.18.1.3");

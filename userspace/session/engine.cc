@@ -1,6 +1,7 @@
 #include "session/engine.h"
 
 #include <fcntl.h>
+#include <net/if.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -80,7 +81,7 @@ Result<void> Engine::open_kernel() {
   watch_ = std::move(*watch);
   auto notices = steer::DropNotices::open(wanted, [this](const steer::DropNotice& notice) {
     ++drops_noticed_;
-    if (logging_) logging_->log().warn("dropped {} -> {}: {}", notice.source.text(), notice.destination.text(), notice.reason);
+    if (logging_) logging_->log().warn("{} {} -> {}: {}", notice.is_drop ? "dropped" : "unbound", notice.source.text(), notice.destination.text(), notice.reason);
     on_dropped(notice);
     if (notifier_) notifier_->dropped(notice.reason, notice.source.text(), notice.destination.text());
   });
@@ -175,6 +176,7 @@ steer::KernelBinding Engine::kernel_binding(const identify::Binding& binding) {
   entry.id = binding.identity->binding_id;
   entry.where = binding.where;
   entry.until = binding.identity->expires;
+  entry.link = binding.link;
   return entry;
 }
 
@@ -304,12 +306,25 @@ void Engine::tell_space() {
   }
 }
 
+// A client interface that came anew has another index, and bindings hold to the index.
+void Engine::follow_interfaces() {
+  std::vector<uint32_t> indices;
+  for (const std::string& name : config().steer.clients) indices.push_back(if_nametoindex(name.c_str()));
+  if (indices == client_interfaces_) return;
+  if (auto synced = sync_kernel_bindings(); !synced) {
+    logging_->log().error("bindings: {}", synced.error().message);
+    return;
+  }
+  client_interfaces_ = std::move(indices);
+}
+
 // Bindings that have ended take their sessions with them; TLS material is renewed before it expires.
 void Engine::on_tick() {
   const std::lock_guard lock(control_mutex_);
   tell_space();
   watch_->handle();
   watch_for_notices();
+  follow_interfaces();
   tickets_->expire(wall_seconds());
   take_foreign_bindings();
   expire_changes();

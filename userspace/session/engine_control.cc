@@ -7,6 +7,7 @@
 #include "control/config_parts.h"
 #include "control/metrics_text.h"
 #include "core/time_text.h"
+#include "steer/client_link.h"
 #include "control/policy_json.h"
 #include "control/policy_tools.h"
 #include "control/portal_settings.h"
@@ -19,12 +20,20 @@ using nlohmann::json;
 
 std::string text_of(std::chrono::sys_seconds at) { return at == std::chrono::sys_seconds{} ? "" : utc_text(at); }
 
+json describe(const LinkKey& link) {
+  json all = json::object();
+  if (!link.interface.empty()) all["interface"] = link.interface;
+  if (link.vlan) all["vlan"] = *link.vlan;
+  if (link.mac) all["mac"] = weir::text_of(*link.mac);
+  return all;
+}
+
 json describe(const identify::Binding& binding) {
   const Identity& identity = *binding.identity;
   return {{"id", identity.binding_id},       {"subject", identity.subject}, {"address", binding.where.text()},
           {"static", binding.is_static},     {"assurance", weir::name_of(identity.assurance)}, {"issuer", identity.issuer},
           {"until", text_of(identity.expires)}, {"reason", identity.reason}, {"groups", identity.groups},
-          {"refused", binding.refused_attempts}, {"last_refused", binding.last_refused_subject}, {"on_wire", false}};
+          {"refused", binding.refused_attempts}, {"last_refused", binding.last_refused_subject}, {"link", describe(binding.link)}, {"on_wire", false}};
 }
 
 std::string argument(const json& arguments, const char* name) {
@@ -183,10 +192,15 @@ Result<json> Engine::bind(const json& arguments, const control::ControlPeer& pee
     logging_->log().warn("bind {} to {}: {}", address->text(), control::escape_bytes(token->subject), may.error().message);
     return tl::unexpected<Error>(may.error());
   }
-  auto outcome = bindings_->bind(*token, *address, wall_seconds());
+  auto link = steer::find_client_link(*address, config().steer.clients, config().identity.bind_mac);
+  if (!link) {
+    logging_->log().warn("bind {} to {}: {}", address->text(), control::escape_bytes(token->subject), link.error().message);
+    return tl::unexpected<Error>(link.error());
+  }
+  auto outcome = bindings_->bind(*token, *address, wall_seconds(), *link);
   take_foreign_bindings();  // What it found on the way.
   if (!outcome) return tl::unexpected<Error>(outcome.error());
-  logging_->log().info("bind {} to {}: {}", address->text(), control::escape_bytes(token->subject), outcome->text);
+  logging_->log().info("bind {} ({}) to {}: {}", address->text(), link->is_empty() ? "tied to no link" : link->text(), control::escape_bytes(token->subject), outcome->text);
   if (!outcome->text_for_holder.empty()) logging_->log().warn("for {}: {}", control::escape_bytes(outcome->binding.identity->subject), control::escape_bytes(outcome->text_for_holder));
   if (outcome->kind == identify::BindOutcome::Kind::kTokenElsewhere) {
     impersonation_ = Impersonation::kTokenReplay;

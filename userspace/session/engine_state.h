@@ -151,6 +151,7 @@ class Engine final : public control::ControlHandler, public control::ApiHost, pu
   static steer::KernelBinding kernel_binding(const identify::Binding&);
   void on_tick();
   void tell_space();
+  void follow_interfaces();
   // engine_evidence.cc: what the evidence log says of the engine beside sessions and acts.
   void tell_evidence_log(record::SealerOptions&);
   [[nodiscard]] nlohmann::json heartbeat() const;   // By the sealer's thread.
@@ -158,6 +159,7 @@ class Engine final : public control::ControlHandler, public control::ApiHost, pu
   EngineOptions options_;
   std::chrono::system_clock::time_point started_ = std::chrono::system_clock::now();
   bool is_record_full_ = false;
+  std::vector<uint32_t> client_interfaces_;         // Indices of steer.clients, as bindings in the kernel were last written by.
   std::string on_disk_ = "in force";                // Of the configuration file, as the last reload found it.
   std::unique_ptr<steer::KernelSteering> steering_;
   std::optional<steer::KernelBindings> kernel_bindings_;

@@ -84,8 +84,9 @@ void Session::identify_flow() {
   const auto entry = services_.steering.flow(flow_);
   if (!entry || entry->cut) return;
   IdentityPtr identity = services_.identity_of(flow_.client.address, now);
-  // The kernel noted the binding at the flow's first packet.  Another one by now is somebody else: they start anew.
-  if (identity && entry->binding != 0 && entry->binding != identity->binding_id) identity = nullptr;
+  // The kernel noted the binding at the flow's first packet.  Another one by now is somebody else: they start anew.  None, where
+  // the address has one: the packets came from another interface, VLAN or MAC than it is tied to.
+  if (identity && entry->binding != identity->binding_id) identity = nullptr;
   facts_.identity = std::move(identity);
 }
 

@@ -42,6 +42,7 @@ int DropNotices::sample(void* context, void* data, size_t size) {
   DropNotice notice;
   notice.boot_ns = record.boot_ns;
   notice.reason = record.reason < kReasons.size() ? kReasons[record.reason].name : "unknown";
+  notice.is_drop = record.reason >= kReasons.size() || kReasons[record.reason].kind == ReasonClass::kDropped;
   notice.interface = record.interface;
   notice.protocol = record.protocol;
   notice.tcp_flags = record.tcp_flags;

@@ -19,6 +19,7 @@ namespace weir::steer {
 struct DropNotice {
   uint64_t boot_ns = 0;                 // CLOCK_BOOTTIME.
   std::string_view reason;              // Static.
+  bool is_drop = true;                  // Else the engine has it, to refuse it with words.
   uint32_t interface = 0;
   uint8_t protocol = 0;                 // IP protocol.
   uint8_t tcp_flags = 0;

@@ -1,5 +1,7 @@
 #include "steer/kernel_bindings.h"
 
+#include <net/if.h>
+
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
@@ -27,16 +29,17 @@ weir_binding to_abi(const KernelBinding& binding) {
   weir_binding value{};
   value.id = binding.id;
   value.expires_ns = binding.until == std::chrono::sys_seconds{} ? 0 : boot_end_ns(binding.until);
-  if (binding.interface != 0) {
-    value.interface = binding.interface;
+  const LinkKey& link = binding.link;
+  if (!link.interface.empty()) {
+    value.interface = if_nametoindex(link.interface.c_str());  // 0, which no packet comes in on, where there is none.
     value.checks |= WEIR_BINDING_INTERFACE;
   }
-  if (binding.vlan) {
-    value.vlan = *binding.vlan;
+  if (link.vlan) {
+    value.vlan = *link.vlan == 0 ? uint16_t{WEIR_VLAN_NONE} : *link.vlan;
     value.checks |= WEIR_BINDING_VLAN;
   }
-  if (binding.mac) {
-    std::copy(binding.mac->begin(), binding.mac->end(), value.mac);
+  if (link.mac) {
+    std::copy(link.mac->begin(), link.mac->end(), value.mac);
     value.checks |= WEIR_BINDING_MAC;
   }
   return value;
@@ -47,11 +50,12 @@ KernelBinding from_abi(const Prefix& where, const weir_binding& value) {
   binding.id = value.id;
   binding.where = where;
   binding.until = wall_end(value.expires_ns);
-  if (value.checks & WEIR_BINDING_INTERFACE) binding.interface = value.interface;
-  if (value.checks & WEIR_BINDING_VLAN) binding.vlan = value.vlan;
+  char name[IF_NAMESIZE] = {};
+  if (value.checks & WEIR_BINDING_INTERFACE) binding.link.interface = if_indextoname(value.interface, name) != nullptr ? name : "?";
+  if (value.checks & WEIR_BINDING_VLAN) binding.link.vlan = value.vlan == WEIR_VLAN_NONE ? uint16_t{0} : value.vlan;
   if (value.checks & WEIR_BINDING_MAC) {
-    binding.mac.emplace();
-    std::copy(std::begin(value.mac), std::end(value.mac), binding.mac->begin());
+    binding.link.mac.emplace();
+    std::copy(std::begin(value.mac), std::end(value.mac), binding.link.mac->begin());
   }
   return binding;
 }

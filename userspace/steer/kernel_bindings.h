@@ -2,16 +2,15 @@
 // one); expiry is checked by the kernel itself, on a clock that setting the time does not move.
 // Must never: give an address to two bindings, or leave a flow of an old binding to a new one (flows hold the id).
 #pragma once
-#include <array>
 #include <chrono>
 #include <cstdint>
-#include <optional>
 #include <span>
 #include <vector>
 
 #include "base/result.h"
 #include "core/address.h"
 #include "core/config.h"
+#include "core/link.h"
 #include "kernel/fd.h"
 
 namespace weir::steer {
@@ -20,10 +19,7 @@ struct KernelBinding {
   uint64_t id = 0;                         // Not 0.
   Prefix where;                            // One address, or a static binding's prefix.  The longest prefix counts.
   std::chrono::sys_seconds until{};        // Epoch: no end.
-  // What else must fit, where the binding is tied to a link; 0 and empty: not asked.
-  uint32_t interface = 0;                  // Index of the interface that the packet comes in on.
-  std::optional<uint16_t> vlan;
-  std::optional<std::array<uint8_t, 6>> mac;
+  LinkKey link;                            // An interface that is not there fits no packet.
 };
 
 // That moment on the programs' clock, from how long it is until then.  Post: not 0.

@@ -4,6 +4,7 @@
 #include <linux/if.h>
 #include <linux/if_arp.h>
 #include <linux/if_link.h>
+#include <linux/neighbour.h>
 #include <linux/rtnetlink.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -12,6 +13,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <string_view>
 #include <utility>
 
 #include "steer/netlink_attributes.h"
@@ -70,8 +72,36 @@ bool parse_route(const nlmsghdr* message, RouteEntry& route) {
   walk_attributes(message, sizeof *header, [&](uint16_t type, const nlattr* attribute) {
     if (type == RTA_TABLE) route.table = mnl_attr_get_u32(attribute);
     if (type == RTA_OIF) route.interface = mnl_attr_get_u32(attribute);
+    if (type == RTA_GATEWAY || type == RTA_VIA) route.has_gateway = true;
   });
   return true;
+}
+
+// Of a VLAN device; nothing for other kinds.
+std::optional<uint16_t> vlan_of(const nlattr* link_info) {
+  std::optional<uint16_t> id;
+  bool is_vlan = false;
+  walk_nested(link_info, [&](uint16_t type, const nlattr* attribute) {
+    if (type == IFLA_INFO_KIND) is_vlan = std::string_view(mnl_attr_get_str(attribute)) == "vlan";
+    if (type != IFLA_INFO_DATA || !is_vlan) return;  // The kind comes first.
+    walk_nested(attribute, [&](uint16_t inner_type, const nlattr* inner) {
+      if (inner_type == IFLA_VLAN_ID) id = mnl_attr_get_u16(inner);
+    });
+  });
+  return id;
+}
+
+// The link-layer address of a neighbour whom the kernel would send to.
+bool parse_neighbour(const nlmsghdr* message, std::optional<MacAddress>& mac) {
+  constexpr uint16_t kKnown = NUD_REACHABLE | NUD_STALE | NUD_DELAY | NUD_PROBE | NUD_PERMANENT;
+  const auto* header = header_of<ndmsg>(message);
+  if ((header->ndm_state & kKnown) == 0) return false;
+  walk_attributes(message, sizeof *header, [&](uint16_t type, const nlattr* attribute) {
+    if (type != NDA_LLADDR || mnl_attr_get_payload_len(attribute) != 6) return;
+    mac.emplace();
+    std::memcpy(mac->data(), mnl_attr_get_payload(attribute), 6);
+  });
+  return mac.has_value();
 }
 
 bool parse_link(const nlmsghdr* message, LinkEntry& link) {
@@ -82,6 +112,8 @@ bool parse_link(const nlmsghdr* message, LinkEntry& link) {
   walk_attributes(message, sizeof *header, [&](uint16_t type, const nlattr* attribute) {
     if (type == IFLA_IFNAME) link.name = mnl_attr_get_str(attribute);
     if (type == IFLA_MASTER) link.master = mnl_attr_get_u32(attribute);
+    if (type == IFLA_LINK) link.parent = mnl_attr_get_u32(attribute);
+    if (type == IFLA_LINKINFO) link.vlan = vlan_of(attribute);
     if (type == IFLA_XDP) {
       walk_nested(attribute, [&](uint16_t inner_type, const nlattr* inner) {
         if (inner_type == IFLA_XDP_ATTACHED) link.has_xdp = mnl_attr_get_u8(inner) != XDP_ATTACHED_NONE;
@@ -251,12 +283,42 @@ Result<RouteAnswer> Netlink::route_to(const Address& destination) {
       [](const nlmsghdr* message, void* data) {
         RouteEntry route;
         parse_route(message, route);
-        static_cast<RouteAnswer*>(data)->interface = route.interface;
+        auto* into = static_cast<RouteAnswer*>(data);
+        into->interface = route.interface;
+        into->type = route.type;
+        into->has_gateway = route.has_gateway;
         return MNL_CB_STOP;
       },
       &answer);
   if (state < 0 || answer.interface == 0) answer.is_unreachable = true;
   return answer;
+}
+
+Result<std::optional<MacAddress>> Netlink::neighbour(uint32_t interface, const Address& address) {
+  std::array<char, kBufferSize> buffer;
+  nlmsghdr* request = mnl_nlmsg_put_header(buffer.data());
+  request->nlmsg_type = RTM_GETNEIGH;
+  request->nlmsg_flags = NLM_F_REQUEST;
+  request->nlmsg_seq = sequence_++;
+  const uint32_t sequence = request->nlmsg_seq;
+  auto* header = put_header<ndmsg>(request);
+  const bool v4 = address.is_v4();
+  header->ndm_family = v4 ? AF_INET : AF_INET6;
+  header->ndm_ifindex = static_cast<int>(interface);
+  mnl_attr_put(request, NDA_DST, v4 ? 4 : 16, address.bytes.data() + (v4 ? 12 : 0));
+  if (mnl_socket_sendto(socket_, request, request->nlmsg_len) < 0) return netlink_error("netlink send", errno);
+  const ssize_t size = mnl_socket_recvfrom(socket_, buffer.data(), buffer.size());
+  if (size < 0) return netlink_error("netlink receive", errno);
+  std::optional<MacAddress> mac;
+  const int state = mnl_cb_run(
+      buffer.data(), static_cast<std::size_t>(size), sequence, mnl_socket_get_portid(socket_),
+      [](const nlmsghdr* message, void* data) {
+        parse_neighbour(message, *static_cast<std::optional<MacAddress>*>(data));
+        return MNL_CB_STOP;
+      },
+      &mac);
+  if (state < 0 && errno != ENOENT) return netlink_error("netlink neighbour", errno);
+  return mac;
 }
 
 Result<int> open_netlink_events() {

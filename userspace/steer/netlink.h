@@ -8,6 +8,7 @@
 
 #include "base/result.h"
 #include "core/address.h"
+#include "core/link.h"
 
 struct mnl_socket;
 struct nlmsghdr;
@@ -30,6 +31,7 @@ struct RouteEntry {
   uint8_t type = 0;                    // RTN_*
   uint8_t prefix_bits = 0;
   uint32_t interface = 0;
+  bool has_gateway = false;
 };
 struct LinkEntry {
   uint32_t index = 0;
@@ -38,9 +40,13 @@ struct LinkEntry {
   bool is_up = false;
   bool has_xdp = false;                // An XDP program runs before tc and could take packets past the guard.
   uint32_t master = 0;                 // Bridge or bond that it is a port of.
+  uint32_t parent = 0;                 // Of a VLAN device: what it stands on.
+  std::optional<uint16_t> vlan;        // Of a VLAN device.
 };
 struct RouteAnswer {
   uint32_t interface = 0;
+  uint8_t type = 0;                    // RTN_*
+  bool has_gateway = false;            // Else it is on link.
   bool is_unreachable = false;
 };
 
@@ -62,6 +68,8 @@ class Netlink {
   [[nodiscard]] Result<std::vector<LinkEntry>> links();
   // Where a packet to `destination` would leave.
   [[nodiscard]] Result<RouteAnswer> route_to(const Address& destination);
+  // The MAC of a host on link, as the kernel knows it now; nothing: it does not, or it failed to find out.
+  [[nodiscard]] Result<std::optional<MacAddress>> neighbour(uint32_t interface, const Address&);
 
  private:
   explicit Netlink(mnl_socket* socket) : socket_(socket) {}

@@ -1,4 +1,5 @@
 """What outlives the process: one gateway's file, a PostgreSQL that two gateways share, tickets over a restart."""
+import json
 import os
 import re
 import shutil
@@ -220,6 +221,10 @@ class Gateways:
         self.context, self.store, self.one, self.other = context, store, context.lab, other
         self.provider = _provider(context)
         edit = with_store(_edit(self.provider), store.section())
+        # One machine behind both: a binding holds for its MAC.
+        mac = json.loads(self.one.run("client", ["ip", "-j", "link", "show", "dev", "eth0"], check=True).stdout)[0]["address"]
+        other.run("client", ["ip", "link", "set", "dev", "eth0", "address", mac], check=True)
+        other.run("gateway", ["ip", "neigh", "flush", "dev", "veth-client"])
         context.use(lambda lab: lab.config_variant("shared", edit))
         other.gateway_start(other.config_variant("shared", edit))
         for lab in (self.one, other):
