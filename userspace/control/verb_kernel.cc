@@ -99,11 +99,20 @@ void add_sign_in(const IdentityConfig& identity, std::vector<steer::Finding>& fi
   }
 }
 
+// Whether they take anything is not known before somebody tries.
+void add_sinks(const NotifyConfig& notify, std::vector<steer::Finding>& findings) {
+  if (notify.sinks.empty()) return;
+  std::string names;
+  for (const SinkConfig& sink : notify.sinks) names += (names.empty() ? "" : ", ") + sink.name;
+  findings.push_back({"notify", steer::Finding::Level::kOk, "alerts go to " + names + "; try them with `weir alerts test`", ""});
+}
+
 int run_doctor(VerbCall& call) {
   const LoadedConfig loaded = load_config(call.config_path(), call.config_options(true));
   std::vector<steer::Finding> findings{config_finding(loaded)};
   for (steer::Finding& finding : steer::doctor(loaded.config)) findings.push_back(std::move(finding));
   add_sign_in(loaded.config.identity, findings);
+  add_sinks(loaded.config.notify, findings);
   bool has_failed = false;
   ordered_json list = ordered_json::array();
   for (const steer::Finding& finding : findings) {

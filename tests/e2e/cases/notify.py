@@ -146,6 +146,7 @@ def alert(context):
         expect(any(each["by"]["subject"] == "user:ann" and f"alert {number}" in each["object"] and each["outcome"] == "done" for each in act if "subject" in each["by"]), f"the acts: {act}")
         tested = context.lab.weir_json("alerts", "test")
         expect_equal(sorted((each["sink"], each["sent"]) for each in tested), [("chat", True), ("hook", True), ("log", True)], "the test")
+        expect_in("try them with `weir alerts test`", context.lab.weir("doctor").stdout, "what doctor says of the sinks")
         hook.stop()
         failed = context.lab.weir("alerts", "test", "--sink", "hook")
         expect_equal(failed.returncode, 1, "a sink that is not there")
