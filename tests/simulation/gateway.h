@@ -32,9 +32,22 @@ struct Recorded {        // One event as read back from the simulated disk and p
   std::array<ByteAccount, 2> accounts{};
 };
 
+// Who is behind a client: its address says.
+// From kWireValid on they use the target that admits by credentials alone.
+enum class Person : uint8_t { kGranted, kStranger /* no identity; on even seeds, a bound address on another link */, kWithoutGrant, kWireValid, kWireEnding /* its token ends soon */, kWireExpired, kWireForeign, kWireReplayed,
+                              kWireGarbage, kWireNone, kWireSilent /* never answers */, kWireByAddress /* a bound address and the login's own password */ };
+inline constexpr uint64_t kWirePeople = 9;
+constexpr bool is_on_wire(Person person) { return person >= Person::kWireValid; }
+// Those who get in and may do something.
+constexpr bool may_work(Person person) { return person == Person::kGranted || person == Person::kWireValid || person == Person::kWireEnding; }
+Address address_of(Person person);
+IdentityPtr identity_of(const Address& from);
+std::optional<std::string> password_of(Person person);
+
 class SimSteering final : public Steering {
  public:
-  std::optional<FlowEntry> flow(const FlowKey&) override { return FlowEntry{1, 0, false}; }
+  // No binding: the kernel found none that holds where the packets came from.
+  std::optional<FlowEntry> flow(const FlowKey& key) override { return FlowEntry{key.client.address == address_of(Person::kStranger) ? 0u : 1u, 0, false}; }
   bool set_session(const FlowKey&, uint64_t) override { return true; }
   void forget(const FlowKey&, uint64_t) override {}
   void cut(const FlowKey&) override {}
@@ -45,18 +58,6 @@ class SimSteering final : public Steering {
 // held, cards are masked.  `generation` only differs.
 session::RuntimePtr make_runtime(World& world, const Faults& faults, const Limits& limits, bool with_rules, uint64_t generation);
 Limits simulation_limits();
-
-// Who is behind a client: its address says.
-// From kWireValid on they use the target that admits by credentials alone.
-enum class Person : uint8_t { kGranted, kStranger /* no identity */, kWithoutGrant, kWireValid, kWireEnding /* its token ends soon */, kWireExpired, kWireForeign, kWireReplayed,
-                              kWireGarbage, kWireNone, kWireSilent /* never answers */, kWireByAddress /* a bound address and the login's own password */ };
-inline constexpr uint64_t kWirePeople = 9;
-constexpr bool is_on_wire(Person person) { return person >= Person::kWireValid; }
-// Those who get in and may do something.
-constexpr bool may_work(Person person) { return person == Person::kGranted || person == Person::kWireValid || person == Person::kWireEnding; }
-Address address_of(Person person);
-IdentityPtr identity_of(const Address& from);
-std::optional<std::string> password_of(Person person);
 
 class Gateway {
  public:
