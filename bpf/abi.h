@@ -27,6 +27,7 @@
 	X(OTHER_PROTOCOL, "other_protocol", PASSED, "another protocol to a target, other_ports: pass")                   \
 	X(ICMP, "icmp", PASSED, "ICMP to a target with icmp: pass, or from one")                                         \
 	X(DRAINED, "drained", PASSED, "a flow older than the gateway, existing_flows: drain")                            \
+	X(BYPASSED, "bypassed", PASSED, "a flow that began while a bypass was on for its target")                       \
 	X(FAIL_OPEN, "fail_open", PASSED, "no engine, and the target's on_failure is open")                              \
 	X(SYN, "syn", STEERED, "a new connection to a target")                                                           \
 	X(FLOW, "flow", STEERED, "a packet of a known flow")                                                             \
@@ -155,6 +156,18 @@ struct weir_flow {
 	__u16 reopened; /* A SYN came for the tuple while this entry lived: the next connection may count on it. */
 };
 
+/* bypasses: a target whose new flows pass raw, by weir_target.index.  It ends by itself, whether or not anybody runs. */
+#define WEIR_NAME_MAX 64
+struct weir_bypass {
+	__u64 id;                 /* Never 0, never reused: flows of an earlier one are not this one's. */
+	__u64 until_ns;           /* CLOCK_BOOTTIME */
+	char target[WEIR_NAME_MAX]; /* Its name, padded with zeros: indices change with the configuration. */
+	/* What passed, added up by steer. */
+	__u64 flows;
+	__u64 packets_to_target, bytes_to_target; /* Of IP packets. */
+	__u64 packets_to_client, bytes_to_client;
+};
+
 /* settings, one entry.  All zero (no engine yet): nothing is dispatched, nothing drains. */
 struct weir_settings {
 	__u64 drain_until_ns; /* CLOCK_BOOTTIME */
@@ -200,6 +213,7 @@ WEIR_ABI_ASSERT(sizeof(struct weir_target) == 8);
 WEIR_ABI_ASSERT(sizeof(struct weir_binding) == 40);
 WEIR_ABI_ASSERT(sizeof(struct weir_flow_key) == 36);
 WEIR_ABI_ASSERT(sizeof(struct weir_flow) == 56);
+WEIR_ABI_ASSERT(sizeof(struct weir_bypass) == 120);
 WEIR_ABI_ASSERT(sizeof(struct weir_settings) == 16);
 WEIR_ABI_ASSERT(sizeof(struct weir_leg_key) == 40);
 WEIR_ABI_ASSERT(sizeof(struct weir_leg) == 24);

@@ -140,6 +140,17 @@ WEIR_INLINE int packet_is_syn(const struct packet *packet)
 	return (packet->tcp_flags & (TCP_SYN | TCP_ACK | TCP_RST)) == TCP_SYN;
 }
 
+WEIR_INLINE int is_bypass_on(const struct weir_bypass *bypass, __u64 now_ns)
+{
+	return bypass && now_ns < bypass->until_ns;
+}
+
+/* May the packet pass raw?  A flow that the engine has, or that was cut, stays what it is.  `raw`: the bypass that it began in, or 0. */
+WEIR_INLINE int is_raw_flow(enum flow_state flow, __u64 raw, const struct weir_bypass *bypass)
+{
+	return flow == FLOW_ABSENT && bypass && raw != 0 && raw == bypass->id;
+}
+
 /* A bare RST tells a peer that its connection ended; it carries nothing. */
 WEIR_INLINE int packet_is_bare_reset(const struct packet *packet)
 {

@@ -41,6 +41,14 @@ WEIR_INLINE enum flow_state find_answered_flow(struct __sk_buff *skb, __u32 offs
 	return decide_answer_link(flow, bound, skb->ifindex, mac);
 }
 
+/* Forwarded, of a flow that a bypass which is on let begin. */
+WEIR_INLINE int is_let_raw(const struct packet *packet, const struct weir_target *target, const struct weir_flow_key *key,
+			   enum flow_state flow, enum guard_sender sender)
+{
+	return sender == SENDER_FORWARDED && target && packet->protocol == PROTO_TCP && packet->shape == PACKET_WHOLE &&
+	       find_raw(target, key, flow) != 0;
+}
+
 WEIR_INLINE int guard_packet(struct __sk_buff *skb, __u32 offset)
 {
 	const struct weir_prefix *to, *from;
@@ -74,6 +82,8 @@ WEIR_INLINE int guard_packet(struct __sk_buff *skb, __u32 offset)
 		away = target && (target->flags & WEIR_TARGET_FAIL_OPEN) && is_engine_away(&key);
 		decision = decide_guard_to_target(&packet, to->flags, target ? target->flags : 0, target != 0, sender, has_socket, flow,
 						  flow == FLOW_DRAINS && is_drain_open(), away);
+		if (is_let_raw(&packet, target, &key, flow, sender))
+			decision = DECIDE(NEXT, BYPASSED);
 	}
 	if (from && decision.action == ACTION_NEXT) {
 		target = find_target(from, packet.source_port);
@@ -84,6 +94,8 @@ WEIR_INLINE int guard_packet(struct __sk_buff *skb, __u32 offset)
 		away = target && (target->flags & WEIR_TARGET_FAIL_OPEN) && is_engine_away(&key);
 		decision = decide_guard_from_target(&packet, target ? target->flags : 0, target != 0, sender, flow,
 						    flow == FLOW_DRAINS && is_drain_open(), away);
+		if (is_let_raw(&packet, target, &key, flow, sender))
+			decision = DECIDE(NEXT, BYPASSED);
 	}
 	return carry_out(skb, &packet, &decision);
 }

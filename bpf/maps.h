@@ -57,6 +57,25 @@ struct {
 	__type(value, struct weir_flow);
 } flows SEC(".maps");
 
+/* Written by the engine for `weir bypass`; steer adds to its counts.  Key: weir_target.index.  No entry: no bypass is on. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1024);
+	__type(key, __u32);
+	__type(value, struct weir_bypass);
+} bypasses SEC(".maps");
+
+/*
+ * Made by steer with a SYN while a bypass is on, the bypass's id; nobody reads it when none is.  A map of its own, so that a flood
+ * of SYNs in a bypass takes no room of inspected flows: full, the oldest raw flow is forgotten.  No entry: no raw flow.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 65536);
+	__type(key, struct weir_flow_key);
+	__type(value, __u64);
+} raw_flows SEC(".maps");
+
 /* Written by the engine; the kernel takes a socket out when it closes.  No entry: no engine, the way is closed. */
 struct {
 	__uint(type, BPF_MAP_TYPE_SOCKMAP);

@@ -108,6 +108,27 @@ WEIR_INLINE int is_drain_open(void)
 	return setting && setting->drain_until_ns != 0 && bpf_ktime_get_boot_ns() < setting->drain_until_ns;
 }
 
+/* The bypass that is on for a target now, or 0. */
+WEIR_INLINE struct weir_bypass *find_bypass(const struct weir_target *target)
+{
+	__u32 index = target->index;
+	struct weir_bypass *bypass = bpf_map_lookup_elem(&bypasses, &index);
+
+	return bypass && is_bypass_on(bypass, bpf_ktime_get_boot_ns()) ? bypass : 0;
+}
+
+/* The bypass that a flow passes raw by, or 0. */
+WEIR_INLINE struct weir_bypass *find_raw(const struct weir_target *target, const struct weir_flow_key *key, enum flow_state flow)
+{
+	struct weir_bypass *bypass = flow == FLOW_ABSENT ? find_bypass(target) : 0;
+	const __u64 *raw;
+
+	if (!bypass)
+		return 0;
+	raw = bpf_map_lookup_elem(&raw_flows, key);
+	return is_raw_flow(flow, raw ? *raw : 0, bypass) ? bypass : 0;
+}
+
 WEIR_INLINE __u32 listener_index(const struct weir_flow_key *key, __u32 cores)
 {
 	__u32 core = decide_core(&key->client, key->client_port, &key->target, key->target_port, cores);

@@ -142,6 +142,46 @@ WEIR_INLINE int carry_out(struct __sk_buff *skb, const struct packet *packet, co
 	}
 }
 
+/* A SYN in a bypass: the flow is raw from here on.  Without room for it (never seen: the oldest goes) it is inspected. */
+static __attribute__((noinline)) int begin_raw(const struct weir_flow_key *key, struct weir_bypass *bypass)
+{
+	const __u64 *raw;
+	__u64 id;
+
+	if (!key || !bypass)
+		return 0;
+	id = bypass->id;
+	raw = bpf_map_lookup_elem(&raw_flows, key);
+	if (raw && *raw == id)
+		return 1;
+	if (bpf_map_update_elem(&raw_flows, key, &id, BPF_ANY) != 0)
+		return 0;
+	__sync_fetch_and_add(&bypass->flows, 1);
+	return 1;
+}
+
+WEIR_INLINE int passes_raw(struct __sk_buff *skb, const struct packet *packet, const struct weir_target *target,
+			   const struct weir_flow_key *key, enum flow_state flow, int is_to_target)
+{
+	struct weir_bypass *bypass = flow == FLOW_ABSENT ? find_bypass(target) : 0;
+	__u32 size = skb->len - packet->network_offset;
+	const __u64 *raw;
+
+	if (!bypass)
+		return 0;
+	if (is_to_target && packet_is_syn(packet)) {
+		if (!begin_raw(key, bypass))
+			return 0;
+	} else {
+		raw = bpf_map_lookup_elem(&raw_flows, key);
+		if (!is_raw_flow(flow, raw ? *raw : 0, bypass))
+			return 0;
+	}
+	__sync_fetch_and_add(is_to_target ? &bypass->packets_to_target : &bypass->packets_to_client, 1);
+	__sync_fetch_and_add(is_to_target ? &bypass->bytes_to_target : &bypass->bytes_to_client, size);
+	return 1;
+}
+
 WEIR_INLINE struct decision decide_client_tcp(struct __sk_buff *skb, const struct packet *packet, const struct weir_target *target,
 					      const __u8 *mac)
 {
@@ -159,6 +199,8 @@ WEIR_INLINE struct decision decide_client_tcp(struct __sk_buff *skb, const struc
 	/* The binding that counts for it is its client's, which is the packet's source: one look for both. */
 	flow = entry && weir_same_addr(&entry->bound, &packet->source) ? decide_flow_state(entry, binding, now_ns) : find_flow(&key);
 	flow = decide_flow_link(flow, entry ? entry->binding : 0, bound);
+	if (passes_raw(skb, packet, target, &key, flow, 1))
+		return DECIDE(NEXT, BYPASSED);
 	/* A packet of a flow that lives asks for neither. */
 	drains = flow == FLOW_LIVE ? 0 : is_drain_open();
 	away = packet_is_syn(packet) || flow != FLOW_LIVE ? is_engine_away(&key) : 0;
@@ -180,6 +222,7 @@ WEIR_INLINE int from_client(struct __sk_buff *skb, __u32 offset, const __u8 *mac
 	const struct weir_prefix *prefix;
 	const struct weir_target *target = 0;
 	struct packet packet = {}, quoted = {};
+	struct weir_flow_key key = {};
 	struct decision decision;
 	int ours = 0;
 
@@ -207,6 +250,9 @@ WEIR_INLINE int from_client(struct __sk_buff *skb, __u32 offset, const __u8 *mac
 			ours = target && is_quote_ours(skb, &quoted);
 		}
 		decision = decide_quote(0, target != 0, ours, prefix->flags);
+		flow_key(&key, &quoted.destination, quoted.destination_port, &quoted.source, quoted.source_port);
+		if (target && !ours && find_raw(target, &key, find_flow(&key)))
+			decision = DECIDE(NEXT, BYPASSED);
 	}
 	return carry_out(skb, &packet, &decision);
 }
@@ -236,6 +282,9 @@ WEIR_INLINE int from_target(struct __sk_buff *skb, __u32 offset)
 			ours = target && is_quote_ours(skb, &quoted);
 		}
 		decision = decide_quote(1, target != 0, ours, 0);
+		flow_key(&key, &quoted.source, quoted.source_port, &quoted.destination, quoted.destination_port);
+		if (target && !ours && find_raw(target, &key, find_flow(&key)))
+			decision = DECIDE(NEXT, BYPASSED);
 		return carry_out(skb, &packet, &decision);
 	}
 	prefix = find_prefix(&packet.source);
@@ -248,6 +297,10 @@ WEIR_INLINE int from_target(struct __sk_buff *skb, __u32 offset)
 	if (decision.action == ACTION_ASK_SOCKET && target) {
 		flow_key(&key, &packet.destination, packet.destination_port, &packet.source, packet.source_port);
 		flow = find_flow(&key);
+		if (passes_raw(skb, &packet, target, &key, flow, 0)) {
+			decision = DECIDE(NEXT, BYPASSED);
+			return carry_out(skb, &packet, &decision);
+		}
 		socket = find_upstream_socket(skb, &packet);
 		drains = socket == SOCKET_OPEN ? 0 : is_drain_open();
 		away = (target->flags & WEIR_TARGET_FAIL_OPEN) && is_engine_away(&key);

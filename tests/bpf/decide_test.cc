@@ -359,6 +359,20 @@ TEST(DecideFlowState, FollowsTheBindingThatAdmittedIt) {
   EXPECT_EQ(decide_flow_state(&pending, nullptr, 0), FLOW_DRAINS);
 }
 
+TEST(DecideBypass, HasAnEndAndItsOwnFlowsAlone) {
+  weir_bypass bypass{};
+  bypass.id = 7;
+  bypass.until_ns = 100;
+  EXPECT_TRUE(is_bypass_on(&bypass, 99));
+  EXPECT_FALSE(is_bypass_on(&bypass, 100));
+  EXPECT_FALSE(is_bypass_on(nullptr, 0));
+  EXPECT_TRUE(is_raw_flow(FLOW_ABSENT, 7, &bypass));
+  EXPECT_FALSE(is_raw_flow(FLOW_ABSENT, 6, &bypass));  // Of an earlier one.
+  EXPECT_FALSE(is_raw_flow(FLOW_ABSENT, 0, &bypass));
+  EXPECT_FALSE(is_raw_flow(FLOW_ABSENT, 7, nullptr));
+  for (const auto state : {FLOW_LIVE, FLOW_DRAINS, FLOW_CUT, FLOW_GONE, FLOW_OTHER, FLOW_ELSEWHERE}) EXPECT_FALSE(is_raw_flow(state, 7, &bypass)) << state;
+}
+
 TEST(DecideCore, IsAFunctionOfTheTupleAndSpreads) {
   weir_addr client{}, target{};
   weir_fold(&client, htonl(0xc6120102));

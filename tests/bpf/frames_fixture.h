@@ -66,7 +66,7 @@ class Frames : public testing::Test {
 
   void SetUp() override {
     ASSERT_EQ(geteuid(), 0u) << "run the tests as root";
-    for (const char* name : {"prefixes", "targets", "addresses", "networks", "flows"}) empty(name);
+    for (const char* name : {"prefixes", "targets", "addresses", "networks", "flows", "bypasses", "raw_flows"}) empty(name);
     set_settings({0, 0, 1000});
     TargetConfig target;
     target.name = "db";
@@ -78,8 +78,9 @@ class Frames : public testing::Test {
   static int map(const char* name) { return steer_map(name).get(); }
   static kernel::Fd& steer_map(const char* name) {
     static std::map<std::string, kernel::Fd> open;
-    auto& fd = open[name];
-    if (!fd) fd = std::move(*kernel::open_pinned(options_.maps_folder() + "/" + name));
+    const std::string path = options_.maps_folder() + "/" + name;  // Each suite has programs of its own.
+    auto& fd = open[path];
+    if (!fd) fd = std::move(*kernel::open_pinned(path));
     return fd;
   }
   static void empty(const char* name) {

@@ -53,6 +53,9 @@ Result<json> change(ApiCall& call) { return ask(call, "changes", {{"change", id_
 Result<json> change_approve(ApiCall& call) { return ask(call, "change-approve", {{"change", id_of(call)}, {"reason", call.field("reason")}}); }
 Result<json> change_deny(ApiCall& call) { return ask(call, "change-deny", {{"change", id_of(call)}, {"reason", call.field("reason")}}); }
 Result<json> reload(ApiCall& call) { return ask(call, "reload", {{"reason", call.field("reason")}}); }
+Result<json> bypasses(ApiCall& call) { return ask(call, "bypasses"); }
+Result<json> bypass(ApiCall& call) { return ask(call, "bypass", {{"target", call.field("target")}, {"for", call.field("for")}, {"reason", call.field("reason")}}); }
+Result<json> bypass_end(ApiCall& call) { return ask(call, "bypass-end", {{"target", call.field("target")}, {"reason", call.field("reason")}}); }
 Result<json> cut(ApiCall& call) { return ask(call, "cut", {{"session", id_of(call)}, {"reason", call.field("reason")}}); }
 
 // The address is the connection's own: nobody binds another one's.
@@ -232,6 +235,9 @@ std::span<const ApiRoute> api_routes() {
       {.method = "GET", .path = "/portal/confirm", .access = ApiAccess::kPage, .show = &Portal::confirm_page},
       {.method = "POST", .path = "/portal/confirm", .access = ApiAccess::kPage, .show = &Portal::confirm},
       {.method = "POST", .path = "/portal/sign-out", .access = ApiAccess::kPage, .show = &Portal::sign_out},
+      {.method = "GET", .path = "/v1/bypasses", .roles = kAdmin, .run = bypasses},
+      {.method = "POST", .path = "/v1/bypasses", .roles = kAdmin, .done = 201, .fields = {{"target", true}, {"for", true}, {"reason", true}}, .faults = {202, 404}, .run = bypass},
+      {.method = "POST", .path = "/v1/bypasses/end", .roles = kAdmin, .fields = {{"target", true}, {"reason", true}}, .faults = {404}, .run = bypass_end},
       {.method = "POST", .path = "/v1/reload", .roles = kAdmin, .fields = {{"reason", true}}, .faults = {202, 409}, .run = reload},
       {.method = "GET", .path = "/v1/changes", .roles = kAdmin | kAuditor, .queries = {{"all"}}, .run = changes},
       {.method = "GET", .path = "/v1/changes/{id}", .roles = kAdmin | kAuditor, .faults = {404}, .run = change},

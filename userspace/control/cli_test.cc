@@ -140,7 +140,7 @@ TEST_F(Cli, ExplainSaysWhatWouldBecomeOfACommand) {
 
 TEST_F(Cli, WithoutAnEngineTheVerbsThatNeedItSaySo) {
   for (const std::vector<std::string>& arguments : std::vector<std::vector<std::string>>{
-           {"reload", "--reason", "x"}, {"bindings"}, {"revoke", "svc:report", "--reason", "x"}, {"cut", "1", "--reason", "x"}, {"rules", "profile"}, {"tickets"}, {"changes"}, {"changes", "approve", "1", "--reason", "x"}, {"alerts", "list"}, {"alerts", "test"}, {"approve", "1", "--reason", "x"}, {"deny", "1", "--reason", "x"}}) {
+           {"reload", "--reason", "x"}, {"bindings"}, {"revoke", "svc:report", "--reason", "x"}, {"cut", "1", "--reason", "x"}, {"rules", "profile"}, {"bypass", "orders-db", "--for", "5s", "--reason", "x"}, {"bypass", "--list"}, {"tickets"}, {"changes"}, {"changes", "approve", "1", "--reason", "x"}, {"alerts", "list"}, {"alerts", "test"}, {"approve", "1", "--reason", "x"}, {"deny", "1", "--reason", "x"}}) {
     const Outcome outcome = weir(arguments);
     EXPECT_EQ(outcome.code, kExitNoEngine) << arguments[0];
     EXPECT_THAT(outcome.err, HasSubstr("start it with `weir run`")) << arguments[0];
@@ -176,6 +176,16 @@ TEST_F(Cli, RevokeAndCutNeedAReasonAndOneThing) {
   EXPECT_EQ(weir({"cut"}).code, kExitUsage);
   EXPECT_EQ(weir({"cut", "abc", "--reason", "x"}).code, kExitUsage);
   EXPECT_EQ(weir({"cut", "1", "--binding", "2", "--reason", "x"}).code, kExitUsage);
+}
+
+TEST_F(Cli, BypassNeedsAReasonAndOneThing) {
+  EXPECT_THAT(weir({"bypass", "orders-db", "--for", "5s"}).err, HasSubstr("a reason is required"));
+  EXPECT_THAT(weir({"bypass", "orders-db", "--end"}).err, HasSubstr("a reason is required"));
+  for (const std::vector<std::string>& wrong : std::vector<std::vector<std::string>>{
+           {"bypass"}, {"bypass", "orders-db", "--reason", "x"}, {"bypass", "--for", "5s", "--reason", "x"}, {"bypass", "orders-db", "--for", "5s", "--end", "--reason", "x"},
+           {"bypass", "a", "b", "--for", "5s", "--reason", "x"}, {"bypass", "--list", "orders-db"}, {"bypass", "--list", "--end"}}) {
+    EXPECT_EQ(weir(wrong).code, kExitUsage) << wrong.back();
+  }
 }
 
 TEST_F(Cli, CheckReadsThePairOfTheApi) {

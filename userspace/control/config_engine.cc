@@ -202,8 +202,13 @@ void read_log(MapReader log, LogConfig& out) {
   log.finish();
 }
 
+void read_bypass(MapReader bypass, std::chrono::seconds& out) {
+  bypass.duration("max", out, 1s, kDay);
+  bypass.finish();
+}
+
 void read_changes(MapReader changes, Config& out) {
-  static const std::vector<std::string_view> kActs = {"reload", "revoke", "cut"};
+  static const std::vector<std::string_view> kActs = {"reload", "bypass", "revoke", "cut"};
   changes.flag("require_reason", out.changes_require_reason);
   for (const auto& [act, place] : changes.placed_strings("second_person", {.may_be_empty = true})) {
     if (std::find(kActs.begin(), kActs.end(), act) == kActs.end()) {

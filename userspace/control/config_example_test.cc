@@ -126,6 +126,7 @@ TEST(ConfigExample, ItsValuesArriveInTheTypedConfiguration) {
   EXPECT_EQ(config.identity.static_bindings.at(2).link.text(), "eth0 02:00:5e:10:00:01");
   EXPECT_EQ(config.identity.static_bindings.at(2).link.vlan, 0);
   EXPECT_TRUE(config.identity.bind_mac);
+  EXPECT_EQ(config.bypass_max, std::chrono::hours(1));
   const IssuerConfig& issuer = config.identity.issuers.at(0);
   EXPECT_EQ(issuer.hosts, (std::vector<std::string>{"keys.idp.example", "login.idp.example:8443"}));
   EXPECT_EQ(issuer.jwks_refresh, std::chrono::minutes(10));

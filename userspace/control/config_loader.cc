@@ -126,6 +126,7 @@ void read_root(MapReader& root, Digest& digest, Config& config) {
     root.take("retention");
   }
   read_changes(root.map("changes"), config);
+  read_bypass(root.map("bypass"), config.bypass_max);
   read_store(root, config.store);
   read_control(root.map("control"), config.control);
   if (root.has("api")) read_api(root.map("api"), config.api);

@@ -23,6 +23,7 @@ void read_control(MapReader root, ControlConfig& out);
 void read_api(MapReader root, ApiConfig& out);
 void read_notify(MapReader root, NotifyConfig& out);
 void read_log(MapReader root, LogConfig& out);
+void read_bypass(MapReader bypass, std::chrono::seconds& out);
 void read_changes(MapReader root, Config& out);
 
 // Sections that later versions carry out; here they are checked for form.

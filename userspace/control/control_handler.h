@@ -55,6 +55,9 @@ struct ControlPeer {
 // sink-tests {tests: [{sink, id}..]}                     [{sink, id, sent, error}]: what became of them by now
 // callback   {body, content_type, signature,             {ticket, action, by, what, changed}; of a callback's peer alone; Error::code 401: no right signature,
 //             slack_signature, slack_timestamp}            403: nobody that the sink's reviewers name
+// bypass     {target, for, reason}                        {target, until}; kInvalid: no reason, longer than bypass.max, one is on
+// bypass-end {target, reason}                            {target, counts, flows, packets_to_target, bytes_to_target, ...}; kNotFound: none is on
+// bypasses   {}                                          [{target, left_seconds, until, by, reason, flows, packets_to_target, ...}]
 // view       {act, object}                               {}: somebody is about to look at that; kUnavailable: it may not be shown
 // refused    {act, why?}                                 {}: somebody tried over the API what their role does not cover, or at the portal what `why` says
 //

@@ -1,4 +1,6 @@
 // status: engine and kernel side, also when the engine is down.
+#include <algorithm>
+
 #include "control/cli_text.h"
 #include "control/control_client.h"
 #include "control/logging.h"
@@ -17,6 +19,17 @@ ordered_json counts_json(const std::vector<steer::ReasonCount>& counts) {
   return object;
 }
 
+ordered_json bypasses_json(const std::vector<steer::KernelBypass>& bypasses) {
+  ordered_json all = ordered_json::array();
+  for (const steer::KernelBypass& bypass : bypasses) {
+    const steer::BypassCounts& counts = bypass.counts;
+    all.push_back({{"target", bypass.target}, {"left_seconds", std::chrono::ceil<std::chrono::seconds>(bypass.left).count()}, {"flows", counts.flows},
+                   {"packets_to_target", counts.packets_to_target}, {"bytes_to_target", counts.bytes_to_target},
+                   {"packets_to_client", counts.packets_to_client}, {"bytes_to_client", counts.bytes_to_client}});
+  }
+  return all;
+}
+
 ordered_json kernel_json(const Result<steer::Status>& status) {
   if (!status) return {{"up", nullptr}, {"error", status.error().message}};
   ordered_json missing = ordered_json::array();
@@ -32,6 +45,7 @@ ordered_json kernel_json(const Result<steer::Status>& status) {
           {"other", counts_json(status->by_reason)},
           {"bindings", status->bindings},
           {"flows", status->flows},
+          {"bypasses", bypasses_json(status->bypasses)},
           {"missing", std::move(missing)},
           {"programs", status->programs}};
 }
@@ -100,6 +114,11 @@ void print_kernel(std::ostream& out, bool colour, const ordered_json& kernel) {
   }
   out << "kernel   " << paint("up", Colour::kGreen, colour) << ", " << kernel["steered"] << " packets steered, " << kernel["sent"] << " sent, " << kernel["passed"]
       << " passed untouched; " << kernel["bindings"] << " bindings, " << kernel["flows"] << " flows\n";
+  for (const auto& bypass : kernel["bypasses"]) {
+    if (bypass["left_seconds"] == 0) continue;
+    out << paint("BYPASS   new flows to " + bypass["target"].get<std::string>() + " pass raw, unjudged and unrecorded, for another " + bypass["left_seconds"].dump() + " s", Colour::kRed, colour)
+        << "; so far " << counted(bypass["flows"].get<uint64_t>(), "flow") << ", " << bypass["bytes_to_target"] << " bytes to the target, " << bypass["bytes_to_client"] << " to clients\n";
+  }
   for (const auto& missing : kernel["missing"]) {
     out << "         " << paint("missing: " + missing["kind"].get<std::string>() + " " + missing["name"].get<std::string>(), Colour::kRed, colour) << "\n";
   }
@@ -130,7 +149,8 @@ int run_status(VerbCall& call) {
   }
   if (!answer) return exit_code_of(answer.error());
   const ordered_json& side = status["kernel"];
-  return side.value("up", ordered_json()) == true && side.value("missing", ordered_json::array()).empty() ? kExitDone : kExitFinding;
+  const bool is_bypassed = kernel && std::any_of(kernel->bypasses.begin(), kernel->bypasses.end(), [](const steer::KernelBypass& each) { return each.left.count() > 0; });
+  return side.value("up", ordered_json()) == true && side.value("missing", ordered_json::array()).empty() && !is_bypassed ? kExitDone : kExitFinding;
 }
 
 }  // namespace
@@ -141,8 +161,8 @@ Verb status_verb() {
           .summary = "engine and kernel side, their counts, what is missing",
           .synopsis = "",
           .description = "What the engine says of itself (pid, configuration in force and on disk, sessions, record) and what the kernel side has counted, every drop by its reason. "
-                         "Works without an engine, and says so.\nJSON: {engine: {running, pid, ...}, kernel: {up, steered, passed, dropped: {REASON: packets}, missing: [...]}, ...}",
-          .exits = "0 the engine runs and the kernel side is whole\n1 the kernel side is not up, or a piece of it is missing\n2 the configuration does not say where the state is\n3 the engine is not running\n4 the engine may not be asked: not root, nor its user",
+                         "Works without an engine, and says so.\nJSON: {engine: {running, pid, ...}, kernel: {up, steered, passed, dropped: {REASON: packets}, bypasses: [...], missing: [...]}, ...}",
+          .exits = "0 the engine runs and the kernel side is whole\n1 the kernel side is not up, a piece of it is missing, or a bypass is on\n2 the configuration does not say where the state is\n3 the engine is not running\n4 the engine may not be asked: not root, nor its user",
           .example = "weir status\nweir status --json | jq .kernel.dropped",
           .run = run_status};
 }

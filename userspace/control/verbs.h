@@ -108,6 +108,7 @@ std::vector<Verb> all_verbs(RunEngine run_engine);
 
 Verb up_verb();
 Verb down_verb();
+Verb bypass_verb();
 Verb run_verb(RunEngine run_engine);
 Verb reload_verb();
 Verb check_verb();

@@ -306,7 +306,8 @@ struct Config {
   NotifyConfig notify;
   LogConfig log;
   bool changes_require_reason = true;
-  std::vector<std::string> changes_second_person;  // Acts that wait for somebody else's approval: reload, revoke, cut.
+  std::vector<std::string> changes_second_person;  // Acts that wait for somebody else's approval: reload, bypass, revoke, cut.
+  std::chrono::seconds bypass_max{3600};           // The longest that a bypass may be on.
   std::chrono::seconds changes_deadline{3600};     // Of such an approval.
 };
 

@@ -12,7 +12,7 @@ namespace weir::session {
 
 inline constexpr std::size_t kReasonMax = 1024;   // Bytes.
 
-// The reason that `arguments` give.  Answers of reviewers always need one; reload, revoke and cut where `is_required`
+// The reason that `arguments` give.  Answers of reviewers and bypasses always need one; reload, revoke and cut where `is_required`
 // (changes.require_reason); for a binding, which its own subject's token makes, it may be left out.
 // Errors: kInvalid: it is missing, longer than kReasonMax, or not printable UTF-8 on one line.
 [[nodiscard]] Result<std::string> reason_of(std::string_view verb, const nlohmann::json& arguments, bool is_required);

@@ -202,6 +202,7 @@ Result<void> Engine::open_policy() {
   auto built = build(wanted);
   if (!built) return tl::unexpected<Error>(built.error());
   hand_over(std::move(*built));
+  if (auto opened = open_bypasses(); !opened) return opened;
   return sync_kernel_bindings();
 }
 
@@ -325,6 +326,7 @@ void Engine::on_tick() {
   watch_->handle();
   watch_for_notices();
   follow_interfaces();
+  close_bypasses();
   tickets_->expire(wall_seconds());
   take_foreign_bindings();
   expire_changes();

@@ -24,11 +24,11 @@ enum class Sort : uint8_t {
 
 Sort sort_of(std::string_view verb) {
   if (verb == "status" || verb == "bound" || verb == "sink-tests") return Sort::kPlain;
-  for (const std::string_view give : {"reload", "bind", "approve", "change-approve", "callback", "close-alert", "test-sinks"}) {
+  for (const std::string_view give : {"reload", "bind", "approve", "bypass", "change-approve", "callback", "close-alert", "test-sinks"}) {
     if (verb == give) return Sort::kGive;
   }
-  if (verb == "revoke" || verb == "cut" || verb == "deny" || verb == "change-deny" || verb == "refused") return Sort::kTake;
-  for (const std::string_view look : {"bindings", "sessions", "profile", "rules", "grants", "explain", "tickets", "estimate", "changes", "alerts", "view"}) {
+  if (verb == "revoke" || verb == "cut" || verb == "deny" || verb == "change-deny" || verb == "bypass-end" || verb == "refused") return Sort::kTake;
+  for (const std::string_view look : {"bindings", "sessions", "profile", "rules", "grants", "explain", "tickets", "estimate", "changes", "alerts", "bypasses", "view"}) {
     if (verb == look) return Sort::kLook;
   }
   return Sort::kUnknown;
@@ -79,6 +79,8 @@ std::string object_of(std::string_view verb, const json& arguments, const Result
   if (verb == "close-alert") return "alert " + shown_at(arguments, "alert") + (answer ? ", rule " + shown_at(*answer, "rule") + ", as " : " as ") + shown_at(arguments, "as");
   if (verb == "test-sinks") return arguments.contains("sink") ? "sink " + shown_at(arguments, "sink") : "all sinks";
   if (verb == "alerts" && arguments.contains("alert")) return "alert " + shown_at(arguments, "alert");
+  if (verb == "bypass") return shown_at(arguments, "target") + (answer && !is_pending(*answer) ? " until " + shown_at(*answer, "until") : " for " + shown_at(arguments, "for"));
+  if (verb == "bypass-end") return shown_at(arguments, "target") + (answer ? ": " + shown_at(*answer, "counts") : "");
   if (verb == "view") return shown_at(arguments, "object");
   if (verb == "refused") return shown_at(arguments, "act");
   return std::string(verb);
@@ -159,6 +161,9 @@ Result<json> Engine::carry_out(std::string_view verb, const json& arguments, con
   if (verb == "rules") return rules();
   if (verb == "grants") return grants();
   if (verb == "explain") return explain(arguments);
+  if (verb == "bypass") return start_bypass(arguments, peer);
+  if (verb == "bypass-end") return end_bypass(arguments);
+  if (verb == "bypasses") return list_bypasses();
   if (verb == "tickets") return list_tickets(arguments);
   if (verb == "alerts") return list_alerts(arguments);
   if (verb == "close-alert") return close_alert(arguments, peer);

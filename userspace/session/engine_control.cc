@@ -363,6 +363,7 @@ std::string Engine::metrics() {
   add("weir_issuer_fetches_total", "Fetches of an issuer's keys that went well.", MetricType::kCounter, [](const Keys& keys) { return keys.fetches; });
   add("weir_issuer_failures_total", "Fetches of an issuer's keys that failed.", MetricType::kCounter, [](const Keys& keys) { return keys.failures; });
   for (control::MetricSample& sample : store_samples()) more.push_back(std::move(sample));
+  for (control::MetricSample& sample : bypass_samples()) more.push_back(std::move(sample));
   for (control::MetricSample& sample : ticket_samples()) more.push_back(std::move(sample));
   for (control::MetricSample& sample : portal_->samples()) more.push_back(std::move(sample));
   for (control::MetricSample& sample : notify_samples()) more.push_back(std::move(sample));

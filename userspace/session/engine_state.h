@@ -3,6 +3,7 @@
 #include <atomic>
 #include <chrono>
 #include <future>
+#include <map>
 #include <memory>
 #include <map>
 #include <mutex>
@@ -33,6 +34,7 @@
 #include "session/ticket_watch.h"
 #include "steer/drop_notices.h"
 #include "steer/kernel_bindings.h"
+#include "steer/kernel_bypasses.h"
 #include "steer/kernel_steering.h"
 #include "steer/steer.h"
 #include "steer/steer_watch.h"
@@ -138,6 +140,13 @@ class Engine final : public control::ControlHandler, public control::ApiHost, pu
   void sweep_callbacks(std::chrono::sys_seconds now);   // This and save_grant_uses(): on the notifier's thread.
   // Post: `peer` has the subject and `asked` {ticket, action, reason}, as far as they were found out.
   [[nodiscard]] Result<nlohmann::json> callback(const nlohmann::json& arguments, control::ControlPeer& peer, nlohmann::json& asked);
+  // engine_bypass.cc
+  [[nodiscard]] Result<void> open_bypasses();
+  [[nodiscard]] Result<nlohmann::json> start_bypass(const nlohmann::json& arguments, const control::ControlPeer& peer);
+  [[nodiscard]] Result<nlohmann::json> end_bypass(const nlohmann::json& arguments);
+  [[nodiscard]] nlohmann::json list_bypasses() const;
+  void close_bypasses();
+  [[nodiscard]] std::vector<control::MetricSample> bypass_samples() const;
   [[nodiscard]] Result<identify::VerifiedToken> verify(std::string_view token);
   uint32_t cut_bindings(const std::vector<identify::Binding>& ended);
   uint32_t end_bindings(const std::vector<identify::Binding>& ended);
@@ -163,6 +172,9 @@ class Engine final : public control::ControlHandler, public control::ApiHost, pu
   std::string on_disk_ = "in force";                // Of the configuration file, as the last reload found it.
   std::unique_ptr<steer::KernelSteering> steering_;
   std::optional<steer::KernelBindings> kernel_bindings_;
+  struct BypassNote { uint64_t id = 0; std::string by, reason; std::chrono::sys_seconds started{}, until{}; };
+  std::optional<steer::KernelBypasses> bypasses_;
+  std::map<std::string, BypassNote> bypass_notes_;    // By target: those whose end is not on the record yet.
   std::vector<accept::CoreListenerSockets> listeners_;
   std::unique_ptr<control::Logging> logging_;
   std::unique_ptr<MetricsRegistry> metrics_;

@@ -207,6 +207,16 @@ void check_user(const Options& options, Findings& findings) {
   else findings.push_back({"user", Level::kFail, "there is no user " + options.user + " (engine.user)", "useradd --system --no-create-home " + options.user});
 }
 
+void check_bypasses(const Options& options, Findings& findings) {
+  const auto bypasses = KernelBypasses::at(options.pin_folder);
+  if (!bypasses) return;  // Not up.
+  for (const KernelBypass& bypass : bypasses->list()) {
+    if (bypass.left.count() == 0) continue;
+    findings.push_back({"bypass", Level::kWarn, "new flows to " + bypass.target + " pass raw, unjudged and unrecorded, for another " + std::to_string(bypass.left.count() / 1'000'000'000) + " s",
+                        "weir bypass " + bypass.target + " --end --reason TEXT"});
+  }
+}
+
 }  // namespace
 
 std::vector<Finding> doctor(const Config& config) {
@@ -231,6 +241,7 @@ std::vector<Finding> doctor(const Config& config) {
   check_clashes(*options, is_up, *netlink, findings);
   if (is_up) check_pieces(*options, *netlink, findings);
   else findings.push_back({"steering", Level::kWarn, "it is not up", "weir up"});
+  if (is_up) check_bypasses(*options, findings);
   check_listeners(config, findings);
   check_routes(config, *options, *netlink, findings);
   check_return_routes(config, *options, is_up, findings);

@@ -12,8 +12,8 @@ namespace weir::steer {
 // Names under programs/.
 inline constexpr std::array<const char*, 8> kProgramNames = {"steer_client", "steer_client_l3", "steer_target", "steer_target_l3",
                                                              "dispatch",     "guard",           "guard_l3",     "count_legs"};
-inline constexpr std::array<const char*, 11> kMapNames = {"prefixes", "targets", "addresses", "networks", "flows",        "listeners",
-                                                          "settings", "counts",  "legs",      "notices",  "notice_rates"};
+inline constexpr std::array<const char*, 13> kMapNames = {"prefixes", "targets", "addresses", "networks", "flows",        "listeners",
+                                                          "settings", "counts",  "legs",      "notices",  "notice_rates", "bypasses", "raw_flows"};
 
 // Post: everything pinned below `folder`, which is made.  After an error, whatever was made is gone.
 // Errors: kDenied (CAP_BPF, CAP_NET_ADMIN), kUnavailable with the verifier's or libbpf's last words, kSystem.

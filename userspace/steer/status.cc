@@ -82,6 +82,9 @@ Result<Status> status(const Config& config) {
     result.pieces.push_back({step.kind, step.text, !problem.has_value(), problem.value_or("")});
   }
   if (auto added = add_counts(options, result); !added) return tl::unexpected<Error>(added.error());
+  const auto bypasses = KernelBypasses::at(options.pin_folder);
+  if (!bypasses) return tl::unexpected<Error>(bypasses.error());
+  result.bypasses = bypasses->list();
   if (auto added = add_engine(options, result); !added) return tl::unexpected<Error>(added.error());
   if (auto added = add_entries(options, result); !added) return tl::unexpected<Error>(added.error());
   result.programs = pinned_program_tags(options.pin_folder);

@@ -33,6 +33,10 @@ Result<void> write_targets_at(const std::string& folder, const Config& config) {
   if (!prefixes) return tl::unexpected<Error>(prefixes.error());
   const auto targets = kernel::open_pinned(folder + "/maps/targets");
   if (!targets) return tl::unexpected<Error>(targets.error());
+  // Ended rather than on for another target: its index is what the kernel goes by.
+  auto bypasses = KernelBypasses::at(folder);
+  if (!bypasses) return tl::unexpected<Error>(bypasses.error());
+  bypasses->keep_only(config.targets);
   return write_target_map(prefixes->get(), targets->get(), compile_targets(config.targets));
 }
 

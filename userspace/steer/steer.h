@@ -9,6 +9,7 @@
 
 #include "base/result.h"
 #include "core/config.h"
+#include "steer/kernel_bypasses.h"
 
 namespace weir::steer {
 
@@ -45,6 +46,7 @@ struct Status {
   uint64_t passed = 0;                // kernel.passed: packets that were not ours, untouched.
   std::vector<ReasonCount> dropped;   // kernel.dropped.<reason>, every reason, zeros too.
   std::vector<ReasonCount> by_reason; // All other reasons (steered, sent, passed in detail).
+  std::vector<KernelBypass> bypasses; // Also such as are over, which no engine has taken out yet.
   uint64_t bindings = 0, flows = 0;   // Entries now.
   std::vector<std::string> programs;  // "guard 6f1c0e5d2b8a9f04": name and kernel tag, for the record.
 };
