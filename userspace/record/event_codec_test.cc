@@ -122,7 +122,7 @@ TEST(EventCodec, UnknownEnumeratorsAreRefused) {
   RecordEvent back;
   Accounts accounts;
   EXPECT_FALSE(decode_event(FrameHeader{.kind = 0}, {}, back, accounts));
-  EXPECT_FALSE(decode_event(FrameHeader{.kind = 11}, {}, back, accounts));
+  EXPECT_FALSE(decode_event(FrameHeader{.kind = 12}, {}, back, accounts));
   const std::array<std::byte, 3> fate = {std::byte{0x88}, std::byte{0x01}, std::byte{99}};
   EXPECT_FALSE(decode_event(FrameHeader{.kind = 4}, fate, back, accounts));
 }
