@@ -83,6 +83,12 @@ WEIR_INLINE void flow_key(struct weir_flow_key *key, const struct weir_addr *cli
 	key->target_port = target_port;
 }
 
+/* The clock, where the flow or its binding has an end; reading it costs. */
+WEIR_INLINE __u64 flow_time(const struct weir_flow *flow, const struct weir_binding *bound)
+{
+	return flow && flow->until_ns != 0 ? bpf_ktime_get_boot_ns() : time_for(bound);
+}
+
 /* The state of a flow and, for one that was admitted by a binding, of that binding, which is then in `bound`. */
 WEIR_INLINE enum flow_state find_flow_and_binding(const struct weir_flow_key *key, const struct weir_binding **bound)
 {
@@ -91,7 +97,7 @@ WEIR_INLINE enum flow_state find_flow_and_binding(const struct weir_flow_key *ke
 	*bound = 0;
 	if (flow && flow->binding != 0 && !flow->cut)
 		*bound = find_binding(&flow->bound);
-	return decide_flow_state(flow, *bound, flow && flow->until_ns != 0 ? bpf_ktime_get_boot_ns() : time_for(*bound));
+	return decide_flow_state(flow, *bound, flow_time(flow, *bound));
 }
 
 WEIR_INLINE enum flow_state find_flow(const struct weir_flow_key *key)

@@ -197,7 +197,7 @@ WEIR_INLINE struct decision decide_client_tcp(struct __sk_buff *skb, const struc
 	flow_key(&key, &packet->source, packet->source_port, &packet->destination, packet->destination_port);
 	entry = bpf_map_lookup_elem(&flows, &key);
 	/* The binding that counts for it is its client's, which is the packet's source: one look for both. */
-	flow = entry && weir_same_addr(&entry->bound, &packet->source) ? decide_flow_state(entry, binding, now_ns) : find_flow(&key);
+	flow = entry && weir_same_addr(&entry->bound, &packet->source) ? decide_flow_state(entry, binding, flow_time(entry, binding)) : find_flow(&key);
 	flow = decide_flow_link(flow, entry ? entry->binding : 0, bound);
 	if (passes_raw(skb, packet, target, &key, flow, 1))
 		return DECIDE(NEXT, BYPASSED);

@@ -303,7 +303,8 @@ class World:
             lines = run(*inside, *command).splitlines()
             keep = [line for line in lines if not any(word in line for word in VOLATILE)]
             text += f"$ {' '.join(command)}\n" + "\n".join(line.strip() for line in keep) + "\n"
-        links = json.loads(run("bpftool", "-j", "link"))
+        # It fails where a link of somebody else's ends while it lists.
+        links = json.loads(until(lambda: run("bpftool", "-j", "link", check=False), "a list of all links"))
         gateway = {link["ifindex"] for link in json.loads(run("ip", "-j", "-n", self.ns("gateway"), "link"))}
         inode = os.stat(f"/run/netns/{self.ns('gateway')}").st_ino
         text += "links " + str(sorted(link["type"] for link in links if link.get("netns_ino") == inode)) + "\n"
