@@ -3,6 +3,7 @@
 
 #include "control/cli_text.h"
 #include "control/logging.h"
+#include "control/pending_change.h"
 #include "control/verbs.h"
 
 namespace weir::control {
@@ -50,7 +51,7 @@ int run_bypass(VerbCall& call) {
   json arguments = {{"target", call.words()[0]}, {"reason", call.text("reason")}};
   if (!is_end) arguments["for"] = call.text("for");
   const auto answer = call.ask(*config, is_end ? "bypass-end" : "bypass", arguments, code);
-  if (!answer) return code;
+  if (!answer || is_pending_change(call, *answer, code)) return code;
   if (call.json) {
     call.print_json(*answer);
   } else if (is_end) {
@@ -71,7 +72,7 @@ Verb bypass_verb() {
           .description = "For an emergency. New flows to the target are forwarded as if there were no gateway: nobody is asked who they are, nothing is judged, masked or recorded but packets, bytes and flows. "
                          "Sessions that live stay inspected. It ends by itself, in the kernel, also when the engine is dead; then, or with --end, its raw flows are cut. At most bypass.max (1h).\n"
                          "JSON: {target, until}; --end: {target, flows, packets_to_target, bytes_to_target, packets_to_client, bytes_to_client}; --list: [{target, until, left_seconds, by, reason, flows, ...}]",
-          .exits = "0 done\n1 there is no such target, or no bypass of it\n2 the command line is wrong, the reason is missing, the time is too long, or one is on already\n3 the engine is not running\n4 not root, nor the engine's user",
+          .exits = "0 done\n1 there is no such target, or no bypass of it; or it waits for a second person (weir changes)\n2 the command line is wrong, the reason is missing, the time is too long, or one is on already\n3 the engine is not running\n4 not root, nor the engine's user",
           .example = "weir bypass orders-db --for 10m --reason 'INC-42: the parser refuses the release'\nweir bypass --list\nweir bypass orders-db --end --reason INC-42",
           .add_options = [](po::options_description& options) {
             options.add_options()("for", po::value<std::string>()->value_name("TIME"), "how long: 30s, 10m, 1h")("end", "end it now")("list", "what is on")

@@ -8,6 +8,7 @@ import time
 
 from capture import Capture
 from cases.api import _call, _with_api
+from cases.changes import _as_login, _two_people
 from cases.identities import OTHER, _from_other
 from harness import case, expect, expect_equal, expect_in, expect_not_in
 from pgwire import query
@@ -175,3 +176,20 @@ def over_the_api(context):
     expect_equal(_from_other(context, "select 1").returncode, 2, "afterwards")
     expect_equal(_acts(context, "bypass")[0]["by"]["role"], "admin", "the act")
     expect_not_in("orders-db", _call(context, "GET", "/v1/bypasses", admin)[1], "the list afterwards")
+
+
+@case("where changes.second_person names it, a bypass is off until somebody else approves it", spoils=True)
+def second_person(context):
+    _two_people(context, ", bypass")
+    asked = _as_login(context, 1000, "bypass", "orders-db", "--for", "30s", "--reason", "INC-44")
+    expect_equal(asked.returncode, 1, asked.stdout + asked.stderr)
+    expect_equal(_kernel(context), {}, "before it is approved")
+    expect_equal(_from_other(context, "select 1").returncode, 2, f"{OTHER}, who is bound to nobody")
+    waiting = context.lab.weir_json("changes")
+    expect_equal([(change["act"], change["reason"]) for change in waiting], [("bypass", "INC-44")], "what waits")
+    number = str(waiting[0]["number"])
+    expect_equal(_as_login(context, 1000, "changes", "approve", number, "--reason", "me too").returncode, 4, "who asked")
+    done = _as_login(context, 1001, "changes", "approve", number, "--reason", "agreed")
+    expect_equal(done.returncode, 0, done.stdout + done.stderr)
+    expect(_kernel(context)["orders-db"]["left_seconds"] <= 30, "its time begins with the approval")
+    context.lab.weir("bypass", "orders-db", "--end", "--reason", "done", check=True)
