@@ -61,6 +61,7 @@ CredentialAnswer WireCredentials::admit_key(const std::string& key, Identity ide
         return refused(CredentialResult::kElsewhere, "this token was used from another address already; one sign-in is good for one address: sign in again from here");
       }
       if (is_revoked) {
+        ids_.erase(known->second.identity->binding_id);
         known_.erase(known);
         return refused(CredentialResult::kRevoked, "this credential was revoked; sign in again");
       }
@@ -78,6 +79,7 @@ CredentialAnswer WireCredentials::admit_key(const std::string& key, Identity ide
   const IdentityPtr made = std::make_shared<const Identity>(std::move(identity));
   const std::lock_guard lock(mutex_);
   known_.emplace(key, WireCredential{made, from});
+  ids_.insert(*id);
   return {CredentialResult::kAccepted, made, {}};
 }
 
@@ -101,7 +103,7 @@ CredentialAnswer WireCredentials::admit(const Identity& identity, const std::str
 
 bool WireCredentials::is_in_force(uint64_t id) const {
   const std::lock_guard lock(mutex_);
-  return std::any_of(known_.begin(), known_.end(), [id](const auto& each) { return each.second.identity->binding_id == id; });
+  return ids_.contains(id);
 }
 
 std::vector<WireCredential> WireCredentials::list(sys_seconds now) const {
@@ -140,12 +142,17 @@ Result<std::vector<WireCredential>> WireCredentials::revoke(std::string_view whi
   if (auto written = bindings_.revoke_spent(spent, now); !written) return tl::unexpected<Error>(written.error());
   const std::lock_guard lock(mutex_);
   for (const SpentToken& token : spent) known_.erase(token.key);
+  for (const WireCredential& each : ended) ids_.erase(each.identity->binding_id);
   return ended;
 }
 
 void WireCredentials::expire(sys_seconds now) {
   const std::lock_guard lock(mutex_);
-  std::erase_if(known_, [&](const auto& each) { return is_over(*each.second.identity, now); });
+  std::erase_if(known_, [&](const auto& each) {
+    const bool is_ended = is_over(*each.second.identity, now);
+    if (is_ended) ids_.erase(each.second.identity->binding_id);
+    return is_ended;
+  });
 }
 
 }  // namespace weir::identify

@@ -8,6 +8,7 @@
 #include <mutex>
 #include <string>
 #include <string_view>
+#include <unordered_set>
 #include <vector>
 
 #include "core/address.h"
@@ -48,8 +49,9 @@ class WireCredentials {
   BindingTable& bindings_;
   const std::size_t known_max_;
   std::mutex changing_;        // Held while the store is written.  Before mutex_.
-  mutable std::mutex mutex_;   // known_; held for no more than a look, since cores ask is_in_force().
+  mutable std::mutex mutex_;   // What follows; held for no more than a look, since cores ask is_in_force().
   std::map<std::string, WireCredential, std::less<>> known_;  // By key.
+  std::unordered_set<uint64_t> ids_;                          // Of those.
 };
 
 // Of what a client sent in the place of a password: it is meant to be a token (three parts, the first of which begins a JSON
