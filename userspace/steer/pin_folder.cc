@@ -10,13 +10,17 @@
 
 #include <array>
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 #include <filesystem>
+#include <thread>
 
 namespace weir::steer {
 namespace {
 
 namespace fs = std::filesystem;
+
+constexpr std::chrono::milliseconds kLockPatience{3'000}, kLockRetry{10};
 
 bool is_bpffs(const std::string& path) {
   struct statfs info {};
@@ -64,7 +68,12 @@ Result<int> lock_steering(const std::string& state_folder) {
   const std::string file = state_folder + "/steer.lock";
   const int fd = ::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
   if (fd < 0) return fail(errno == EACCES ? Error::Kind::kDenied : Error::Kind::kSystem, file + ": " + std::strerror(errno), errno);
-  if (::flock(fd, LOCK_EX | LOCK_NB) == 0) return fd;
+  // A running engine's watch holds it for a moment each second.
+  const auto end = std::chrono::steady_clock::now() + kLockPatience;
+  do {
+    if (::flock(fd, LOCK_EX | LOCK_NB) == 0) return fd;
+    std::this_thread::sleep_for(kLockRetry);
+  } while (std::chrono::steady_clock::now() < end);
   ::close(fd);
   return fail(Error::Kind::kUnavailable, "another weir up or down is at work (" + file + " is locked)");
 }

@@ -22,7 +22,8 @@ void unmount_bpffs(const Options& options);
 // All pins of it are in place (the folder gets its name last).
 [[nodiscard]] bool is_pinned(const Options& options);
 
-// One at a time: up, down and a watch's repairs.  Held until the returned descriptor closes.
+// One at a time: up, down and a watch's repairs.  Held until the returned descriptor closes.  Waits for three seconds.
+// Errors: kUnavailable: somebody still has it.
 [[nodiscard]] Result<int> lock_steering(const std::string& state_folder);
 
 }  // namespace weir::steer

@@ -2,11 +2,14 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <cstdlib>
 #include <filesystem>
+#include <thread>
 
 #include "steer/clashes.h"
 #include "steer/options.h"
+#include "steer/pin_folder.h"
 #include "steer/saved_state.h"
 #include "steer/target_map.h"
 
@@ -162,6 +165,26 @@ TEST(SavedState, IsOnDiskWholeOrNotAtAll) {
   EXPECT_FALSE(std::filesystem::exists(file + ".new"));
   remove_saved_state(file);
   EXPECT_FALSE(read_saved_state(file)->has_value());
+  std::filesystem::remove_all(folder);
+}
+
+// A running engine's watch has it for a moment each second: no reason to refuse an `up`.
+TEST(Lock, IsWaitedForAndRefusedWhereSomebodyKeepsIt) {
+  char folder[] = "/tmp/weir-lock-XXXXXX";
+  ASSERT_NE(mkdtemp(folder), nullptr);
+  const auto held = lock_steering(folder);
+  ASSERT_TRUE(held) << held.error().message;
+  std::thread holder([fd = *held] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    close(fd);
+  });
+  const auto next = lock_steering(folder);
+  holder.join();
+  ASSERT_TRUE(next) << next.error().message;
+  const auto refused = lock_steering(folder);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().kind, Error::Kind::kUnavailable);
+  close(*next);
   std::filesystem::remove_all(folder);
 }
 
