@@ -55,7 +55,8 @@ def _wire(context, source=OTHER):
 
 def _bound(context, subject="user:alice", address=OTHER):
     provider = _with_provider(context)
-    context.lab.run("client", ["ip", "addr", "replace", f"{OTHER6}/64", "dev", "eth0", "nodad"], check=True)
+    # Deprecated: no other case takes it for its own address.
+    context.lab.run("client", ["ip", "addr", "replace", f"{OTHER6}/64", "dev", "eth0", "nodad", "preferred_lft", "0"], check=True)
     context.lab.weir("revoke", OTHER6, "--reason", "a new case")
     done = bind(context, provider.token(subject=subject), address)
     expect_equal(done.returncode, 0, done.stderr)
@@ -156,14 +157,18 @@ def poisoned(context):
         expect_equal(wire.query("select 1").values(), [("1",)], "before")
         before = _count(context, "guard_mac")
         time.sleep(1.1)  # Linux believes the first answer for a second (locktime).
-        with Capture(context.lab, "client", context.folder, expression=f"tcp and ether dst {EVIL}") as capture:
-            _scapy(context, f"sendp(Ether(src='{EVIL}', dst='{_gateway_mac(context)}') / ARP(op=2, hwsrc='{EVIL}', psrc='{OTHER}', "
-                            f"hwdst='{_gateway_mac(context)}', pdst='198.18.1.1'), iface='eth0')\n")
-            expect_in(EVIL, context.lab.run("gateway", ["ip", "neigh", "show", OTHER]).stdout, "the gateway's neighbour table")
-            wire.send(query("select 'an answer for nobody else'"))
-            wait_until("the answer is dropped", lambda: _count(context, "guard_mac") > before, 10)
-        expect_equal([p for p in capture.packets if p.size], [], "bytes for the other MAC")
-        context.lab.run("gateway", ["ip", "neigh", "flush", "dev", "veth-client"])
+        # This session's own: a socket that an earlier engine left behind may still repeat what it had sent.
+        own = f"tcp port {wire.socket.getsockname()[1]} and ether dst {EVIL}"
+        try:
+            with Capture(context.lab, "client", context.folder, expression=own) as capture:
+                _scapy(context, f"sendp(Ether(src='{EVIL}', dst='{_gateway_mac(context)}') / ARP(op=2, hwsrc='{EVIL}', psrc='{OTHER}', "
+                                f"hwdst='{_gateway_mac(context)}', pdst='198.18.1.1'), iface='eth0')\n")
+                expect_in(EVIL, context.lab.run("gateway", ["ip", "neigh", "show", OTHER]).stdout, "the gateway's neighbour table")
+                wire.send(query("select 'an answer for nobody else'"))
+                wait_until("the answer is dropped", lambda: _count(context, "guard_mac") > before, 10)
+            expect_equal([p for p in capture.packets if p.size], [], "bytes for the other MAC")
+        finally:
+            context.lab.run("gateway", ["ip", "neigh", "flush", "dev", "veth-client"])
         expect_equal(wire.read_reply().values(), [("an answer for nobody else",)], "the bound host, once the table is right again")
 
 
