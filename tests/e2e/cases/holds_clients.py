@@ -41,6 +41,7 @@ class Held:
     def __init__(self, context, client, approval="local", parameter=None):
         self.context, self.client = context, client
         self.word = "h" + os.urandom(6).hex()
+        self.states = ("open", "expired") if approval == "short" else ("open",)
         context.extra_rules(RULE.format(word=self.word, approval=approval))
         context.lab.gateway_reload()
         self.start(f"select '{self.word}'")
@@ -55,7 +56,7 @@ class Held:
             self.process = lab.start("client", ["node", os.path.join(HERE, "held_client.cjs")], env={**env, "NODE_PATH": node_modules("pg@8")}, **options)
         else:
             self.process = lab.start("client", [sys.executable, os.path.join(HERE, "libpq_pipeline.py")], env=env, **options)
-        self.ticket = _wait_ticket(self.context, self.word)
+        self.ticket = _wait_ticket(self.context, self.word, self.states)
 
     def __enter__(self):
         return self
