@@ -3,6 +3,7 @@
 #include <map>
 
 #include "control/config_sections.h"
+#include "core/glob.h"
 
 namespace weir::control {
 namespace {
@@ -19,32 +20,12 @@ void check_unique(LoadContext& context, const std::vector<T>& entries, std::stri
   }
 }
 
-// `*` stands for any run of characters.  Iterative: the pattern is the operator's, the cost is bounded by both lengths.
-bool matches(std::string_view pattern, std::string_view text) {
-  std::size_t p = 0, t = 0, star = std::string_view::npos, mark = 0;
-  while (t < text.size()) {
-    if (p < pattern.size() && pattern[p] == '*') {
-      star = p++;
-      mark = t;
-    } else if (p < pattern.size() && pattern[p] == text[t]) {
-      ++p, ++t;
-    } else if (star != std::string_view::npos) {
-      p = star + 1;
-      t = ++mark;
-    } else {
-      return false;
-    }
-  }
-  while (p < pattern.size() && pattern[p] == '*') ++p;
-  return p == pattern.size();
-}
-
 // Each entry, a pattern or a name, must fit at least one of `names`.
 void check_names(LoadContext& context, const SourcePlace& place, const std::string& path, const std::vector<std::string>& entries,
                  const std::vector<std::string_view>& names, std::string_view what) {
   for (const std::string& entry : entries) {
     const std::string_view pattern = entry.front() == '!' ? std::string_view(entry).substr(1) : std::string_view(entry);
-    if (std::any_of(names.begin(), names.end(), [&](std::string_view name) { return matches(pattern, name); })) continue;
+    if (std::any_of(names.begin(), names.end(), [&](std::string_view name) { return glob_matches(pattern, name); })) continue;
     context.error(context.place_of(path, entry, place), path + ": there is no " + std::string(what) + " " + in_quotes(pattern), suggestion(pattern, names));
   }
 }
@@ -58,7 +39,7 @@ void check_approval(LoadContext& context, const SourcePlace& place, const std::s
 void check_grant_logins(LoadContext& context, const Config& config, const GrantConfig& grant) {
   std::vector<std::string_view> logins;
   for (const TargetConfig& target : config.targets) {
-    const bool is_meant = std::any_of(grant.targets.begin(), grant.targets.end(), [&](const std::string& p) { return matches(p, target.name); });
+    const bool is_meant = std::any_of(grant.targets.begin(), grant.targets.end(), [&](const std::string& p) { return glob_matches(p, target.name); });
     if (!is_meant) continue;
     if (!target.inject) return;  // A relayed login may be any.
     for (const LoginConfig& login : target.logins) logins.push_back(login.client);

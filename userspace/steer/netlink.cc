@@ -153,16 +153,20 @@ Result<Netlink> Netlink::open() {
   return netlink;
 }
 
-Result<void> Netlink::send_and_wait(nlmsghdr* request, int forgiven_errno) {
+Result<int> Netlink::exchange(nlmsghdr* request, int (*take)(const nlmsghdr*, void*), void* into) {
   request->nlmsg_seq = sequence_++;
   if (mnl_socket_sendto(socket_, request, request->nlmsg_len) < 0) return netlink_error("netlink send", errno);
   std::array<char, kBufferSize> buffer;
   const ssize_t size = mnl_socket_recvfrom(socket_, buffer.data(), buffer.size());
   if (size < 0) return netlink_error("netlink receive", errno);
-  if (mnl_cb_run(buffer.data(), static_cast<std::size_t>(size), request->nlmsg_seq, mnl_socket_get_portid(socket_), nullptr, nullptr) < 0 &&
-      errno != forgiven_errno) {
-    return netlink_error("netlink", errno);
-  }
+  const int state = mnl_cb_run(buffer.data(), static_cast<std::size_t>(size), request->nlmsg_seq, mnl_socket_get_portid(socket_), take, into);
+  return state < 0 ? errno : 0;
+}
+
+Result<void> Netlink::send_and_wait(nlmsghdr* request, int forgiven_errno) {
+  const auto refused = exchange(request, nullptr, nullptr);
+  if (!refused) return tl::unexpected<Error>(refused.error());
+  if (*refused != 0 && *refused != forgiven_errno) return netlink_error("netlink", *refused);
   return {};
 }
 
@@ -267,31 +271,21 @@ Result<RouteAnswer> Netlink::route_to(const Address& destination) {
   nlmsghdr* request = mnl_nlmsg_put_header(buffer.data());
   request->nlmsg_type = RTM_GETROUTE;
   request->nlmsg_flags = NLM_F_REQUEST;
-  request->nlmsg_seq = sequence_++;
-  const uint32_t sequence = request->nlmsg_seq;
   auto* header = put_header<rtmsg>(request);
   const bool v4 = destination.is_v4();
   header->rtm_family = v4 ? AF_INET : AF_INET6;
   header->rtm_dst_len = v4 ? 32 : 128;
   mnl_attr_put(request, RTA_DST, v4 ? 4 : 16, destination.bytes.data() + (v4 ? 12 : 0));
-  if (mnl_socket_sendto(socket_, request, request->nlmsg_len) < 0) return netlink_error("netlink send", errno);
-  const ssize_t size = mnl_socket_recvfrom(socket_, buffer.data(), buffer.size());
-  if (size < 0) return netlink_error("netlink receive", errno);
-  RouteAnswer answer;
-  const int state = mnl_cb_run(
-      buffer.data(), static_cast<std::size_t>(size), sequence, mnl_socket_get_portid(socket_),
-      [](const nlmsghdr* message, void* data) {
-        RouteEntry route;
-        parse_route(message, route);
-        auto* into = static_cast<RouteAnswer*>(data);
-        into->interface = route.interface;
-        into->type = route.type;
-        into->has_gateway = route.has_gateway;
+  RouteEntry route;
+  const auto refused = exchange(
+      request,
+      [](const nlmsghdr* message, void* into) {
+        parse_route(message, *static_cast<RouteEntry*>(into));
         return MNL_CB_STOP;
       },
-      &answer);
-  if (state < 0 || answer.interface == 0) answer.is_unreachable = true;
-  return answer;
+      &route);
+  if (!refused) return tl::unexpected<Error>(refused.error());
+  return RouteAnswer{route.interface, route.type, route.has_gateway, *refused != 0 || route.interface == 0};
 }
 
 Result<std::optional<MacAddress>> Netlink::neighbour(uint32_t interface, const Address& address) {
@@ -299,25 +293,21 @@ Result<std::optional<MacAddress>> Netlink::neighbour(uint32_t interface, const A
   nlmsghdr* request = mnl_nlmsg_put_header(buffer.data());
   request->nlmsg_type = RTM_GETNEIGH;
   request->nlmsg_flags = NLM_F_REQUEST;
-  request->nlmsg_seq = sequence_++;
-  const uint32_t sequence = request->nlmsg_seq;
   auto* header = put_header<ndmsg>(request);
   const bool v4 = address.is_v4();
   header->ndm_family = v4 ? AF_INET : AF_INET6;
   header->ndm_ifindex = static_cast<int>(interface);
   mnl_attr_put(request, NDA_DST, v4 ? 4 : 16, address.bytes.data() + (v4 ? 12 : 0));
-  if (mnl_socket_sendto(socket_, request, request->nlmsg_len) < 0) return netlink_error("netlink send", errno);
-  const ssize_t size = mnl_socket_recvfrom(socket_, buffer.data(), buffer.size());
-  if (size < 0) return netlink_error("netlink receive", errno);
   std::optional<MacAddress> mac;
-  const int state = mnl_cb_run(
-      buffer.data(), static_cast<std::size_t>(size), sequence, mnl_socket_get_portid(socket_),
-      [](const nlmsghdr* message, void* data) {
-        parse_neighbour(message, *static_cast<std::optional<MacAddress>*>(data));
+  const auto refused = exchange(
+      request,
+      [](const nlmsghdr* message, void* into) {
+        parse_neighbour(message, *static_cast<std::optional<MacAddress>*>(into));
         return MNL_CB_STOP;
       },
       &mac);
-  if (state < 0 && errno != ENOENT) return netlink_error("netlink neighbour", errno);
+  if (!refused) return tl::unexpected<Error>(refused.error());
+  if (*refused != 0 && *refused != ENOENT) return netlink_error("netlink neighbour", *refused);
   return mac;
 }
 

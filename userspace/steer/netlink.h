@@ -73,6 +73,9 @@ class Netlink {
 
  private:
   explicit Netlink(mnl_socket* socket) : socket_(socket) {}
+  // One request, one answer: each of its messages goes to `take` (null: it is an acknowledgement).  Returns 0 or the errno that
+  // the kernel refused with.  Errors: of the socket.
+  Result<int> exchange(nlmsghdr* request, int (*take)(const nlmsghdr*, void*), void* into);
   [[nodiscard]] Result<void> send_and_wait(nlmsghdr* request, int forgiven_errno);
   [[nodiscard]] Result<void> change_rule(const RuleEntry& rule, uint16_t type, uint16_t flags, int forgiven_errno);
   [[nodiscard]] Result<void> change_local_route(Family family, uint32_t table, uint16_t type, uint16_t flags, int forgiven_errno);
