@@ -6,6 +6,7 @@ claim does not break the next.
 import contextlib
 import os
 import signal
+import socket
 import time
 import traceback
 from dataclasses import dataclass
@@ -155,6 +156,25 @@ class Context:
 
     def replay(self, session):
         return self.lab.weir_json("replay", str(session["id"] if isinstance(session, dict) else session))
+
+
+def revoke_ends(context, who, process):
+    """Revokes `who`, whose client `process` is, and waits for its end.  How fast: bench/revoke_to_silence."""
+    done = context.lab.weir("revoke", who, "--reason", "a test")
+    expect_equal(done.returncode, 0, done.stderr)
+    process.communicate(timeout=10)
+
+
+def expect_gateway_shut_out(context):
+    """No process on the gateway reaches the target past the engine."""
+    attempt = context.lab.socket("gateway", socket.AF_INET)
+    attempt.settimeout(2)
+    with attempt:
+        try:
+            attempt.connect((context.env["TARGET_IP"], 5432))
+            expect(False, "a process on the gateway reached the target past the engine")
+        except OSError:
+            pass
 
 
 class CaseTimeout(Exception):

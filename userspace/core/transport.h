@@ -51,6 +51,8 @@ class Transport {
   [[nodiscard]] virtual const PeerCertificate* peer_certificate() const { return nullptr; }
   // kFault, because the certificate that the peer showed does not hold.
   [[nodiscard]] virtual bool has_refused_certificate() const { return false; }
+  // A login is over: what is decrypted from here on need not be overwritten once it was given on.
+  virtual void end_secret() {}
   virtual std::string describe() const = 0;                  // "TLSv1.3 TLS_AES_128_GCM_SHA256, verified orders-db.lab.example"
 };
 using TransportPtr = std::unique_ptr<Transport>;

@@ -99,6 +99,48 @@ TEST(StreamBuffer, WhoWaitsHoldsNoProvidedBuffer) {
   EXPECT_EQ(as_text(buffer.contiguous(5)), "waiting bytes and more");
 }
 
+// However a login is cut, and wherever its bytes moved on the way: nothing of it is left in memory that goes back, and what comes
+// after it is not touched.
+TEST(StreamBuffer, WhatIsSecretIsOverwrittenAndNothingElse) {
+  const std::string login = "p....TOKEN-TOKEN-TOKEN", rest = "Q....select 1 and more";
+  for (std::size_t cut = 1; cut < login.size(); ++cut) {
+    for (const bool is_waiting : {false, true}) {
+      Pool pool;
+      BlockPool blocks(4);
+      std::string one = login.substr(0, cut), two = login.substr(cut), three = rest;
+      StreamBuffer buffer(blocks);
+      buffer.set_secret_until(UINT64_MAX);
+      buffer.append(pool.lease(one));
+      EXPECT_FALSE(buffer.straddle(0, static_cast<uint32_t>(login.size())) && cut < login.size());
+      const Bytes block = buffer.contiguous(0);
+      buffer.append(pool.lease(two));
+      EXPECT_TRUE(buffer.straddle(0, static_cast<uint32_t>(login.size())));
+      if (is_waiting) buffer.own_rest(0);
+      EXPECT_EQ(as_text(buffer.contiguous(0)), login);
+      buffer.set_secret_until(login.size());
+      buffer.append(pool.lease(three));
+      EXPECT_EQ(as_text(buffer.contiguous(login.size())), rest);
+      buffer.release(login.size());
+      for (const std::string& left : {one, two, std::string(as_text(block))}) EXPECT_EQ(left.find_first_not_of('\0'), std::string::npos) << cut << ": " << left;
+      buffer.release(login.size() + rest.size());
+      EXPECT_EQ(three, rest);
+      EXPECT_EQ(pool.out, 0);
+    }
+  }
+}
+
+TEST(StreamBuffer, ASecretThatIsNeverReleasedGoesWithTheBuffer) {
+  Pool pool;
+  BlockPool blocks(1);
+  std::string login = "p....TOKEN";
+  {
+    StreamBuffer buffer(blocks);
+    buffer.set_secret_until(UINT64_MAX);
+    buffer.append(pool.lease(login));
+  }
+  EXPECT_EQ(login.find_first_not_of('\0'), std::string::npos);
+}
+
 TEST(StreamBuffer, ABurstOfManyBuffersIsHeldAndItsMemoryGoes) {
   constexpr std::string_view kDigits = "0123456789";
   Pool pool;

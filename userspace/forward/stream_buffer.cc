@@ -40,13 +40,13 @@ StreamBuffer::Segment& StreamBuffer::insert_after(uint32_t i) {
 }
 
 // Through a pointer that the compiler must read again: it may not leave out what nobody looks at afterwards.
-void StreamBuffer::forget(std::byte* data, std::size_t size) const {
+void StreamBuffer::forget(uint64_t offset, std::byte* data, std::size_t size) const {
   static void* (*const volatile overwrite)(void*, int, std::size_t) = std::memset;
-  if (is_secret_ && size > 0) overwrite(data, 0, size);
+  if (offset < secret_until_ && size > 0) overwrite(data, 0, size);
 }
 
 void StreamBuffer::erase(uint32_t i) {
-  forget(at_index(i).data, at_index(i).size);
+  forget(at_index(i).offset, at_index(i).data, at_index(i).size);
   if (at_index(i).lease) --leases_;
   for (uint32_t j = i; j + 1 < count_; ++j) at_index(j) = std::move(at_index(j + 1));
   at_index(count_ - 1) = Segment{};
@@ -106,7 +106,7 @@ void StreamBuffer::fill(uint32_t i, uint32_t size) {
     Segment& next = at_index(i + 1);
     const uint32_t take = std::min(size, next.size);
     std::memcpy(own.data + own.size, next.data, take);
-    forget(next.data, take);
+    forget(next.offset, next.data, take);
     own.size += take;
     own.room -= take;
     next.offset += take;
@@ -129,7 +129,7 @@ bool StreamBuffer::straddle(uint64_t at, uint32_t need) {
     Segment& old = at_index(i);
     const auto keep = static_cast<uint32_t>(at - old.offset);
     std::memcpy(block.memory().data(), old.data + keep, left);
-    forget(old.data + keep, left);
+    forget(old.offset, old.data + keep, left);
     Segment& own = insert_after(i);
     own.offset = at;
     own.data = block.memory().data();
@@ -172,11 +172,12 @@ void StreamBuffer::own_rest(uint64_t at) {
     count_ = first;
   }
   std::byte* const from = const_cast<std::byte*>(head.data());  // Of a lease, which is ours until it goes back.
+  const uint64_t from_offset = received_;
   append_copy(head);
-  forget(from, head.size());
+  forget(from_offset, from, head.size());
   for (uint32_t i = 0; i < moved_count; ++i) {
     append_copy({moved[i].data, moved[i].size});
-    forget(moved[i].data, moved[i].size);
+    forget(moved[i].offset, moved[i].data, moved[i].size);
   }
 }
 
@@ -192,7 +193,7 @@ void StreamBuffer::release(uint64_t upto) {
     Segment& first = at_index(0);
     if (first.offset + first.size > upto) return;
     if (first.lease) --leases_;
-    forget(first.data, first.size);
+    forget(first.offset, first.data, first.size);
     first = Segment{};
     head_ = (head_ + 1) & (capacity_ - 1);
     --count_;

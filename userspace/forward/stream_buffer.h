@@ -21,7 +21,7 @@ class StreamBuffer {
   static constexpr uint32_t kSegmentsMax = 4096;
 
   explicit StreamBuffer(BlockPool& blocks) : blocks_(&blocks) {}
-  ~StreamBuffer() { if (is_secret_) clear(); }
+  ~StreamBuffer() { if (secret_until_ != 0) clear(); }
   StreamBuffer(const StreamBuffer&) = delete;
   StreamBuffer& operator=(const StreamBuffer&) = delete;
 
@@ -41,9 +41,9 @@ class StreamBuffer {
   void own_rest(uint64_t at);
   // Pre: the range lies in one segment (units do).
   [[nodiscard]] Bytes slice(ByteRange range) const;
-  // While it is set, what a segment held is overwritten before its memory is given back or its bytes have moved: a login may
-  // hold a token.
-  void set_secret(bool is_secret) { is_secret_ = is_secret; }
+  // What begins below the stream offset `end` is overwritten before its memory is given back or its bytes have moved: a login may
+  // hold a token.  A segment that begins there is overwritten whole.
+  void set_secret_until(uint64_t end) { secret_until_ = end; }
   // Gives back the segments that end at or before `upto`.
   void release(uint64_t upto);
   void clear();
@@ -68,7 +68,7 @@ class StreamBuffer {
   void reserve_one();
   [[nodiscard]] uint32_t find(uint64_t offset) const;
   Segment& push();
-  void forget(std::byte* data, std::size_t size) const;
+  void forget(uint64_t offset, std::byte* data, std::size_t size) const;
   Segment& insert_after(uint32_t i);
   void erase(uint32_t i);
   void fill(uint32_t i, uint32_t size);
@@ -77,7 +77,7 @@ class StreamBuffer {
   std::unique_ptr<Segment[]> segments_;  // A ring of a power of two; grows on need, and goes when it is large and empty.
   uint32_t capacity_ = 0, head_ = 0, count_ = 0, leases_ = 0;
   uint64_t received_ = 0;
-  bool is_secret_ = false;
+  uint64_t secret_until_ = 0;
 };
 
 }  // namespace weir::forward

@@ -18,19 +18,11 @@ constexpr std::size_t kFileSizeMax = 256u << 20;
 
 int64_t number_of(sys_seconds time) { return time.time_since_epoch().count(); }
 
-json json_of(const LinkKey& link) {
-  json all = json::object();
-  if (!link.interface.empty()) all["interface"] = link.interface;
-  if (link.vlan) all["vlan"] = *link.vlan;
-  if (link.mac) all["mac"] = weir::text_of(*link.mac);
-  return all;
-}
-
 json json_of(const Binding& binding) {
   const Identity& identity = *binding.identity;
   return {{"id", identity.binding_id},
           {"where", binding.where.text()},
-          {"link", json_of(binding.link)},
+          {"link", link_json(binding.link)},
           {"static", binding.is_static},
           {"bound_at", number_of(binding.bound_at)},
           {"subject", identity.subject},
@@ -44,7 +36,9 @@ json json_of(const Binding& binding) {
           {"workload", identity.assurance == Assurance::kWorkload}};
 }
 json json_of(const SpentToken& token) {
-  return {{"key", token.key}, {"where", token.where.text()}, {"revoked", token.is_revoked}, {"until", number_of(token.until)}};
+  json all = {{"key", token.key}, {"where", token.where.text()}, {"revoked", token.is_revoked}, {"until", number_of(token.until)}};
+  if (!token.names.empty()) all["names"] = token.names;
+  return all;
 }
 
 // Reads members and remembers whether one was missing or of another type.
@@ -145,6 +139,7 @@ bool read_spent(const json& object, SpentToken& token) {
   token.key = members.text("key");
   token.is_revoked = members.truth("revoked");
   token.until = members.time("until");
+  if (object.is_object() && object.contains("names")) token.names = members.texts("names");
   const auto where = Address::parse(members.text("where"));
   if (!members.is_good() || !where) return false;
   token.where = *where;
@@ -174,6 +169,14 @@ bool read_records(const json& file, BindingRecords& records) {
 }
 
 }  // namespace
+
+json link_json(const LinkKey& link) {
+  json all = json::object();
+  if (!link.interface.empty()) all["interface"] = link.interface;
+  if (link.vlan) all["vlan"] = *link.vlan;
+  if (link.mac) all["mac"] = weir::text_of(*link.mac);
+  return all;
+}
 
 bool has_ended(const Binding& binding, sys_seconds now) {
   return binding.identity->expires != sys_seconds{} && binding.identity->expires <= now;

@@ -4,6 +4,7 @@
 #pragma once
 #include <chrono>
 #include <cstdint>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -33,6 +34,9 @@ struct SpentToken {
   Address where;
   bool is_revoked = false;
   std::chrono::sys_seconds until{};  // Nobody accepts the token any more from here on.
+  // Of a use on the wire: what it can be revoked by beside its address.  The subject, then the token's id, or the certificate's
+  // serial and fingerprint.
+  std::vector<std::string> names{};
   uint64_t version = 0;              // As Binding's.
 };
 
@@ -45,6 +49,8 @@ struct BindingRecords {
 // Errors: kNotFound; kCorrupt for what is not a whole and consistent file of this kind; kSystem.
 [[nodiscard]] Result<BindingRecords> read_bindings(const std::string& file);
 
+// {interface?, vlan?, mac?}: what is not asked is not there.
+[[nodiscard]] nlohmann::json link_json(const LinkKey& link);
 // Items of the store.  Errors: kCorrupt.
 [[nodiscard]] std::string text_of(const Binding&);
 [[nodiscard]] std::string text_of(const SpentToken&);

@@ -210,7 +210,7 @@ BindOutcome BindingTable::admit(BindingRecords& next, const VerifiedToken& token
   };
   const auto spent =
       std::find_if(next.spent.begin(), next.spent.end(), [&](const SpentToken& each) { return each.key == token.key; });
-  const auto on_wire = std::find_if(next.spent.begin(), next.spent.end(), [&](const SpentToken& each) { return each.key == wire_key(token.key); });
+  const auto on_wire = std::find_if(next.spent.begin(), next.spent.end(), [own_key = wire_key(token.key)](const SpentToken& each) { return each.key == own_key; });
   if (on_wire != next.spent.end() && (on_wire->is_revoked || on_wire->where != address)) {
     return refused(on_wire->is_revoked ? Kind::kTokenRevoked : Kind::kTokenElsewhere,
                    on_wire->is_revoked ? "this token was revoked; sign in again"

@@ -79,6 +79,7 @@ class BindingTable {
   // What other gateways changed, since the last call: to be taken from the kernel's map and cut, or to be put into it.
   struct ForeignChanges {
     std::vector<Binding> ended, bound;
+    std::vector<std::string> revoked_on_wire;  // Keys, as for spend().
   };
   [[nodiscard]] ForeignChanges take_foreign();
   // Called on the store's thread, without a lock held, when there is something to take.
@@ -92,16 +93,17 @@ class BindingTable {
   [[nodiscard]] Result<std::vector<Binding>> set_static(const std::vector<StaticBindingConfig>&, std::chrono::sys_seconds now);
   void set_options(const Options&);
   [[nodiscard]] Result<BindOutcome> bind(const VerifiedToken&, const Address&, std::chrono::sys_seconds now, const LinkKey& link = {});
-  // A credential shown on the wire from `from` (identify/wire_credentials.h): nothing is bound, but it is spent as one that
+  // A credential shown on the wire (identify/wire_credentials.h) from `use.where`: nothing is bound, but it is spent as one that
   // binds: by the first address that used it (`is_tied`), and by none after a revocation.  Post: the id that it is known by from
   // here on, never used before.  Errors, with words for the client: kDenied (another address used it), kNotFound (it was
   // revoked), kUnavailable (bindings_max).
-  [[nodiscard]] Result<uint64_t> spend(std::string_view key, const Address& from, bool is_tied, std::chrono::sys_seconds until,
-                                       std::chrono::sys_seconds now);
+  [[nodiscard]] Result<uint64_t> spend(const SpentToken& use, bool is_tied, std::chrono::sys_seconds now);
   // It may not be used on the wire any more: it was revoked, there or as a binding's.
   [[nodiscard]] bool is_revoked(std::string_view key, std::chrono::sys_seconds now);
-  // These are taken nowhere any more.  `from` and `until` as with spend().
-  [[nodiscard]] Result<void> revoke_spent(const std::vector<SpentToken>& tokens, std::chrono::sys_seconds now);
+  // Uses on the wire, by whichever gateway of the store and whenever: by address (text), or by one of their names.  Theirs that are
+  // not over; the second one makes that nobody takes them any more, and no more `uses` beside them.
+  [[nodiscard]] std::vector<SpentToken> fitting_on_wire(std::string_view which, std::chrono::sys_seconds now);
+  [[nodiscard]] Result<std::vector<SpentToken>> revoke_on_wire(std::string_view which, const std::vector<SpentToken>& uses, std::chrono::sys_seconds now);
   // By id, by address (text) or by subject: all that fit.  Static ones are revoked too, until the configuration gives them
   // again.  The tokens behind them do not bind again.  Empty: nothing fitted.
   [[nodiscard]] Result<std::vector<Binding>> revoke(std::string_view which, std::chrono::sys_seconds now);
@@ -124,6 +126,7 @@ class BindingTable {
   [[nodiscard]] Result<void> reserve_ids(uint64_t count);
   [[nodiscard]] Result<void> refresh(const std::vector<BindingStore::Key>& keys);
   void note_foreign(const BindingRecords& before, const BindingRecords& after, const std::vector<BindingStore::Key>& keys);
+  void note_foreign_use(const BindingRecords& before, const BindingRecords& after, const BindingStore::Key& key);
   // `decide` makes the next records of the current ones; again with newer ones when another gateway wrote first.
   // False of `decide`: nothing is to change.
   [[nodiscard]] Result<void> change(const std::function<bool(BindingRecords&)>& decide);

@@ -99,6 +99,10 @@ void BindingTable::note_foreign(const BindingRecords& before, const BindingRecor
     return found == records.bindings.end() ? nullptr : &*found;
   };
   for (const BindingStore::Key& key : keys) {
+    if (key.first == kSpentKind) {
+      note_foreign_use(before, after, key);
+      continue;
+    }
     const auto where = Prefix::parse(key.second);
     if (key.first != kBindingKind || !where) continue;
     const Binding *was = held(before, *where), *is = held(after, *where);
@@ -107,6 +111,13 @@ void BindingTable::note_foreign(const BindingRecords& before, const BindingRecor
     if (was != nullptr && !is_renewed) foreign_.ended.push_back(*was);
     if (is != nullptr) foreign_.bound.push_back(*is);
   }
+}
+
+void BindingTable::note_foreign_use(const BindingRecords& before, const BindingRecords& after, const BindingStore::Key& key) {
+  const auto is_revoked = [&key](const SpentToken& each) { return each.is_revoked && is_wire_key(each.key) && BindingStore::key_of(each) == key; };
+  const auto found = std::find_if(after.spent.begin(), after.spent.end(), is_revoked);
+  if (found == after.spent.end() || std::any_of(before.spent.begin(), before.spent.end(), is_revoked)) return;
+  foreign_.revoked_on_wire.push_back(found->key.substr(wire_key("").size()));
 }
 
 Result<void> BindingTable::change(const std::function<bool(BindingRecords&)>& decide) {
@@ -144,7 +155,7 @@ void BindingTable::on_change(const BindingStore::Key& key, const StoreItem* told
     if (!store_.refresh(next, {key})) store_.apply(next, key, told);  // It cannot be asked: what it told counts.
     note_foreign(records_, next, {key});
     publish(std::move(next));
-    if (!foreign_.ended.empty() || !foreign_.bound.empty()) on_foreign = on_foreign_;
+    if (!foreign_.ended.empty() || !foreign_.bound.empty() || !foreign_.revoked_on_wire.empty()) on_foreign = on_foreign_;
   }
   if (on_foreign) on_foreign();
 }

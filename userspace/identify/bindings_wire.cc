@@ -1,10 +1,13 @@
 // Credentials on the wire, where they touch what binds addresses: ids that nobody had before, and tokens that were used.
 #include <algorithm>
+#include <iterator>
 
 #include "identify/bindings.h"
 
 namespace weir::identify {
 namespace {
+
+using std::chrono::sys_seconds;
 
 constexpr std::chrono::seconds kSkewMax{600};  // As in bindings.cc.
 
@@ -31,25 +34,40 @@ Result<void> may_spend(std::vector<SpentToken>& spent, std::string_view own_key,
   return {};
 }
 
+// Of revoke_on_wire().  Those that were revoked before fit none.
+class FitsUse {
+ public:
+  explicit FitsUse(std::string_view which) : which_(which), place_(Address::parse(which)) {}
+  bool operator()(const SpentToken& use) const {
+    if (which_.empty() || use.is_revoked || !is_wire_key(use.key)) return false;
+    return (place_ && use.where == *place_) || std::find(use.names.begin(), use.names.end(), which_) != use.names.end();
+  }
+
+ private:
+  std::string_view which_;
+  Result<Address> place_;
+};
+
 }  // namespace
 
-Result<uint64_t> BindingTable::spend(std::string_view key, const Address& from, bool is_tied, std::chrono::sys_seconds until,
-                                     std::chrono::sys_seconds now) {
+Result<uint64_t> BindingTable::spend(const SpentToken& use, bool is_tied, sys_seconds now) {
   const std::lock_guard lock(writer_);
   if (auto reserved = reserve_ids(1); !reserved) return tl::unexpected<Error>(reserved.error());
-  const std::string own_key = wire_key(key);
+  SpentToken made = use;
+  made.key = wire_key(use.key);
+  made.until += kSkewMax;
   // By what all gateways did until now, told of or not.
-  if (auto seen = refresh({store_key(own_key), store_key(key)}); !seen) return tl::unexpected<Error>(seen.error());
+  if (auto seen = refresh({store_key(made.key), store_key(use.key)}); !seen) return tl::unexpected<Error>(seen.error());
   Result<void> may;
   auto changed = change([&](BindingRecords& next) {
     std::erase_if(next.spent, [&](const SpentToken& each) { return each.until <= now; });
-    may = may_spend(next.spent, own_key, key, is_tied ? &from : nullptr);
-    if (!may || !is_tied || find_spent(next.spent, own_key) != next.spent.end()) return false;
+    may = may_spend(next.spent, made.key, use.key, is_tied ? &use.where : nullptr);
+    if (!may || find_spent(next.spent, made.key) != next.spent.end()) return false;
     if (next.spent.size() >= 2 * static_cast<std::size_t>(options_.bindings_max)) {
       may = fail(Error::Kind::kUnavailable, "this gateway remembers as many tokens as it may (" + std::to_string(options_.bindings_max) + " bindings)");
       return false;
     }
-    next.spent.push_back({own_key, from, false, until + kSkewMax});
+    next.spent.push_back(made);
     return true;
   });
   if (!changed) return tl::unexpected<Error>(changed.error());
@@ -57,27 +75,44 @@ Result<uint64_t> BindingTable::spend(std::string_view key, const Address& from, 
   return next_id_++;
 }
 
-bool BindingTable::is_revoked(std::string_view key, std::chrono::sys_seconds now) {
+bool BindingTable::is_revoked(std::string_view key, sys_seconds now) {
   const std::lock_guard lock(writer_);
   const std::string own_key = wire_key(key);
   return std::any_of(records_.spent.begin(), records_.spent.end(),
                      [&](const SpentToken& each) { return each.is_revoked && each.until > now && (each.key == own_key || each.key == key); });
 }
 
-Result<void> BindingTable::revoke_spent(const std::vector<SpentToken>& tokens, std::chrono::sys_seconds now) {
+std::vector<SpentToken> BindingTable::fitting_on_wire(std::string_view which, sys_seconds now) {
+  const std::lock_guard lock(writer_);
+  std::vector<SpentToken> fitting;
+  std::copy_if(records_.spent.begin(), records_.spent.end(), std::back_inserter(fitting), [fits = FitsUse(which), now](const SpentToken& each) { return each.until > now && fits(each); });
+  return fitting;
+}
+
+Result<std::vector<SpentToken>> BindingTable::revoke_on_wire(std::string_view which, const std::vector<SpentToken>& uses, sys_seconds now) {
   const std::lock_guard lock(writer_);
   std::vector<BindingStore::Key> keys;
-  for (const SpentToken& token : tokens) keys.push_back(store_key(wire_key(token.key)));
-  if (auto seen = refresh(keys); !seen) return seen;
-  return change([&](BindingRecords& next) {
+  for (const SpentToken& use : uses) keys.push_back(store_key(wire_key(use.key)));
+  if (auto seen = refresh(keys); !seen) return tl::unexpected<Error>(seen.error());
+  std::vector<SpentToken> revoked;
+  auto changed = change([&](BindingRecords& next) {
+    revoked.clear();
     std::erase_if(next.spent, [&](const SpentToken& each) { return each.until <= now; });
-    for (const SpentToken& token : tokens) {
-      const auto spent = find_spent(next.spent, wire_key(token.key));
-      if (spent != next.spent.end()) spent->is_revoked = true;
-      else next.spent.push_back({wire_key(token.key), token.where, true, token.until + kSkewMax});
+    for (const SpentToken& use : uses) {
+      if (find_spent(next.spent, wire_key(use.key)) != next.spent.end()) continue;
+      next.spent.push_back({wire_key(use.key), use.where, false, use.until + kSkewMax, use.names});
     }
-    return true;
+    const FitsUse fits(which);
+    for (SpentToken& each : next.spent) {
+      const bool is_named = std::any_of(uses.begin(), uses.end(), [&](const SpentToken& use) { return each.key == wire_key(use.key); });
+      if (each.is_revoked || !(is_named || fits(each))) continue;
+      each.is_revoked = true;
+      revoked.push_back(each);
+    }
+    return !revoked.empty();
   });
+  if (!changed) return tl::unexpected<Error>(changed.error());
+  return revoked;
 }
 
 }  // namespace weir::identify

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "core/glob.h"
+
 namespace weir::identify {
 namespace {
 
@@ -12,26 +14,6 @@ tl::unexpected<Error> refuse(std::string why) { return fail(Error::Kind::kDenied
 
 bool is_path_character(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '-' || c == '_';
-}
-
-// `*` stands for any run of characters.  Iterative: its cost is bounded by both lengths.
-bool fits(std::string_view pattern, std::string_view text) {
-  std::size_t p = 0, t = 0, star = std::string_view::npos, mark = 0;
-  while (t < text.size()) {
-    if (p < pattern.size() && pattern[p] == '*') {
-      star = p++;
-      mark = t;
-    } else if (p < pattern.size() && pattern[p] == text[t]) {
-      ++p, ++t;
-    } else if (star != std::string_view::npos) {
-      p = star + 1;
-      t = ++mark;
-    } else {
-      return false;
-    }
-  }
-  while (p < pattern.size() && pattern[p] == '*') ++p;
-  return p == pattern.size();
 }
 
 // Every {word} of the template is replaced in one pass: what a certificate says is never read as a template.
@@ -54,7 +36,7 @@ std::string filled(std::string_view text, Words words) {
 std::vector<std::string> groups_of(const CertificatesConfig& config, std::string_view name) {
   std::vector<std::string> groups;
   for (const CertificateGroupsConfig& each : config.groups) {
-    if (!fits(each.name, name)) continue;
+    if (!glob_matches(each.name, name)) continue;
     for (const std::string& group : each.groups) {
       if (std::find(groups.begin(), groups.end(), group) == groups.end()) groups.push_back(group);
     }

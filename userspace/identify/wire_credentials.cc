@@ -20,6 +20,24 @@ CredentialResult result_of(Error::Kind kind) {
 
 bool is_over(const Identity& identity, sys_seconds now) { return identity.expires != sys_seconds{} && identity.expires <= now; }
 
+// What it is remembered by beside its key (SpentToken::names).
+std::vector<std::string> names_of(const Identity& identity) {
+  std::vector<std::string> names{identity.subject};
+  for (const std::string* name : {&identity.token_id, &identity.certificate_serial, &identity.certificate_fingerprint}) {
+    if (!name->empty()) names.push_back(*name);
+  }
+  return names;
+}
+
+// Of a use that is known from the store alone: another gateway's, or one of before this start.
+WireCredential remembered(const SpentToken& use) {
+  Identity identity;
+  identity.subject = use.names.empty() ? std::string() : use.names.front();
+  identity.is_on_wire = true;
+  identity.expires = use.until;
+  return {std::make_shared<const Identity>(std::move(identity)), use.where};
+}
+
 // What revoke() takes: an id, an address, a subject, or what a token or certificate is known by.
 class Fits {
  public:
@@ -73,7 +91,7 @@ CredentialAnswer WireCredentials::admit_key(const std::string& key, Identity ide
     }
     if (known_.size() >= known_max_) return refused(CredentialResult::kBusy, "this gateway knows as many credentials as it may (" + std::to_string(known_max_) + ")");
   }
-  const auto id = bindings_.spend(key, from, is_tied, identity.expires, now);
+  const auto id = bindings_.spend({key, from, false, identity.expires, names_of(identity)}, is_tied, now);
   if (!id) return refused(result_of(id.error().kind), id.error().message);
   identity.binding_id = *id;
   const IdentityPtr made = std::make_shared<const Identity>(std::move(identity));
@@ -115,12 +133,16 @@ std::vector<WireCredential> WireCredentials::list(sys_seconds now) const {
   return all;
 }
 
-std::vector<WireCredential> WireCredentials::fitting(std::string_view which) const {
+std::vector<WireCredential> WireCredentials::fitting(std::string_view which, sys_seconds now) const {
   const Fits fits(which);
-  const std::lock_guard lock(mutex_);
   std::vector<WireCredential> all;
+  std::vector<SpentToken> uses = bindings_.fitting_on_wire(which, now);
+  const std::lock_guard lock(mutex_);
   for (const auto& [key, each] : known_) {
     if (fits(each)) all.push_back(each);
+  }
+  for (const SpentToken& use : uses) {
+    if (!known_.contains(use.key.substr(wire_key("").size()))) all.push_back(remembered(use));
   }
   return all;
 }
@@ -128,22 +150,35 @@ std::vector<WireCredential> WireCredentials::fitting(std::string_view which) con
 Result<std::vector<WireCredential>> WireCredentials::revoke(std::string_view which, sys_seconds now) {
   const Fits fits(which);
   const std::lock_guard changing(changing_);
-  std::vector<SpentToken> spent;
-  std::vector<WireCredential> ended;
+  std::vector<SpentToken> uses;
   {
     const std::lock_guard lock(mutex_);
     for (const auto& [key, each] : known_) {
-      if (!fits(each)) continue;
-      spent.push_back({key, each.from, true, each.identity->expires});
-      ended.push_back(each);
+      if (fits(each)) uses.push_back({key, each.from, false, each.identity->expires, names_of(*each.identity)});
     }
   }
-  if (ended.empty()) return ended;
-  if (auto written = bindings_.revoke_spent(spent, now); !written) return tl::unexpected<Error>(written.error());
-  const std::lock_guard lock(mutex_);
-  for (const SpentToken& token : spent) known_.erase(token.key);
-  for (const WireCredential& each : ended) ids_.erase(each.identity->binding_id);
+  if (uses.empty() && bindings_.fitting_on_wire(which, now).empty()) return std::vector<WireCredential>();
+  const auto revoked = bindings_.revoke_on_wire(which, uses, now);
+  if (!revoked) return tl::unexpected<Error>(revoked.error());
+  std::vector<WireCredential> ended;
+  for (const SpentToken& use : *revoked) {
+    auto taken = take_out({use.key.substr(wire_key("").size())});
+    ended.push_back(taken.empty() ? remembered(use) : std::move(taken.front()));
+  }
   return ended;
+}
+
+std::vector<WireCredential> WireCredentials::take_out(const std::vector<std::string>& keys) {
+  std::vector<WireCredential> taken;
+  const std::lock_guard lock(mutex_);
+  for (const std::string& key : keys) {
+    const auto found = known_.find(key);
+    if (found == known_.end()) continue;
+    ids_.erase(found->second.identity->binding_id);
+    taken.push_back(std::move(found->second));
+    known_.erase(found);
+  }
+  return taken;
 }
 
 void WireCredentials::expire(sys_seconds now) {

@@ -35,11 +35,13 @@ class WireCredentials {
   // Any thread.  False: revoked since.
   [[nodiscard]] bool is_in_force(uint64_t id) const;
   [[nodiscard]] std::vector<WireCredential> list(std::chrono::sys_seconds now) const;
-  // Any thread.  What revoke() would end.
-  [[nodiscard]] std::vector<WireCredential> fitting(std::string_view which) const;
+  // Any thread.  What revoke() would end.  Of those that other gateways, or an earlier run, saw: subject and address, no id.
+  [[nodiscard]] std::vector<WireCredential> fitting(std::string_view which, std::chrono::sys_seconds now) const;
   // By id, subject, token id (jti), certificate serial or fingerprint, or the address of first use (text).  They are taken
   // nowhere any more, also after a restart.  Empty: nothing fitted.  Errors: those of BindingTable; then nothing has changed.
   [[nodiscard]] Result<std::vector<WireCredential>> revoke(std::string_view which, std::chrono::sys_seconds now);
+  // What another gateway revoked (BindingTable::ForeignChanges): out of force here too.  Those that are known here.
+  [[nodiscard]] std::vector<WireCredential> take_out(const std::vector<std::string>& keys);
   // Takes out what has ended.
   void expire(std::chrono::sys_seconds now);
 

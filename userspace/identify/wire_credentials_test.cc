@@ -164,6 +164,45 @@ TEST(WireCredentials, OneTokenOneAddressOverAllGatewaysOfAStore) {
   EXPECT_EQ(other.admit(Wire::token("ann", "1"), kHere, kNow).result, CredentialResult::kRevoked);
 }
 
+TEST(WireCredentials, WhatOneGatewayRevokesIsOutOfForceAtTheOthers) {
+  Wire wire;
+  BindingTable::Options options;
+  options.gateway = "gw-2";
+  auto table = *BindingTable::open(wire.other_store, options, kNow);
+  WireCredentials other(*table, 4);
+  const uint64_t ann = wire.known.admit(Wire::token("ann", "1"), kHere, kNow).identity->binding_id;
+  const uint64_t robot = wire.known.admit(*identity_of(svid(), spiffe_config()), key_of(svid()), kHere, kNow).identity->binding_id;
+  // The other one never saw them.
+  ASSERT_EQ(other.fitting("ann", kNow).size(), 1U);
+  EXPECT_EQ(other.fitting("ann", kNow).front().identity->binding_id, 0U);
+  ASSERT_EQ(other.revoke("ann", kNow)->size(), 1U);
+  ASSERT_EQ(other.revoke("ab12", kNow)->size(), 1U) << "a certificate, by its fingerprint";
+  EXPECT_TRUE(other.fitting("ann", kNow).empty()) << "once";
+  const auto foreign = wire.table->take_foreign();
+  ASSERT_EQ(foreign.revoked_on_wire.size(), 2U);
+  const auto ended = wire.known.take_out(foreign.revoked_on_wire);
+  ASSERT_EQ(ended.size(), 2U);
+  EXPECT_EQ(ended[0].identity->binding_id, ann);
+  EXPECT_EQ(ended[1].identity->binding_id, robot);
+  EXPECT_FALSE(wire.known.is_in_force(ann));
+  EXPECT_EQ(wire.known.admit(Wire::token("ann", "1"), kHere, kNow).result, CredentialResult::kRevoked);
+  EXPECT_TRUE(wire.table->take_foreign().revoked_on_wire.empty());
+}
+
+TEST(WireCredentials, WhatAnEarlierRunSawIsRevokedByItsSubject) {
+  Wire wire;
+  ASSERT_EQ(wire.known.admit(Wire::token("ann", "1"), kHere, kNow).result, CredentialResult::kAccepted);
+  ASSERT_EQ(wire.known.admit(Wire::token("bob", "2"), kHere, kNow).result, CredentialResult::kAccepted);
+  auto again = *BindingTable::open(wire.store, {}, kNow);
+  WireCredentials known(*again, 4);
+  const auto revoked = known.revoke("ann", kNow);
+  ASSERT_TRUE(revoked);
+  ASSERT_EQ(revoked->size(), 1U);
+  EXPECT_EQ(revoked->front().identity->subject, "ann");
+  EXPECT_EQ(known.admit(Wire::token("ann", "1"), kHere, kNow).result, CredentialResult::kRevoked);
+  EXPECT_EQ(known.admit(Wire::token("bob", "2"), kHere, kNow).result, CredentialResult::kAccepted);
+}
+
 TEST(WireCredentials, WhatTheStoreDoesNotTakeIsNotAccepted) {
   Wire wire;
   ASSERT_EQ(wire.known.admit(Wire::token("ann", "1"), kHere, kNow).result, CredentialResult::kAccepted);

@@ -208,12 +208,21 @@ Result<void> Engine::open_policy() {
 
 // The kernel goes by what find() goes by: an address binding hides a static one until it ends.
 Result<void> Engine::sync_kernel_bindings() {
+  std::vector<uint32_t> interfaces = client_interfaces();
   std::vector<steer::KernelBinding> all;
   for (const identify::Binding& binding : bindings_->in_force(wall_seconds())) all.push_back(kernel_binding(binding));
   auto gone = kernel_bindings_->replace(all);
   if (!gone) return tl::unexpected<Error>(gone.error());
   for (const uint64_t id : *gone) steering_->cut_binding(id);
+  client_interfaces_ = std::move(interfaces);
   return {};
+}
+
+// 0: it is not there.
+std::vector<uint32_t> Engine::client_interfaces() const {
+  std::vector<uint32_t> indices;
+  for (const std::string& name : config().steer.clients) indices.push_back(if_nametoindex(name.c_str()));
+  return indices;
 }
 
 Result<void> Engine::start_cores() {
@@ -309,14 +318,8 @@ void Engine::tell_space() {
 
 // A client interface that came anew has another index, and bindings hold to the index.
 void Engine::follow_interfaces() {
-  std::vector<uint32_t> indices;
-  for (const std::string& name : config().steer.clients) indices.push_back(if_nametoindex(name.c_str()));
-  if (indices == client_interfaces_) return;
-  if (auto synced = sync_kernel_bindings(); !synced) {
-    logging_->log().error("bindings: {}", synced.error().message);
-    return;
-  }
-  client_interfaces_ = std::move(indices);
+  if (client_interfaces() == client_interfaces_) return;
+  if (auto synced = sync_kernel_bindings(); !synced) logging_->log().error("bindings: {}", synced.error().message);
 }
 
 // Bindings that have ended take their sessions with them; TLS material is renewed before it expires.

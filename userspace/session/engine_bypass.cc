@@ -37,7 +37,7 @@ Result<void> Engine::open_bypasses() {
   bypasses_.emplace(std::move(*opened));
   for (const steer::KernelBypass& bypass : bypasses_->list()) {
     const auto until = wall_seconds() + std::chrono::floor<seconds>(bypass.left);
-    bypass_notes_[bypass.target] = {bypass.id, "", std::string(kNotOurs), {}, until};
+    bypass_notes_[bypass.target] = {"", std::string(kNotOurs), until};
     logging_->log().warn("a bypass is on for {} until {}: its new flows pass raw", bypass.target, control::text_of(until));
   }
   return {};
@@ -62,11 +62,11 @@ Result<json> Engine::start_bypass(const json& arguments, const control::ControlP
   const uint64_t id = static_cast<uint64_t>(std::chrono::system_clock::now().time_since_epoch().count());
   const auto index = static_cast<uint32_t>(found - targets.begin());
   if (auto put = bypasses_->put(id, target, index, length); !put) return tl::unexpected<Error>(put.error());
-  bypass_notes_[target] = {id, by_text(peer), reason, wall_seconds(), wall_seconds() + length};
-  logging_->log().warn("bypass: new flows of {} pass raw until {}, by {}, reason: {}", target, control::text_of(wall_seconds() + length), control::escape_bytes(by_text(peer)),
-                       control::escape_bytes(reason));
-  tell(NoticeEvent::kBypass, NoticeSeverity::kHigh, target, "new flows to " + target + " pass raw, unjudged and unrecorded, until " + control::text_of(wall_seconds() + length) + ", by " + by_text(peer) + ": " + reason);
-  return json{{"target", target}, {"until", control::text_of(wall_seconds() + length)}};
+  const BypassNote& note = bypass_notes_[target] = {by_text(peer), reason, wall_seconds() + length};
+  const std::string until = control::text_of(note.until);
+  logging_->log().warn("bypass: new flows of {} pass raw until {}, by {}, reason: {}", target, until, control::escape_bytes(note.by), control::escape_bytes(reason));
+  tell(NoticeEvent::kBypass, NoticeSeverity::kHigh, target, "new flows to " + target + " pass raw, unjudged and unrecorded, until " + until + ", by " + note.by + ": " + reason);
+  return json{{"target", target}, {"until", until}};
 }
 
 Result<json> Engine::end_bypass(const json& arguments) {
@@ -101,6 +101,7 @@ json Engine::list_bypasses() const {
 
 // The kernel has ended them: what passed goes on the record.  Pre: control_mutex_ is held.
 void Engine::close_bypasses() {
+  if (bypass_notes_.empty()) return;
   const std::vector<steer::KernelBypass> there = bypasses_->list();
   const auto record_end = [this](const std::string& target, const std::string& counts, const std::string& reason) {
     logging_->log().warn("bypass of {} ended by itself: {}", target, counts);

@@ -20,20 +20,12 @@ using nlohmann::json;
 
 std::string text_of(std::chrono::sys_seconds at) { return at == std::chrono::sys_seconds{} ? "" : utc_text(at); }
 
-json describe(const LinkKey& link) {
-  json all = json::object();
-  if (!link.interface.empty()) all["interface"] = link.interface;
-  if (link.vlan) all["vlan"] = *link.vlan;
-  if (link.mac) all["mac"] = weir::text_of(*link.mac);
-  return all;
-}
-
 json describe(const identify::Binding& binding) {
   const Identity& identity = *binding.identity;
   return {{"id", identity.binding_id},       {"subject", identity.subject}, {"address", binding.where.text()},
           {"static", binding.is_static},     {"assurance", weir::name_of(identity.assurance)}, {"issuer", identity.issuer},
           {"until", text_of(identity.expires)}, {"reason", identity.reason}, {"groups", identity.groups},
-          {"refused", binding.refused_attempts}, {"last_refused", binding.last_refused_subject}, {"link", describe(binding.link)}, {"on_wire", false}};
+          {"refused", binding.refused_attempts}, {"last_refused", binding.last_refused_subject}, {"link", identify::link_json(binding.link)}, {"on_wire", false}};
 }
 
 std::string argument(const json& arguments, const char* name) {
@@ -204,7 +196,8 @@ Result<json> Engine::bind(const json& arguments, const control::ControlPeer& pee
   if (!outcome->text_for_holder.empty()) logging_->log().warn("for {}: {}", control::escape_bytes(outcome->binding.identity->subject), control::escape_bytes(outcome->text_for_holder));
   if (outcome->kind == identify::BindOutcome::Kind::kTokenElsewhere) {
     impersonation_ = Impersonation::kTokenReplay;
-    note_impersonation(impersonation_, token->subject, outcome->text);
+    count_impersonation(impersonation_);
+    tell_impersonation(impersonation_, token->subject, outcome->text);
   }
   if (!outcome->is_bound()) return fail(Error::Kind::kDenied, outcome->text);
   end_bindings(outcome->ended);
@@ -245,7 +238,7 @@ void Engine::show_hidden(const std::vector<identify::Binding>& ended) {
 Result<json> Engine::revoke(const json& arguments, const control::ControlPeer& peer) {
   const std::string which = argument(arguments, "which");
   const std::vector<identify::Binding> fitting = bindings_->fitting(which);
-  const std::vector<identify::WireCredential> fitting_wire = wire_->fitting(which);
+  const std::vector<identify::WireCredential> fitting_wire = wire_->fitting(which, wall_seconds());
   if (fitting.empty() && fitting_wire.empty()) {
     return fail(Error::Kind::kNotFound, "no binding, and no credential on the wire, has the id, address, subject or token id \"" + which + "\"");
   }

@@ -91,10 +91,13 @@ void Engine::tell(Notice notice) {
   if (notifier_) notifier_->tell(std::move(notice));
 }
 
-// Counted and told; its act stands on the record.
-void Engine::note_impersonation(Impersonation kind, const std::string& subject, const std::string& text) {
+void Engine::count_impersonation(Impersonation kind) {
   metrics_->control().add(metric_of(kind));
   metrics_->control().add(Metric::kAlerts);
+}
+
+// Its act stands on the record.
+void Engine::tell_impersonation(Impersonation kind, const std::string& subject, const std::string& text) {
   Notice notice;
   notice.event = NoticeEvent::kAlert;
   notice.severity = NoticeSeverity::kHigh;

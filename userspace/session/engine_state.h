@@ -136,7 +136,8 @@ class Engine final : public control::ControlHandler, public control::ApiHost, pu
   [[nodiscard]] Result<nlohmann::json> close_alert(const nlohmann::json& arguments, const control::ControlPeer& peer);
   [[nodiscard]] Result<nlohmann::json> test_sinks(const nlohmann::json& arguments);
   [[nodiscard]] nlohmann::json sink_tests(const nlohmann::json& arguments) const;
-  void note_impersonation(Impersonation kind, const std::string& subject, const std::string& text);
+  void count_impersonation(Impersonation kind);
+  void tell_impersonation(Impersonation kind, const std::string& subject, const std::string& text);
   void sweep_callbacks(std::chrono::sys_seconds now);   // This and save_grant_uses(): on the notifier's thread.
   // Post: `peer` has the subject and `asked` {ticket, action, reason}, as far as they were found out.
   [[nodiscard]] Result<nlohmann::json> callback(const nlohmann::json& arguments, control::ControlPeer& peer, nlohmann::json& asked);
@@ -160,6 +161,7 @@ class Engine final : public control::ControlHandler, public control::ApiHost, pu
   static steer::KernelBinding kernel_binding(const identify::Binding&);
   void on_tick();
   void tell_space();
+  [[nodiscard]] std::vector<uint32_t> client_interfaces() const;
   void follow_interfaces();
   // engine_evidence.cc: what the evidence log says of the engine beside sessions and acts.
   void tell_evidence_log(record::SealerOptions&);
@@ -172,7 +174,7 @@ class Engine final : public control::ControlHandler, public control::ApiHost, pu
   std::string on_disk_ = "in force";                // Of the configuration file, as the last reload found it.
   std::unique_ptr<steer::KernelSteering> steering_;
   std::optional<steer::KernelBindings> kernel_bindings_;
-  struct BypassNote { uint64_t id = 0; std::string by, reason; std::chrono::sys_seconds started{}, until{}; };
+  struct BypassNote { std::string by, reason; std::chrono::sys_seconds until{}; };
   std::optional<steer::KernelBypasses> bypasses_;
   std::map<std::string, BypassNote> bypass_notes_;    // By target: those whose end is not on the record yet.
   std::vector<accept::CoreListenerSockets> listeners_;

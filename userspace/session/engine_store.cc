@@ -30,6 +30,12 @@ void Engine::take_foreign_bindings() {
     logging_->log().info("binding {} of {} was ended by another gateway", binding.identity->binding_id, binding.where.text());
   }
   end_bindings(foreign.ended);
+  const auto ended = wire_->take_out(foreign.revoked_on_wire);
+  cut_wire(ended);
+  for (const identify::WireCredential& each : ended) {
+    tickets_->end_windows_of(each.identity->subject, wall_seconds());
+    logging_->log().info("credential {} was revoked by another gateway", each.identity->binding_id);
+  }
   for (const identify::Binding& each : foreign.bound) {
     const auto binding = bindings_->at(each.where, wall_seconds());
     if (!binding) continue;

@@ -101,8 +101,9 @@ void Engine::on_dropped(const steer::DropNotice& notice) {
   if (bindings_->find(notice.source.address, now)) return;
   const std::string ended = ended_binding(notice.source.address, now);
   if (ended.empty()) return;
-  note_impersonation(Impersonation::kExpiredBinding, "", ended);
-  if (now < dropped_told_ + kTellDroppedEvery) return;  // Whoever sends packets must not fill the record.
+  count_impersonation(Impersonation::kExpiredBinding);
+  if (now < dropped_told_ + kTellDroppedEvery) return;  // Whoever sends packets must fill neither the record nor the sinks.
+  tell_impersonation(Impersonation::kExpiredBinding, "", ended);
   dropped_told_ = now;
   Act act;
   act.name = "dropped";

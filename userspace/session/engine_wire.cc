@@ -25,6 +25,7 @@ uint32_t Engine::cut_wire(const std::vector<identify::WireCredential>& ended) {
   const std::vector<LiveSession> live = directory_->list();
   for (const identify::WireCredential& credential : ended) {
     const uint64_t id = credential.identity->binding_id;
+    if (id == 0) continue;  // Not seen here: it has no session.
     for (const auto& core : cores_) core->post(Request::kCutBinding, id);
     for (const LiveSession& session : live) {
       if (!session.identity || !session.identity->is_on_wire || session.identity->binding_id != id) continue;

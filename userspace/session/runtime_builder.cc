@@ -76,7 +76,6 @@ Result<const RuntimeBuilder::Catalogue*> RuntimeBuilder::catalogue_of(const Targ
     running.settings = std::move(settings);
   } else {
     transport::wipe(settings);
-    transport::wipe(options.password);
   }
   return &running;
 }

@@ -10,6 +10,7 @@
 #include <chrono>
 #include <cstdint>
 #include <memory>
+#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
 #include <vector>
@@ -162,6 +163,7 @@ class Session final : public SideFacts {
   [[nodiscard]] bool needs_proof() const { return proof_ == Proof::kAwaited || proof_ == Proof::kAsked; }
   void settle_proof();
   void begin_proof();
+  void end_secret(uint64_t end);
   void accept_floor();
   void accept_proof(IdentityPtr identity);
   void refuse_proof(CredentialResult result, std::string text);
@@ -183,6 +185,7 @@ class Session final : public SideFacts {
   void drop_hold();
   [[nodiscard]] std::chrono::sys_seconds wall_seconds() const { return std::chrono::floor<std::chrono::seconds>(services_.io.wall()); }
   // session_record.cc: events
+  bool record_about(RecordEvent::Kind kind, std::string_view verb, const nlohmann::json& about);
   bool record_opened();
   bool record_identified();
   bool record_unit(Direction direction, uint32_t index);
@@ -190,6 +193,7 @@ class Session final : public SideFacts {
   void record_fate(const Unit& unit, Fate fate);
   void record_note(std::string_view text);
   bool record_waited(std::string_view text);
+  void record_alert(const UnitRef& unit, Verdict::Action action, std::string_view rule, std::string_view reason, std::string_view text, bool observed);
   void record_alerts(const Unit& unit, const Verdict& verdict);
   void record_impersonation(const UnitRef& unit, Impersonation kind, Verdict::Action action, bool observed, std::string_view reason);
   [[nodiscard]] CoreNotice notice_of(const UnitRef& unit, std::string_view verb) const;

@@ -39,7 +39,7 @@ bool Session::await_proof() {
   floor_ = admit == Admit::kEither ? std::move(facts_.identity) : nullptr;
   facts_.identity = nullptr;
   proof_ = Proof::kAwaited;
-  if (target_->config.wire_token != WireToken::kNone) stream(Direction::kToTarget).buffer.set_secret(true);
+  if (target_->config.wire_token != WireToken::kNone) stream(Direction::kToTarget).buffer.set_secret_until(UINT64_MAX);
   const auto due = std::chrono::ceil<std::chrono::seconds>(services_.io.wall() + opened_with_->config.engine.limits.handshake_timeout) + kKernelGrace;
   return services_.steering.adopt(flow_, id_, floor_ ? floor_->binding_id : 0, due);
 }
@@ -69,6 +69,12 @@ void Session::settle_proof() {
   if (proof_ != Proof::kAsked || !services_.credentials->take(id_, answer)) return;
   if (answer.result == CredentialResult::kAccepted) accept_proof(std::move(answer.identity));
   else refuse_proof(answer.result, answer.text);
+}
+
+// The login that ends at `end` was looked at: what comes after it is no secret of that kind.
+void Session::end_secret(uint64_t end) {
+  stream(Direction::kToTarget).buffer.set_secret_until(end);
+  if (Transport* const tls = leg(Side::kClient).tls.get(); tls != nullptr) tls->end_secret();
 }
 
 void Session::begin_proof() {
@@ -167,30 +173,14 @@ void Session::end_of_proof() {
 }
 
 void Session::record_wire_refusal(CredentialResult result, std::string_view text) {
-  services_.counters.add(Metric::kAlerts);
-  RecordEvent event;
-  event.kind = RecordEvent::Kind::kAlert;
-  event.verb = "alert";
-  event.action = Verdict::Action::kBlock;
-  event.rule = kWireCredentialRule;
-  event.reason = name_of(result);
-  event.text = as_bytes(text);
-  write(event);
+  record_alert({}, Verdict::Action::kBlock, kWireCredentialRule, name_of(result), text, false);
   tell_alert({}, name_of(result), kWireCredentialRule);
 }
 
 // Somebody who proved who they are asks for a login that is not theirs.
 void Session::alert_foreign_login(const Unit& unit, const Verdict& verdict) {
   if (proof_ != Proof::kAccepted || unit.kind != UnitKind::kLogin || verdict.action != Verdict::Action::kBlock) return;
-  services_.counters.add(Metric::kAlerts);
-  RecordEvent event;
-  event.kind = RecordEvent::Kind::kAlert;
-  event.unit = unit;
-  event.verb = "alert";
-  event.action = verdict.action;
-  event.rule = verdict.rule_name;
-  event.reason = verdict.reason;
-  write(event);
+  record_alert(unit, verdict.action, verdict.rule_name, verdict.reason, {}, false);
   tell_alert(unit, unit.verb, verdict.rule_name);
 }
 

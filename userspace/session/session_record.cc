@@ -51,6 +51,16 @@ bool Session::write(RecordEvent& event) {
   return write(event, group);
 }
 
+bool Session::record_about(RecordEvent::Kind kind, std::string_view verb, const nlohmann::json& about) {
+  const std::string text = about.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  RecordEvent event;
+  event.kind = kind;
+  event.verb = verb;
+  event.text = as_bytes(text);
+  event.action = Verdict::Action::kAllow;
+  return write(event);
+}
+
 bool Session::record_opened() {
   nlohmann::json about = {
       {"target", target_->config.name},
@@ -67,13 +77,7 @@ bool Session::record_opened() {
   if (facts_.identity) add_identity(about, *facts_.identity);
   if (proof_ != Proof::kByAddress) about["admit"] = target_->config.admit == Admit::kEither ? "either" : "credential";
   if (floor_) about["address_subject"] = floor_->subject;
-  const std::string text = about.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
-  RecordEvent event;
-  event.kind = RecordEvent::Kind::kOpened;
-  event.verb = "opened";
-  event.text = as_bytes(text);
-  event.action = Verdict::Action::kAllow;
-  return write(event);
+  return record_about(RecordEvent::Kind::kOpened, "opened", about);
 }
 
 // The login that follows is waited for, and stands behind this one.
@@ -81,13 +85,7 @@ bool Session::record_identified() {
   const Identity& identity = *facts_.identity;
   nlohmann::json about = {{"proof", !identity.is_on_wire ? "address" : identity.certificate_fingerprint.empty() ? "token" : "certificate"}};
   add_identity(about, identity);
-  const std::string text = about.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
-  RecordEvent event;
-  event.kind = RecordEvent::Kind::kIdentified;
-  event.verb = "identified";
-  event.text = as_bytes(text);
-  event.action = Verdict::Action::kAllow;
-  return write(event);
+  return record_about(RecordEvent::Kind::kIdentified, "identified", about);
 }
 
 // JSON array of the redacted parameters; empty if there are none.
@@ -157,22 +155,8 @@ bool Session::record_command(const Unit& unit, const Verdict& verdict, Bytes wir
   return write(event, group);
 }
 
-void Session::record_alerts(const Unit& unit, const Verdict& verdict) {
-  for (const uint32_t rule : verdict.alerts) {
-    services_.counters.add(Metric::kAlerts);
-    RecordEvent event;
-    event.kind = RecordEvent::Kind::kAlert;
-    event.unit = unit;
-    event.verb = "alert";
-    event.action = verdict.action;
-    event.rule = judged_by_->policy->rule_name(rule);
-    write(event);
-  }
-}
-
-// Who tried to pass for somebody else: of one stable name, so that whoever watches alerts need not know the rules.
-void Session::record_impersonation(const UnitRef& unit, Impersonation kind, Verdict::Action action, bool observed, std::string_view reason) {
-  if (!observed) services_.counters.add(metric_of(kind));
+// `unit`: of it, where there is one.  `reason` and `text` may be empty.
+void Session::record_alert(const UnitRef& unit, Verdict::Action action, std::string_view rule, std::string_view reason, std::string_view text, bool observed) {
   services_.counters.add(Metric::kAlerts);
   RecordEvent event;
   event.kind = RecordEvent::Kind::kAlert;
@@ -180,10 +164,20 @@ void Session::record_impersonation(const UnitRef& unit, Impersonation kind, Verd
   event.verb = "alert";
   event.action = action;
   event.observed = observed;
-  event.rule = kImpersonationRule;
-  event.text = as_bytes(weir::name_of(kind));
+  event.rule = rule;
   event.reason = reason;
+  event.text = as_bytes(text);
   write(event);
+}
+
+void Session::record_alerts(const Unit& unit, const Verdict& verdict) {
+  for (const uint32_t rule : verdict.alerts) record_alert(unit, verdict.action, judged_by_->policy->rule_name(rule), {}, {}, false);
+}
+
+// Who tried to pass for somebody else: of one stable name, so that whoever watches alerts need not know the rules.
+void Session::record_impersonation(const UnitRef& unit, Impersonation kind, Verdict::Action action, bool observed, std::string_view reason) {
+  if (!observed) services_.counters.add(metric_of(kind));
+  record_alert(unit, action, kImpersonationRule, reason, weir::name_of(kind), observed);
   tell_alert(unit, weir::name_of(kind), kImpersonationRule);
 }
 

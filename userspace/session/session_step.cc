@@ -183,6 +183,7 @@ bool Session::judge(Direction direction) {
     const Bytes chunk = s.buffer.slice({start, static_cast<uint32_t>(end - start)});
     if (needs_proof() && direction == Direction::kToTarget && s.units.back().kind == UnitKind::kLogin) {
       settle_proof();  // First: it says who is judged.
+      if (proof_ == Proof::kAccepted) end_secret(end);
       if (state_ == State::kDone || state_ == State::kClosing) return false;
     }
     DecideContext context = decide_context(direction);

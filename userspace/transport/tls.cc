@@ -132,7 +132,7 @@ BioMethodPtr make_tls_io_method() {
   return method;
 }
 
-TlsTransport::TlsTransport(std::shared_ptr<const TlsLeg> leg, SslPtr ssl) : leg_(std::move(leg)), ssl_(std::move(ssl)) {}
+TlsTransport::TlsTransport(std::shared_ptr<const TlsLeg> leg, SslPtr ssl) : leg_(std::move(leg)), ssl_(std::move(ssl)), overwrites_plaintext_(leg_->overwrites_plaintext) {}
 
 TlsTransport::~TlsTransport() {
   // Freeing the SSL writes nothing, but it must not find a BIO that leads here.
@@ -210,6 +210,11 @@ void TlsTransport::on_ready() {
   if (certificate != nullptr) peer_hash_size_ = static_cast<uint8_t>(endpoint_hash(certificate, peer_hash_));
 }
 
+void TlsTransport::end_secret() {
+  overwrites_plaintext_ = false;
+  SSL_clear_options(ssl_.get(), SSL_OP_CLEANSE_PLAINTEXT);
+}
+
 void TlsTransport::read_records() {
   // A whole record at a time, on the stack: zeroing it, or a heap block a session, would cost more than the copy.
   std::array<std::byte, kRecordMax> plain;  // NOLINT(cppcoreguidelines-pro-type-member-init)
@@ -227,7 +232,7 @@ void TlsTransport::read_records() {
     }
     account_.plain_in += size;
     sink_->plain(Bytes(plain).first(size));
-    if (leg_->overwrites_plaintext) OPENSSL_cleanse(plain.data(), size);
+    if (overwrites_plaintext_) OPENSSL_cleanse(plain.data(), size);
     // One more call would only say "want read", at the price of a record buffer taken and given back.
     if (incoming_.empty() && SSL_pending(ssl_.get()) == 0) return;
   }

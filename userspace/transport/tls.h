@@ -61,6 +61,7 @@ class TlsTransport final : public Transport {
   [[nodiscard]] Account account() const override { return account_; }
   [[nodiscard]] Bytes peer_certificate_hash() const override { return Bytes(peer_hash_).first(peer_hash_size_); }
   [[nodiscard]] std::string describe() const override;
+  void end_secret() override;
   [[nodiscard]] const PeerCertificate* peer_certificate() const override { return peer_certificate_.get(); }
   [[nodiscard]] bool has_refused_certificate() const override { return state_ == State::kFault && (!refused_certificate_.empty() || lacks_certificate_); }
 
@@ -86,6 +87,7 @@ class TlsTransport final : public Transport {
   Account account_;
   std::string fault_;
   std::unique_ptr<PeerCertificate> peer_certificate_;
+  bool overwrites_plaintext_ = false;
   bool lacks_certificate_ = false;   // It had to show one, and did not.
   std::string refused_certificate_;  // Who the certificate that failed is for, and why; set by the verify callback.
 };

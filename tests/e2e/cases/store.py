@@ -13,20 +13,21 @@ from harness import case, expect, expect_equal, expect_in
 from pgwire import query
 from shared_store import SharedStore, second_lab, wait_health, with_store
 from tokens import Provider
-from weirlab import wait_until
+from weirlab import PATIENCE, wait_until
 
 KEEP = """
   - {name: later, reviewers: {subjects: ["local:*"]}, deadline: 60s, at_restart: resume, if_client_leaves: keep}
-  - {name: brief, reviewers: {subjects: ["local:*"]}, deadline: 4s, at_restart: resume, if_client_leaves: keep}
+  - {name: brief, reviewers: {subjects: ["local:*"]}, deadline: 8s, at_restart: resume, if_client_leaves: keep}
 """
 
 
-def _edit(provider):
+def _edit(provider, admit="address"):
     """Approvals and an issuer."""
     def edit(text):
         issuer = (f"  issuers:\n    - name: lab-idp\n      url: {provider.issuer}\n      audience: {provider.audience}\n"
                   f"      jwks_file: {provider.write_jwks()}\n      algorithms: [EdDSA, RS256]\n      clock_skew: 5s\n  static:")
         text = re.sub(r"(?ms)^approvals:.*?(?=^\S)", "", text).replace("  static:", issuer, 1)
+        text = text.replace("    unbound: explain\n", f"    unbound: explain\n    admit: {admit}\n", 1)
         return text + APPROVALS.rstrip() + KEEP
     return edit
 
@@ -205,7 +206,7 @@ def client_comes_back(context):
             ticket = _wait_ticket(context, word)
         wait_until("nobody waits", lambda: context.lab.weir_json("tickets", str(ticket["number"]))["kept"], 10, 0.1)
         _answer(context, "approve", ticket)
-        time.sleep(4.5)
+        time.sleep(8.5)
         with context.wire() as wire:
             wire.send(query(f"select '{word}'"))
             other = _wait_ticket(context, word)
@@ -217,10 +218,10 @@ def client_comes_back(context):
 class Gateways:
     """Two gateways on one store; `one` is the lab's own."""
 
-    def __init__(self, context, store, other):
+    def __init__(self, context, store, other, admit):
         self.context, self.store, self.one, self.other = context, store, context.lab, other
         self.provider = _provider(context)
-        edit = with_store(_edit(self.provider), store.section())
+        edit = with_store(_edit(self.provider, admit), store.section())
         # One machine behind both: a binding holds for its MAC.
         mac = json.loads(self.one.run("client", ["ip", "-j", "link", "show", "dev", "eth0"], check=True).stdout)[0]["address"]
         other.run("client", ["ip", "link", "set", "dev", "eth0", "address", mac], check=True)
@@ -242,7 +243,7 @@ class Gateways:
         return lab.run("client", ["sh", "-c", f"{route}; psql -X -q -A -t -c \"{statement}\"; code=$?; {back}; exit $code"], env=lab.client_env())
 
 
-def _gateways(claim, seconds=240):
+def _gateways(claim, seconds=240, admit="address"):
     def register(function):
         @case(claim, seconds=seconds, spoils=True, config=None)
         def check(context):
@@ -250,7 +251,7 @@ def _gateways(claim, seconds=240):
             try:
                 with second_lab(context.lab) as other:
                     try:
-                        function(Gateways(context, store, other))
+                        function(Gateways(context, store, other, admit))
                     finally:
                         context.lab.gateway_stop()  # Before its store goes.
                         context.running = None
@@ -278,7 +279,7 @@ def bindings_shared(two):
         before = time.monotonic()
         code = live.wait(timeout=10)
         took = time.monotonic() - before
-        expect(code != 0 and took < 1.0, f"cut after {took:.2f} s, exit {code}")
+        expect(code != 0 and took < 1.0 * PATIENCE, f"cut after {took:.2f} s, exit {code}")
         wait_until("the statement is gone from the target", lambda: two.other.superuser(running) == "0", 2, 0.05)
     finally:
         live.kill()
@@ -286,6 +287,28 @@ def bindings_shared(two):
         two.other.run("client", ["ip", "route", "del", two.other.env["TARGET_IP"]])
     expect(two.psql(two.other, "select 1").returncode != 0, "after the revoke")
     expect(two.bind(two.other, token).returncode != 0, "a revoked token bound again")
+
+
+@_gateways("a token shown on the wire at one gateway is revoked at the other, which never saw it: its session is cut, its statement gone, and nobody takes it again", admit="either")
+def wire_revoked_elsewhere(two):
+    token = two.provider.token(subject="user:ann")
+    env = {**two.other.client_env(sslmode="require"), "PGPASSWORD": token}
+    env.pop("PGPASSFILE", None)
+    live = two.other.start("client", ["psql", "-X", "-q", "-c", "select pg_sleep(31)"], env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        running = "select count(*) from pg_stat_activity where query = 'select pg_sleep(31)' and state = 'active'"
+        wait_until("the statement runs at the target", lambda: two.other.superuser(running) == "1", 10, 0.1)
+        done = two.one.weir("revoke", "user:ann", "--reason", "a test")
+        expect_equal(done.returncode, 0, done.stderr)
+        expect(live.wait(timeout=10) != 0, "the session went on")
+        wait_until("the statement is gone from the target", lambda: two.other.superuser(running) == "0", 2, 0.05)
+    finally:
+        live.kill()
+        live.wait()
+    for lab in (two.other, two.one):
+        refused = lab.run("client", ["psql", "-X", "-q", "-c", "select 1"], env={**lab.client_env(sslmode="require"), "PGPASSWORD": token, "PGPASSFILE": "/nonexistent"})
+        expect(refused.returncode != 0, "a revoked token was taken")
+        expect_in("revoked", refused.stderr, "why")
 
 
 @_gateways("a command held at one gateway is listed, approved and denied at the other, each once")
@@ -306,7 +329,7 @@ def tickets_shared(two):
         expect_equal(done.returncode, 0, done.stdout + done.stderr)
         before = time.monotonic()
         expect_equal(wire.read_reply().values(), [(word,)], "released")
-        expect(time.monotonic() - before < 1.5, "released late")
+        expect(time.monotonic() - before < 1.5 * PATIENCE, "released late")
         expect(_answer(context, "approve", ticket).returncode != 0, "a second approval, at the first")
         expect(two.other.weir("approve", str(ticket["number"]), "--reason", "x").returncode != 0, "a second approval, at the other")
         with context.target_never_sees(word):

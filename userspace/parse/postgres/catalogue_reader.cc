@@ -31,7 +31,6 @@ class Reader final : public CatalogueReader {
     }
     changed_.notify_all();
     pthread_join(thread_, nullptr);
-    OPENSSL_cleanse(options_.password.data(), options_.password.size());
   }
   Reader(const Reader&) = delete;
   Reader& operator=(const Reader&) = delete;
@@ -191,6 +190,11 @@ class Reader final : public CatalogueReader {
 };
 
 }  // namespace
+
+CatalogueReaderOptions::~CatalogueReaderOptions() {
+  password.resize(password.capacity());  // A short one stays in place when it is moved from.
+  OPENSSL_cleanse(password.data(), password.size());
+}
 
 std::shared_ptr<CatalogueReader> make_catalogue_reader(CatalogueReaderOptions options) {
   WEIR_CHECK(options.dial != nullptr);

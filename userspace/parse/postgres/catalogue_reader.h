@@ -17,9 +17,13 @@
 namespace weir::postgres {
 
 struct CatalogueReaderOptions {
+  CatalogueReaderOptions() = default;
+  ~CatalogueReaderOptions();           // Wipes the password, also where it was moved from.
+  CatalogueReaderOptions(CatalogueReaderOptions&&) = default;
+  CatalogueReaderOptions& operator=(CatalogueReaderOptions&&) = default;
   std::string target;                  // For messages.
   std::string user;
-  std::string password;                // Content of the password file; wiped when the reader is destroyed.
+  std::string password;                // Content of the password file.
   std::vector<std::string> databases;
   std::chrono::seconds refresh{60};
   VerifyMode tls = VerifyMode::kVerifyFull;
