@@ -42,7 +42,7 @@ failures() {
 finish() {
   if [ -s "$logs/failures.log" ]; then
     echo
-    echo "== What failed (build/test-logs/failures.log)"
+    echo "== What failed, also once only (build/test-logs/failures.log)"
     tail -n 300 "$logs/failures.log"
   fi
   echo
@@ -98,8 +98,11 @@ runner() {
   "$@" 2>&1 | tee "$log"
   good=$(sed -nE 's/^([0-9]+) passed, ([0-9]+) failed$/\1/p' "$log" | tail -n 1)
   bad=$(sed -nE 's/^([0-9]+) passed, ([0-9]+) failed$/\2/p' "$log" | tail -n 1)
-  failures '^FAIL |\\[FALSE\\]' '^(ok|FAIL) |^$|passed, [0-9]+ failed$' "$log"
-  if [ -z "$bad" ]; then note "$step" 0 1 "the runner did not finish"; else note "$step" "$good" "$bad"; fi
+  failures '^(FAIL|SHAKY) |\\[FALSE\\]' '^(ok|FAIL|SHAKY) |^$|passed, [0-9]+ failed$' "$log"
+  local shaky
+  shaky=$(grep -c '^true only at the second try: ' "$log")
+  [ "$shaky" -eq 0 ] && shaky= || shaky="$shaky only at the second try"
+  if [ -z "$bad" ]; then note "$step" 0 1 "the runner did not finish"; else note "$step" "$good" "$bad" "$shaky"; fi
 }
 
 begin setup

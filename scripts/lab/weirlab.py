@@ -193,6 +193,13 @@ class Lab:
         """A place in the target's log: what comes after it is what happened since."""
         return os.path.getsize(self.env["TARGET_LOG"])
 
+    def log_settle(self):
+        """Waits until the target's log holds all that its backends have said so far: they write to one pipe, and what comes
+        through it after them is seen."""
+        mark, word = self.log_mark(), "settled_" + os.urandom(6).hex()
+        self.superuser(f"select '{word}'")
+        wait_until("the target's log is written", lambda: word in self.log_since(mark), 10, 0.02)
+
     def log_since(self, mark):
         with open(self.env["TARGET_LOG"], "rb") as file:
             file.seek(mark)

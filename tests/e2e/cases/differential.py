@@ -120,7 +120,7 @@ def quiet_run(context):
                       "copy (select 1) to stdout", "delete from scratch", "select from", "begin; delete from scratch; rollback"):
         context.psql(statement)
     record = recorded(context, _sealed_all(context, before))
-    time.sleep(0.5)
+    context.lab.log_settle()
     seen = target_statements(context, offset)
     expect(sum(len(s) for s in seen.values()) > 800, f"the target's log holds {sum(len(s) for s in seen.values())} statements")
     problems = compare(seen, record)
@@ -150,7 +150,7 @@ def kills(context):
     context.use("")
     sessions = _sealed_all(context, before, 120)
     record = recorded(context, sessions)
-    time.sleep(0.5)
+    context.lab.log_settle()
     seen = target_statements(context, offset)
     expect(sum(len(s) for s in seen.values()) > 500, "the load reached the target")
     problems = compare(seen, record, after_kill=True)

@@ -122,7 +122,7 @@ def _resumed(name, end):
             with context.wire() as wire:
                 wire.send(query(f"select '{word}'"))
                 ticket = _wait_ticket(context, word)
-                time.sleep(0.3)  # It is in the store soon, not at once.
+                time.sleep(1)  # It is in the store soon, not at once.
                 end(context)
             _again(context, kept)
             shown = context.lab.weir_json("tickets", str(ticket["number"]))
@@ -160,7 +160,7 @@ def denied_at_restart(context):
             with context.wire() as wire:
                 wire.send(query(f"select '{word}'"))
                 ticket = _wait_ticket(context, word)
-                time.sleep(0.3)
+                time.sleep(1)
                 end()
             _again(context, kept)
             states = {t["number"]: t["state"] for t in _tickets(context, "--all")}
