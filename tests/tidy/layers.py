@@ -8,7 +8,7 @@ import pathlib
 import re
 import sys
 
-STAGES = ["kernel", "io", "steer", "accept", "identify", "transport", "parse", "decide", "mask", "forward", "record", "store", "notify"]
+STAGES = ["kernel", "io", "steer", "accept", "identify", "transport", "parse", "decide", "mask", "forward", "record", "report", "store", "notify"]
 JOINERS = {"session", "control"}
 ALLOWED = {stage: {"base", "core"} for stage in STAGES}
 for stage in ("io", "steer", "accept", "identify", "decide", "store", "notify"):

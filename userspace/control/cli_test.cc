@@ -361,6 +361,24 @@ TEST_F(Cli, AnEmptyRecordListsNothing) {
   EXPECT_EQ(weir({"verify", "--proof", folder_ + "/none.tlog-proof"}).code, kExitUsage);
 }
 
+TEST_F(Cli, APackIsRefusedBeforeAnythingIsWrittenWhereItCannotBeMade) {
+  const auto refused = [&](std::vector<std::string> arguments, const char* words) {
+    arguments.insert(arguments.begin(), "evidence");
+    arguments.insert(arguments.end(), {"--output", folder_ + "/pack"});
+    const Outcome outcome = weir(arguments);
+    EXPECT_EQ(outcome.code, kExitUsage) << words;
+    EXPECT_THAT(outcome.err, HasSubstr(words));
+    EXPECT_FALSE(std::filesystem::exists(folder_ + "/pack"));
+  };
+  refused({}, "--from is needed");
+  refused({"--from", "yesterday"}, "--from");
+  refused({"--from", "2027-02-01T00:00:00Z", "--to", "2027-01-01T00:00:00Z"}, "--to is not after --from");
+  refused({"--from", "1d", "--framework", "pci"}, "soc2 is the only one");
+  refused({"--from", "1d", "--proofs", "some"}, "exceptions, all, none");
+  refused({"--from", "1d", "--state", folder_}, "has no evidence log");
+  refused({"--from", "1d", "word"}, "named by --output");
+}
+
 TEST_F(Cli, TheVersionIsThatOfTheBuild) {
   std::ifstream in(std::filesystem::path(WEIR_SOURCE_FOLDER) / "CMakeLists.txt");
   std::stringstream text;

@@ -2,9 +2,11 @@
 #pragma once
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "control/config_values.h"
 #include "control/verbs.h"
+#include "record/keys.h"
 
 namespace weir::control {
 
@@ -15,6 +17,13 @@ inline std::optional<std::string> record_folder(VerbCall& call) {
   if (!config) return std::nullopt;
   return config->state;
 }
+
+// --key FILE..., else what the configuration's signing key has beside it.
+Result<std::vector<record::VerifyingKey>> record_keys(VerbCall& call);
+
+// Who looks at what somebody did leaves a trace, where the record is a running gateway's own.  Whoever can read the files
+// could read a copy of them as well: a gateway that cannot take it only earns a warning.
+void tell_engine(VerbCall& call, const char* act, const std::string& object);
 
 // --since, --until and --limit into a filter of record/reader.h.
 template <class Filter>

@@ -2,11 +2,9 @@
 #include <unistd.h>
 
 #include <boost/program_options/value_semantic.hpp>
-#include <filesystem>
 
 #include "control/cli_text.h"
 #include "control/config_values.h"
-#include "control/control_client.h"
 #include "control/logging.h"
 #include "control/record_options.h"
 #include "control/verbs.h"
@@ -58,16 +56,6 @@ Result<record::SessionFilter> filter_of(const VerbCall& call) {
   if (call.has("live")) filter.is_live = true;
   if (auto period = read_period(call, filter); !period) return tl::unexpected<Error>(period.error());
   return filter;
-}
-
-// Who looks at what somebody did leaves a trace, where the record is a running gateway's own.  Whoever can read the files
-// could read a copy of them as well: a gateway that cannot take it only earns a warning.
-void tell_engine(VerbCall& call, const char* act, const std::string& object) {
-  if (call.has("state")) return;
-  const auto config = call.load_state();
-  if (!config || !is_answering(config->control.socket)) return;
-  const auto seen = ask_engine(config->control.socket, "view", {{"act", act}, {"object", object}});
-  if (!seen) call.terminal.err << "weir " << act << ": this look is not on the record: " << seen.error().message << "\n";
 }
 
 int run_sessions(VerbCall& call) {
@@ -171,29 +159,6 @@ Colour colour_of(record::Finding::Severity severity) {
   return severity == record::Finding::Severity::kBroken ? Colour::kRed : severity == record::Finding::Severity::kAttention ? Colour::kYellow : Colour::kDim;
 }
 
-// --key FILE..., else what the configuration's signing key has beside it.
-Result<std::vector<record::VerifyingKey>> keys_of(VerbCall& call) {
-  std::vector<std::string> paths = call.texts("key");
-  if (paths.empty()) {
-    const auto config = call.load_state();
-    if (!config) return fail(Error::Kind::kInvalid, "no public key: give it with --key FILE");
-    const std::string& signing = config->record.signing_key_file;
-    std::string stem = signing;
-    if (const std::size_t dot = stem.rfind('.'); dot != std::string::npos) stem.resize(dot);
-    for (const std::string& path : {signing + ".pub", stem + ".pub"}) {
-      if (paths.empty() && std::filesystem::exists(path)) paths.push_back(path);
-    }
-    if (paths.empty()) return fail(Error::Kind::kInvalid, "there is no public key beside " + signing + ": give it with --key FILE");
-  }
-  std::vector<record::VerifyingKey> keys;
-  for (const std::string& path : paths) {
-    auto key = record::VerifyingKey::read(path);
-    if (!key) return fail(Error::Kind::kInvalid, key.error().message);
-    keys.push_back(std::move(*key));
-  }
-  return keys;
-}
-
 void print_report(VerbCall& call, const record::VerifyReport& report) {
   std::ostream& out = call.terminal.out;
   if (call.json) {
@@ -242,7 +207,7 @@ void print_report(VerbCall& call, const record::VerifyReport& report) {
 // verify --proof FILE [ARCHIVE]: one session, from a file that stands on its own.
 int run_verify_proof(VerbCall& call) {
   if (call.words().size() > 1) return call.fail(kExitUsage, "at most one archive beside a proof");
-  const auto keys = keys_of(call);
+  const auto keys = record_keys(call);
   if (!keys) return call.fail(keys.error());
   DiskFiles files;
   const auto text = files.read(call.text("proof"), record::kProofSizeMax);
@@ -296,7 +261,7 @@ int run_verify(VerbCall& call) {
   const auto folder = call.words().empty() ? record_folder(call) : std::optional(call.words()[0]);
   if (!folder) return kExitUsage;
   options.place = record::RecordPlace::of(*folder);
-  auto keys = keys_of(call);
+  auto keys = record_keys(call);
   if (!keys) return call.fail(keys.error());
   options.keys = std::move(*keys);
   if (call.has("threads")) options.threads = call.options["threads"].as<uint32_t>();

@@ -133,6 +133,7 @@ Verb replay_verb();
 Verb events_verb();
 Verb verify_verb();
 Verb prove_verb();
+Verb evidence_verb();
 Verb version_verb();
 Verb completion_verb();
 

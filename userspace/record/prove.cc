@@ -6,6 +6,22 @@
 #include "record/verify_log.h"
 
 namespace weir::record {
+namespace {
+
+Result<std::string> proof_of(const std::string& log, const LogHead& head, const SubtreeHash& subtrees, uint64_t index, std::string_view entry) {
+  TlogProof proof;
+  proof.index = index;
+  const Bytes leaf = as_bytes(entry);
+  proof.extra.emplace(leaf.begin(), leaf.end());
+  Result<std::vector<Digest>> hashes = inclusion_proof(index, head.checkpoint.size, subtrees);
+  if (!hashes) return tl::unexpected(hashes.error());
+  proof.hashes = std::move(*hashes);
+  proof.checkpoint = head.note;
+  if (Result<void> fits = check_inclusion(proof, leaf); !fits) return fail(Error::Kind::kCorrupt, log + ": entries and tiles do not fit the checkpoint: `weir verify` says where");
+  return to_text(proof);
+}
+
+}  // namespace
 
 Result<std::string> prove(const std::string& log, uint64_t session, std::optional<uint32_t> part) {
   const Result<LogHead> head = read_head(log);
@@ -21,16 +37,26 @@ Result<std::string> prove(const std::string& log, uint64_t session, std::optiona
   const std::string name = "session " + std::to_string(session);
   if (found.empty()) return fail(Error::Kind::kNotFound, name + (part ? ", part " + std::to_string(*part) : "") + ": no seal of it stands in the log; a live session is sealed when it ends");
   if (found.size() > 1) return fail(Error::Kind::kInvalid, name + " is sealed in parts 1 to " + std::to_string(found.back().part) + ", each with a proof of its own: --part N");
-  TlogProof proof;
-  proof.index = found[0].index;
-  const Bytes leaf = as_bytes(found[0].leaf);
-  proof.extra.emplace(leaf.begin(), leaf.end());
-  Result<std::vector<Digest>> hashes = inclusion_proof(proof.index, size, hashes_of_tiles(size, tiles_on_disk(log)));
-  if (!hashes) return tl::unexpected(hashes.error());
-  proof.hashes = std::move(*hashes);
-  proof.checkpoint = head->note;
-  if (Result<void> fits = check_inclusion(proof, leaf); !fits) return fail(Error::Kind::kCorrupt, log + ": entries and tiles do not fit the checkpoint: `weir verify` says where");
-  return to_text(proof);
+  return proof_of(log, *head, hashes_of_tiles(size, tiles_on_disk(log)), found[0].index, found[0].leaf);
+}
+
+Result<uint64_t> prove_sessions(const std::string& log, const std::set<uint64_t>& sessions, const ProofSink& sink) {
+  const Result<LogHead> head = read_head(log);
+  if (!head) return tl::unexpected(head.error());
+  const uint64_t size = head->checkpoint.size;
+  const SubtreeHash hashes = hashes_of_tiles(size, tiles_on_disk(log));
+  uint64_t count = 0;
+  Result<void> done;
+  const Result<void> read = read_entries(log, size, [&](uint64_t index, Bytes entry) {
+    const std::optional<SealEntry> seal = done ? seal_from_leaf(as_text(entry)) : std::nullopt;
+    if (!seal || !sessions.contains(seal->session)) return;
+    const Result<std::string> text = proof_of(log, *head, hashes, index, as_text(entry));
+    done = text ? sink(*seal, *text) : tl::unexpected(text.error());
+    ++count;
+  });
+  if (!read) return tl::unexpected(read.error());
+  if (!done) return tl::unexpected(done.error());
+  return count;
 }
 
 Result<Proved> check_proof(std::string_view text, const std::vector<VerifyingKey>& keys) {

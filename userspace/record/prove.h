@@ -2,7 +2,9 @@
 // key alone that the session was sealed, and as what.  The leaf stands in the proof's extra line.
 #pragma once
 #include <cstdint>
+#include <functional>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -14,6 +16,10 @@ namespace weir::record {
 
 // Of the session's part; nullopt: its only one.  kNotFound: the log names no such seal.  kInvalid: it has several parts.
 Result<std::string> prove(const std::string& log, uint64_t session, std::optional<uint32_t> part);
+
+// Of each part of those sessions that has a seal, in one pass over the log.  How many.
+using ProofSink = std::function<Result<void>(const SealEntry&, const std::string& proof)>;
+Result<uint64_t> prove_sessions(const std::string& log, const std::set<uint64_t>& sessions, const ProofSink&);
 
 struct Proved {
   SealEntry seal;

@@ -27,9 +27,13 @@ def _manifest(path):
 def _sealed(context, count):
     """Sessions of just now whose seals stand in the log: an archive is placed before its leaf is signed."""
     sessions = _some_sessions(context, count)
+    _wait_seals(context, sessions)
+    return sessions
+
+
+def _wait_seals(context, sessions):
     wanted, log = {session["id"] for session in sessions}, os.path.join(context.env["WEIR_STATE"], "log")
     wait_until("their seals are in the log", lambda: wanted <= {leaf["session"] for leaf in leaves_of(log) if leaf["kind"] == "seal"}, 10, 0.2)
-    return sessions
 
 
 @case("another reader checks every hash of the log, and each seal's digest is that of its archive's manifest", seconds=120)

@@ -30,8 +30,9 @@ def _some_sessions(context, count=3):
 
 
 def _copy_of_state(context, name):
-    """A copy that a case may spoil; the engine goes on with its own.  The checkpoint first: the rest may be further.  The log
-    twice: a tile that becomes full takes the place of its partial ones, and one of the two is seen by one of the looks."""
+    """A copy that a case may spoil; the engine goes on with its own.  The checkpoint first: the rest may be further.  The journal
+    before the archives: a segment that goes meanwhile is sealed.  The log twice: a tile that becomes full takes the place of its
+    partial ones, and one of the two is seen by one of the looks."""
     copy = os.path.join(context.folder, name)
     shutil.rmtree(copy, ignore_errors=True)
     with open(os.path.join(context.env["WEIR_STATE"], "log", "checkpoint"), "rb") as file:
@@ -39,11 +40,17 @@ def _copy_of_state(context, name):
     def take(source, into):
         try:
             shutil.copytree(source, into, ignore=lambda folder, names: [n for n in names if n.endswith(".sock")], dirs_exist_ok=True)
-        except shutil.Error as error:  # Partial tiles that went meanwhile.
-            others = [each for each in error.args[0] if ".p/" not in each[0]]
+        except shutil.Error as error:  # Partial tiles and segments that went meanwhile.
+            others = [each for each in error.args[0] if ".p/" not in each[0] and not each[0].endswith(".segment")]
             if others:
                 raise shutil.Error(others) from error
-    take(context.env["WEIR_STATE"], copy)
+    take(os.path.join(context.env["WEIR_STATE"], "journal"), os.path.join(copy, "journal"))
+    for name in sorted(os.listdir(context.env["WEIR_STATE"])):
+        source = os.path.join(context.env["WEIR_STATE"], name)
+        if os.path.isdir(source) and name != "journal":
+            take(source, os.path.join(copy, name))
+        elif os.path.isfile(source):
+            shutil.copy2(source, os.path.join(copy, name))
     take(os.path.join(context.env["WEIR_STATE"], "log"), os.path.join(copy, "log"))
     with open(os.path.join(copy, "log", "checkpoint"), "wb") as file:
         file.write(checkpoint)

@@ -1,0 +1,91 @@
+"""The evidence pack: what an auditor gets who has neither the gateway nor its makers."""
+import csv
+import glob
+import json
+import os
+import shutil
+
+from cases.evidence_log import _sealed, _wait_seals
+from cases.records import _copy_of_state
+from harness import case, expect, expect_equal, expect_in, expect_not_in
+
+
+def _make(context, *arguments):
+    folder = os.path.join(context.folder, "pack-" + os.urandom(4).hex())
+    done = context.lab.weir("evidence", "--from", "1h", "--output", folder, "--json", *arguments, timeout=120)
+    return done, folder
+
+
+def _rows(folder, table):
+    with open(os.path.join(folder, "tables", f"{table}.jsonl"), encoding="utf-8") as file:
+        return [json.loads(line) for line in file]
+
+
+@case("a pack has all sessions of its period, what was refused in them, and nothing that was said; its sums, proofs and signature are checked without Weir", seconds=180)
+def pack(context):
+    before, word = context.session_ids(), "p" + os.urandom(6).hex()
+    context.rows(f"select '{word}'")
+    context.refused(f"delete from scratch -- {word}")
+    sessions = context.sealed_since(before, 2)
+    _wait_seals(context, sessions)
+    refused = next(session["id"] for session in sessions if session["blocked"])
+    done, folder = _make(context)
+    try:
+        expect_equal(done.returncode, 0, done.stderr)
+        told = json.loads(done.stdout)
+        in_lab = lambda *argv: context.lab.run("gateway", list(argv))
+        expect_equal(in_lab("sh", "-c", f"cd {folder} && sha256sum --quiet -c SHA256SUMS").returncode, 0, "the sums")
+        listed = {int(row["session"]): row for row in _rows(folder, "sessions")}
+        recorded = {session["id"]: session for session in context.sessions()}
+        expect(set(listed) <= set(recorded) and {session["id"] for session in sessions} <= set(listed), f"its sessions: {len(listed)} of {len(recorded)}")
+        for number in (session["id"] for session in sessions):
+            expect_equal((listed[number]["subject"], int(listed[number]["commands"]), int(listed[number]["refused"])),
+                         (recorded[number]["subject"], recorded[number]["commands"], recorded[number]["blocked"]), f"session {number}")
+        expect_equal(told["rows"]["sessions"], len(listed), "the count")
+        expect(any(int(row["session"]) == refused and row["rule"] for row in _rows(folder, "refusals")), "the refusal")
+        with open(os.path.join(folder, "tables", "sessions.csv"), newline="", encoding="utf-8") as file:
+            expect_equal(sum(1 for _ in csv.DictReader(file)), len(listed), "rows of the CSV")
+        for path in glob.glob(os.path.join(folder, "**"), recursive=True):
+            if os.path.isfile(path):
+                with open(path, "rb") as file:
+                    expect_not_in(word.encode(), file.read(), path)
+        key, proof = os.path.join(folder, "proofs", "signing.pub"), os.path.join(folder, "proofs", f"session-{refused}.tlog-proof")
+        proved = context.lab.run("gateway", [context.env["WEIR"], "verify", "--proof", proof, "--key", key, "--json"])
+        expect_equal((proved.returncode, json.loads(proved.stdout)["session"]), (0, refused), "the proof")
+        by_hand = ("sed '/^$/,$d' proofs/checkpoint > text; sed -n '/^$/,$p' proofs/checkpoint | awk 'NF==3 {print $3; exit}' | base64 -d | tail -c 64 > signature; "
+                   "openssl pkeyutl -verify -pubin -inkey proofs/signing.pub -rawin -in text -sigfile signature")
+        expect_equal(in_lab("sh", "-c", f"cd {folder} && {by_hand}").returncode, 0, "the checkpoint by hand, as the page says")
+        with open(os.path.join(folder, "index.html"), encoding="utf-8") as file:
+            page = file.read()
+        expect_in("The record that this was made from verifies", page, "the page")
+        with open(os.path.join(folder, "SHA256SUMS"), encoding="utf-8") as file:
+            expect_in("index.html", file.read(), "the sums name the page")
+        acts = context.lab.weir_json("events", "--act", "evidence", "--limit", "5")
+        expect(acts and acts[0]["object"].startswith("from "), f"the look is on the record: {acts}")
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@case("a pack of a record that was changed says so first, and exits 1", seconds=180)
+def pack_of_changed(context):
+    session = _sealed(context, 1)[0]["id"]
+    copy = _copy_of_state(context, "pack-copy")
+    folder = None
+    try:
+        archive = glob.glob(os.path.join(copy, "archive", "*", "*", "*", f"{session}.weir"))[0]
+        with open(archive, "r+b") as file:
+            file.seek(60)
+            byte = file.read(1)
+            file.seek(60)
+            file.write(bytes([byte[0] ^ 1]))
+        done, folder = _make(context, "--state", copy, "--key", context.env["WEIR_PUBKEY"])
+        expect_equal(done.returncode, 1, f"exit: {done.stderr}")
+        told = json.loads(done.stdout)
+        expect(not told["verified"] and told["exceptions"] > 0, f"what it says: {told}")
+        with open(os.path.join(folder, "index.html"), encoding="utf-8") as file:
+            expect_in("does not verify", file.read(), "the page")
+        expect(any(row["severity"] == "broken" for row in _rows(folder, "findings")), "the finding")
+    finally:
+        shutil.rmtree(copy, ignore_errors=True)
+        if folder:
+            shutil.rmtree(folder, ignore_errors=True)

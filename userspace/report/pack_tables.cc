@@ -1,0 +1,38 @@
+#include "report/pack_tables.h"
+
+namespace weir::report {
+
+const std::vector<TableInfo>& pack_tables() {
+  static const std::vector<TableInfo> kTables = {
+      {"exceptions", "Exceptions", "every session, act and log entry of the period, and every grant: what needs an explanation. A row is no verdict.", {"at", "kind", "where", "what"}},
+      {"findings", "What the verifier found", "weir verify over the whole record, not the period alone", {"severity", "code", "where", "message"}},
+      {"gaps", "Times without a gateway", "entries `gap` of the evidence log that end in the period, and silences between heartbeats that the verifier names", {"from", "until", "why"}},
+      {"coverage", "Each day", "sessions opened that day; heartbeats of the kernel side, and by how much its counters rose between them: packets steered to the engine, passed (not for a target), dropped by reason",
+       {"day", "sessions", "interrupted", "live", "commands", "refused", "alerts", "heartbeats", "steered", "passed", "dropped", "reasons", "clock_worst_offset_us", "clock_synchronised"}},
+      {"identities", "Identities", "every subject with a session in the period; without one: who never proved an identity",
+       {"subject", "groups", "assurance", "issuers", "targets", "logins", "grants_used", "sessions", "commands", "passed", "refused", "held", "masked", "rows", "alerts", "impersonation", "first", "last"}},
+      {"grants", "Grants held against used", "every grant of the configuration when the pack was made, and every grant that the record names; commands that each admitted in the period and that the target got",
+       {"grant", "state", "who", "targets", "logins", "verbs", "objects", "until", "approval", "commands", "last_used", "used_by"}},
+      {"logins", "Logins at targets", "every login of the period by target, and how many subjects used it", {"target", "login", "subjects", "who"}},
+      {"sessions", "Sessions", "every session opened in the period, live ones too",
+       {"session", "opened", "closed", "end", "subject", "groups", "assurance", "issuer", "token_id", "client", "target", "login", "grants", "mode", "commands", "refused", "held", "masked", "alerts", "rows",
+        "bytes_to_client", "client_leg", "target_leg", "account"}},
+      {"refusals", "Refused logins and commands", "every login and command of those sessions that was blocked, or whose session was ended for it; held ones stand under approvals",
+       {"session", "seq", "at", "subject", "target", "login", "verb", "rule", "reason"}},
+      {"approvals", "Held commands and their answers", "every ticket of those sessions", {"ticket", "session", "subject", "target", "approval", "asked", "answer", "by", "reason", "answered"}},
+      {"answers", "Answers of reviewers", "every act approve and deny of the period, also those that were refused", {"at", "act", "by", "object", "reason", "outcome"}},
+      {"impersonation", "Attempts to be somebody else", "every alert `impersonation` of those sessions: roles, logins and tokens that were not theirs", {"session", "seq", "at", "subject", "target", "what", "verdict", "reason"}},
+      {"alerts", "Alerts", "every alert of those sessions", {"session", "seq", "at", "subject", "target", "rule", "verdict"}},
+      {"masking", "Rules at work", "every rule that refused, held, told of or masked something in those sessions", {"rule", "refused", "held", "alerts", "masked_values", "subjects"}},
+      {"plaintext", "Sessions with a leg in clear", "every session with a login whose client leg or target leg had no TLS", {"session", "opened", "subject", "target", "leg"}},
+      {"weak-identity", "Identities known by address alone", "every subject with sessions under assurance `static`: whoever holds the address is taken for it", {"subject", "sessions"}},
+      {"bindings", "Identities bound, revoked and cut", "every act bind, revoke and cut of the period", {"at", "act", "by", "object", "reason", "outcome"}},
+      {"changes", "Changes", "every act of the period that changed what the gateway does: reloads, files that changed before a start, second persons, bypasses",
+       {"at", "act", "by", "object", "reason", "outcome", "digest_before", "digest_after", "parts"}},
+      {"views", "Who looked", "every other act of the period: looks at sessions, replays, tickets, rules, grants, and requests that were refused", {"at", "act", "by", "object", "outcome"}},
+      {"runs", "Runs of the gateway", "entries `start` and `stop` of the evidence log in the period, with the programs that the kernel side had", {"at", "what", "version", "config", "programs", "recovered"}},
+  };
+  return kTables;
+}
+
+}  // namespace weir::report
