@@ -14,6 +14,7 @@
 
 namespace weir::record {
 
+// The proof's checkpoint is the one with most cosignatures, and of those the newest, that covers the seal; else the log's own.
 // Of the session's part; nullopt: its only one.  kNotFound: the log names no such seal.  kInvalid: it has several parts.
 Result<std::string> prove(const std::string& log, uint64_t session, std::optional<uint32_t> part);
 
@@ -21,13 +22,16 @@ Result<std::string> prove(const std::string& log, uint64_t session, std::optiona
 using ProofSink = std::function<Result<void>(const SealEntry&, const std::string& proof)>;
 Result<uint64_t> prove_sessions(const std::string& log, const std::set<uint64_t>& sessions, const ProofSink&);
 
+// How a witness vouches for a proof's checkpoint.
+struct ProvedBy { std::string name; uint64_t at_s = 0; };
 struct Proved {
   SealEntry seal;
   uint64_t index = 0;
   Checkpoint checkpoint;
+  std::vector<ProvedBy> witnesses;   // Of those that were given, each.
 };
-// kCorrupt: it proves nothing, and why.
-Result<Proved> check_proof(std::string_view text, const std::vector<VerifyingKey>& keys);
+// kCorrupt: it proves nothing, and why; a witness that was given and did not cosign is such a why.
+Result<Proved> check_proof(std::string_view text, const std::vector<VerifyingKey>& keys, const std::vector<NoteVerifier>& witnesses = {});
 // The archive file is the one that was sealed: signature, chain, and the digest that the leaf states.
 Result<void> check_proved_archive(const Proved&, const std::string& path, const std::vector<VerifyingKey>& keys);
 

@@ -147,6 +147,7 @@ void JournalSealer::begin(Time now) {
 
 // Each but the first of a run is due at a fixed time: a late one does not move those that follow.
 void JournalSealer::beat(Time now) {
+  for (LeafQueue::Leaf& leaf : options_.leaves != nullptr ? options_.leaves->take() : std::vector<LeafQueue::Leaf>{}) seals_.add(leaf.kind, now, std::move(leaf.object));
   if (!options_.heartbeat || now < next_heartbeat_) return;
   nlohmann::json said = options_.heartbeat();
   if (!said.is_object()) said = nlohmann::json::object();

@@ -18,6 +18,7 @@
 #include "base/result.h"
 #include "record/files.h"
 #include "record/keys.h"
+#include "record/leaf_queue.h"
 #include "record/pending.h"
 
 namespace weir::record {
@@ -37,6 +38,7 @@ struct SealerOptions {
   // What a heartbeat says: kernel counters, clock.  Called by the thread that steps the sealer.  Empty: there are none.
   std::function<nlohmann::json()> heartbeat{};
   std::chrono::seconds heartbeat_every{60};
+  LeafQueue* leaves = nullptr;                  // What others have to say in the log; outlives the sealer.
 };
 
 // Where a live core's journal stands.  `pending` outlives the sealer.

@@ -7,6 +7,7 @@
 #include "record/base64.h"
 #include "record/files.h"
 #include "record/verify_archive.h"
+#include "record/verify_countersigned.h"
 #include "record/verify_journal.h"
 #include "record/verify_log.h"
 
@@ -58,8 +59,13 @@ Result<VerifyReport> Verifier::run() {
   }
   // Before the archives: what is listed now is in its place now.  And the journal before those: what leaves it is sealed.
   if (Result<void> done = check_journal(); !done) return tl::unexpected(done.error());
+  const Result<Countersigned> countersigned = options_.place.log.empty() ? Countersigned{} : read_countersigned(options_.place.log);
+  if (!countersigned) return tl::unexpected(countersigned.error());
   if (Result<void> done = read_log(); !done) return tl::unexpected(done.error());
   if (Result<void> done = check_known_head(); !done) return tl::unexpected(done.error());
+  if (log_) {
+    if (Result<void> done = check_countersigned(options_, *log_, *countersigned, report_); !done) return tl::unexpected(done.error());
+  }
   if (Result<void> done = check_archives(); !done) return tl::unexpected(done.error());
   check_list();
   check_chain();
@@ -104,7 +110,9 @@ Result<void> Verifier::check_known_head() {
   const Result<Note> note = parse_note(options_.known_head);
   const Result<Checkpoint> known = note ? checkpoint_from_text(note->text) : tl::unexpected(note.error());
   if (!known) return fail(Error::Kind::kInvalid, std::string(kName) + ": " + known.error().message);
-  if (!is_signed_by_any(*note, known->origin, options_.keys)) return fail(Error::Kind::kInvalid, std::string(kName) + " is not signed with a key that was given");
+  // A witness may have kept its own signature alone.
+  const bool is_cosigned = std::any_of(options_.witnesses.begin(), options_.witnesses.end(), [&](const NoteVerifier& witness) { return check_cosignature(*note, witness).outcome == NoteCheck::kSigned; });
+  if (!is_cosigned && !is_signed_by_any(*note, known->origin, options_.keys)) return fail(Error::Kind::kInvalid, std::string(kName) + " is not signed with a key that was given");
   if (!log_) return fail(Error::Kind::kInvalid, std::string(kName) + " is checked against the log: give the state folder");
   report_.has_known_head = true;
   const std::optional<Digest> root = root_at(*log_, known->size);

@@ -3,7 +3,7 @@
 // Found: a change, a swap, a cut, a removal or an addition inside what the evidence log's checkpoint covers.
 // Not found by this alone: a folder put back as it was at an earlier time (with its own checkpoint), and a rewrite of
 // everything by whoever holds the signing key.  Those need an earlier checkpoint that the auditor kept
-// (VerifyOptions::known_head), a witness or a time stamp; the report says which it had.
+// (VerifyOptions::known_head), a witness's cosignature (witnesses) or a time stamp (stamp_ca); the report says which it had.
 #pragma once
 #include <functional>
 #include <string>
@@ -12,6 +12,7 @@
 #include "base/result.h"
 #include "record/keys.h"
 #include "record/reader.h"
+#include "record/signed_note.h"
 
 namespace weir::record {
 
@@ -20,6 +21,8 @@ struct VerifyOptions {
   std::vector<VerifyingKey> keys;            // Any of them may have signed.
   uint32_t threads = 0;                      // 0: as many as there are processors.
   std::string known_head;                    // Text of a checkpoint (log/checkpoint) that the auditor kept; empty: none.
+  std::vector<NoteVerifier> witnesses;       // Whose cosignatures are asked for.
+  std::string stamp_ca;                      // File of the CA of time stamps; empty: stamps are not checked.
   std::function<void(uint64_t done, uint64_t total)> progress;   // Archives; from one thread at a time.
 };
 
@@ -38,6 +41,14 @@ struct Finding {
 // While nothing was recorded, since no gateway ran.
 struct LogGap { std::string from, until, why; };   // why: "stopped" or "killed".
 
+// How far somebody else vouches for the log: the newest signature that holds.
+struct Vouched {
+  std::string name;        // Of the witness's key; the stamp's file.
+  uint64_t size = 0;       // Log entries under it.  0: there is none that holds.
+  uint64_t count = 0;      // Of its signatures that hold.
+  std::string at;          // The time that it stated.
+};
+
 struct VerifyReport {
   uint64_t archives = 0, sessions = 0, events = 0, bytes = 0, live_sessions = 0;
   uint64_t first_seal = 0, last_seal = 0;
@@ -47,6 +58,8 @@ struct VerifyReport {
   std::string vkey;               // The key that signed its checkpoint, for other tools (c2sp.org/signed-note).
   uint64_t log_entries = 0, heartbeats = 0;
   std::vector<LogGap> gaps;
+  std::vector<Vouched> witnesses; // Those that were asked for.
+  Vouched stamps;
   std::vector<Finding> findings;  // Worst first.
   // 0: verified.  1: broken.  3: verified, with findings that need attention.  (2 is for usage and unreadable input.)
   [[nodiscard]] int exit_code() const;

@@ -115,6 +115,8 @@ void LogChecker::read_bundles() {
       }
       log_check_.leaves.insert(log_check_.leaves.end(), bundles[at].leaves.begin(), bundles[at].leaves.end());
       for (std::size_t entry = 0; entry < bundles[at].leaves.size(); ++entry) {
+        const int64_t said = bundles[at].seals[entry] ? bundles[at].seals[entry]->sealed_ns : bundles[at].others[entry] ? bundles[at].others[entry]->at_ns : 0;
+        log_check_.newest_ns.push_back(log_check_.newest_ns.empty() ? said : std::max(said, log_check_.newest_ns.back()));
         if (auto& seal = bundles[at].seals[entry]) {
           look_at_silence(seal->sealed_ns);
           log_check_.session_max = std::max(log_check_.session_max, seal->session);
@@ -143,6 +145,12 @@ void LogChecker::look_at(uint64_t index, const OtherLeaf& leaf) {
   } else if (leaf.kind == "start") {
     if (text_at(leaf.object, "format") != kLogFormat) add(Severity::kNote, "leaf-unreadable", where, "it begins a log of another format than \"" + std::string(kLogFormat) + "\"");
     log_check_.gateway = text_at(leaf.object, "gateway");
+    log_check_.witnesses.clear();
+    if (const auto named = leaf.object.find("witnesses"); named != leaf.object.end() && named->is_array()) {
+      for (const auto& each : *named) {
+        if (each.is_string()) log_check_.witnesses.push_back(each.get<std::string>());
+      }
+    }
     beat_every_ns_ = static_cast<int64_t>(std::min<uint64_t>(number_at(leaf.object, "heartbeat_s"), 1'000'000)) * 1'000'000'000;
     beat_at_ns_ = leaf.at_ns;
   } else if (leaf.kind == "sessions") {
@@ -249,10 +257,20 @@ void LogChecker::check_names() {
 Result<CheckedLog> check_log(const VerifyOptions& options) { return LogChecker(options).run(); }
 
 std::optional<Digest> root_at(const CheckedLog& log, uint64_t size) {
-  if (size > log.leaves.size()) return std::nullopt;
+  const std::map<uint64_t, Digest> roots = roots_at(log, {size});
+  const auto found = roots.find(size);
+  return found == roots.end() ? std::nullopt : std::optional(found->second);
+}
+
+std::map<uint64_t, Digest> roots_at(const CheckedLog& log, const std::set<uint64_t>& sizes) {
+  std::map<uint64_t, Digest> roots;
   MerkleFrontier tree;
-  for (uint64_t index = 0; index < size; ++index) tree.add(log.leaves[index]);
-  return tree.root();
+  for (const uint64_t size : sizes) {
+    if (size > log.leaves.size()) break;
+    while (tree.size() < size) tree.add(log.leaves[tree.size()]);
+    roots.emplace(size, tree.root());
+  }
+  return roots;
 }
 
 bool is_signed_by_any(const Note& note, const std::string& origin, const std::vector<VerifyingKey>& keys) {

@@ -2,7 +2,9 @@
 // entries, and what the leaves say of clocks, heartbeats and gaps.
 #pragma once
 #include <cstdint>
+#include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -20,6 +22,8 @@ struct CheckedLog {
   bool has_all_entries = false;      // As many as the checkpoint says could be read.
   Checkpoint checkpoint;             // As it stands, signed or not.
   std::vector<Digest> leaves;        // Their hashes; shorter than the checkpoint says where bundles are missing.
+  std::vector<int64_t> newest_ns;    // The latest time that stands in the entries up to that one.
+  std::vector<std::string> witnesses;  // Verifier keys that the newest start names.
   std::vector<ListedSeal> seals;
   std::vector<ActEntry> acts;
   std::vector<LogGap> gaps;
@@ -33,6 +37,8 @@ Result<CheckedLog> check_log(const VerifyOptions&);
 
 // Whether a checkpoint is of the same tree: root of the first `size` leaves.  nullopt: the log is shorter.
 std::optional<Digest> root_at(const CheckedLog&, uint64_t size);
+// The same for several sizes, in one pass.  Those that are longer than the log are left out.
+std::map<uint64_t, Digest> roots_at(const CheckedLog&, const std::set<uint64_t>& sizes);
 // A note that any of the keys signed, as a log of the name that its first line gives.
 bool is_signed_by_any(const Note&, const std::string& origin, const std::vector<VerifyingKey>& keys);
 
