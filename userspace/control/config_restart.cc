@@ -81,6 +81,9 @@ void compare_record(Comparison& compare, const RecordConfig& a, const RecordConf
   compare.key("record.signing.key_file", a.signing_key_file, b.signing_key_file);
   compare.key("record.log.origin", a.origin, b.origin);
   compare.key("record.log.heartbeat_every", a.heartbeat_every, b.heartbeat_every);
+  compare.key("record.log.checkpoint_every", a.checkpoint_every, b.checkpoint_every);
+  compare.key("record.log.witnesses", a.witnesses, b.witnesses);
+  compare.key("record.log.timestamps", a.timestamps, b.timestamps);
 }
 
 // Roles and issuers are looked at for each request.

@@ -2,8 +2,10 @@
 #include <boost/program_options/value_semantic.hpp>
 
 #include "control/cli_text.h"
+#include "control/control_client.h"
 #include "control/portal_settings.h"
 #include "control/verbs.h"
+#include "core/json_fields.h"
 #include "steer/steer.h"
 
 namespace weir::control {
@@ -107,12 +109,34 @@ void add_sinks(const NotifyConfig& notify, std::vector<steer::Finding>& findings
   findings.push_back({"notify", steer::Finding::Level::kOk, "alerts go to " + names + "; try them with `weir alerts test`", ""});
 }
 
+// What a running engine says of who signs its log beside it.
+void add_countersigners(const Config& config, std::vector<steer::Finding>& findings) {
+  using Level = steer::Finding::Level;
+  if (config.record.witnesses.empty() && config.record.timestamps.url.empty()) {
+    findings.push_back({"evidence log", Level::kWarn, "nobody else signs it: a rewrite by who holds its key shows only against a checkpoint that was kept", "record.log.witnesses, record.log.timestamps"});
+    return;
+  }
+  if (!is_answering(config.control.socket)) return;
+  const auto status = ask_engine(config.control.socket, "status", nlohmann::json::object());
+  if (!status) return;
+  const auto signers = status->find("countersigned");
+  if (signers == status->end() || !signers->is_array()) return;
+  for (const nlohmann::json& signer : *signers) {
+    const std::string state = text_at(signer, "state"), name = text_at(signer, "by");
+    const bool is_well = state == "good" || state == "new";
+    findings.push_back({"evidence log", is_well ? Level::kOk : state == "away" ? Level::kWarn : Level::kFail,
+                        name + (is_well ? " signs it" : " does not sign it (" + state + "): " + text_at(signer, "failed")),
+                        is_well ? "" : state == "contradicts" ? "keep the folder as it is, and ask the witness what it has seen" : "record.log, and what is set at the other side"});
+  }
+}
+
 int run_doctor(VerbCall& call) {
   const LoadedConfig loaded = load_config(call.config_path(), call.config_options(true));
   std::vector<steer::Finding> findings{config_finding(loaded)};
   for (steer::Finding& finding : steer::doctor(loaded.config)) findings.push_back(std::move(finding));
   add_sign_in(loaded.config.identity, findings);
   add_sinks(loaded.config.notify, findings);
+  add_countersigners(loaded.config, findings);
   bool has_failed = false;
   ordered_json list = ordered_json::array();
   for (const steer::Finding& finding : findings) {

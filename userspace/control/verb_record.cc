@@ -9,10 +9,12 @@
 #include "control/record_options.h"
 #include "control/verbs.h"
 #include "core/json_fields.h"
+#include "core/time_text.h"
 #include "record/prove.h"
 #include "record/reader.h"
 #include "record/tlog_proof.h"
 #include "record/verify.h"
+#include "record/witness.h"
 
 namespace weir::control {
 namespace {
@@ -159,6 +161,38 @@ Colour colour_of(record::Finding::Severity severity) {
   return severity == record::Finding::Severity::kBroken ? Colour::kRed : severity == record::Finding::Severity::kAttention ? Colour::kYellow : Colour::kDim;
 }
 
+// --witness FILE...: verifier keys.
+Result<std::vector<record::NoteVerifier>> witnesses_of(const VerbCall& call) {
+  constexpr std::size_t kSizeMax = 16u << 10;
+  std::vector<record::NoteVerifier> witnesses;
+  DiskFiles files;
+  for (const std::string& path : call.texts("witness")) {
+    const auto text = files.read(path, kSizeMax);
+    auto witness = text ? record::witness_from_text(*text) : tl::unexpected<Error>(text.error());
+    if (!witness) return fail(Error::Kind::kInvalid, path + ": " + witness.error().message);
+    witnesses.push_back(std::move(*witness));
+  }
+  return witnesses;
+}
+
+// What shows a rewrite, a second log, or one that was put back, also by who holds the log's key.
+void print_protections(std::ostream& out, const record::VerifyReport& report) {
+  for (const record::Vouched& witness : report.witnesses) {
+    out << "Witness " << escape_bytes(witness.name) << ": ";
+    if (witness.size == 0) out << "no cosignature that holds\n";
+    else out << "has cosigned " << witness.size << " of " << report.log_entries << " entries, the last at " << witness.at << "\n";
+  }
+  if (report.stamps.size != 0) out << "Time stamps: " << report.stamps.count << " hold, the last over " << report.stamps.size << " of " << report.log_entries << " entries, of " << report.stamps.at << "\n";
+  if (report.has_known_head) out << "Goes on from the checkpoint that you kept.\n";
+  if (!report.has_known_head && !report.has_witness() && !report.has_stamp()) {
+    out << "Protections: none checked. A whole folder put back as it was earlier, or rewritten with the signing key, would look the same: give a witness's key (--witness), the time stamps' CA (--tsa-ca), "
+           "or a log/checkpoint that you kept elsewhere (--head).\n";
+    return;
+  }
+  const auto word = [](bool has) { return has ? "yes" : "no"; };
+  out << "Protections: witness " << word(report.has_witness()) << ", time stamp " << word(report.has_stamp()) << ", earlier checkpoint " << word(report.has_known_head) << "\n";
+}
+
 void print_report(VerbCall& call, const record::VerifyReport& report) {
   std::ostream& out = call.terminal.out;
   if (call.json) {
@@ -168,6 +202,8 @@ void print_report(VerbCall& call, const record::VerifyReport& report) {
     }
     ordered_json gaps = ordered_json::array();
     for (const record::LogGap& gap : report.gaps) gaps.push_back({{"from", gap.from}, {"until", gap.until}, {"why", gap.why}});
+    ordered_json witnesses = ordered_json::array();
+    for (const record::Vouched& witness : report.witnesses) witnesses.push_back({{"name", witness.name}, {"entries", witness.size}, {"at", witness.at}, {"cosignatures", witness.count}});
     call.print_json({{"verified", report.exit_code() != kExitFinding},
                      {"archives", report.archives},
                      {"sessions", report.sessions},
@@ -179,6 +215,9 @@ void print_report(VerbCall& call, const record::VerifyReport& report) {
                      {"has_head", report.has_head},
                      {"has_known_head", report.has_known_head},
                      {"log", {{"origin", report.origin}, {"entries", report.log_entries}, {"root", report.root}, {"vkey", report.vkey}, {"heartbeats", report.heartbeats}}},
+                     {"protections", {{"witness", report.has_witness()}, {"time_stamp", report.has_stamp()}, {"earlier_checkpoint", report.has_known_head}}},
+                     {"witnesses", std::move(witnesses)},
+                     {"time_stamps", {{"count", report.stamps.count}, {"entries", report.stamps.size}, {"at", report.stamps.at}}},
                      {"gaps", std::move(gaps)},
                      {"findings", std::move(findings)}});
     return;
@@ -200,8 +239,7 @@ void print_report(VerbCall& call, const record::VerifyReport& report) {
     out << counted(report.gaps.size(), "time") << " no gateway ran; the last from " << escape_bytes(report.gaps.back().from) << " to " << escape_bytes(report.gaps.back().until) << ", " << escape_bytes(report.gaps.back().why) << "\n";
   }
   if (is_broken) return;
-  out << (report.has_known_head ? "Goes on from the checkpoint that you kept.\n"
-                                : "A whole folder put back as it was earlier, or rewritten with the signing key, would look the same: keep log/checkpoint elsewhere and give it with --head.\n");
+  print_protections(out, report);
 }
 
 // verify --proof FILE [ARCHIVE]: one session, from a file that stands on its own.
@@ -212,7 +250,9 @@ int run_verify_proof(VerbCall& call) {
   DiskFiles files;
   const auto text = files.read(call.text("proof"), record::kProofSizeMax);
   if (!text) return call.fail(kExitUsage, call.text("proof") + " " + text.error().message);
-  const auto proved = record::check_proof(*text, *keys);
+  const auto witnesses = witnesses_of(call);
+  if (!witnesses) return call.fail(kExitUsage, witnesses.error().message);
+  const auto proved = record::check_proof(*text, *keys, *witnesses);
   const auto archive = proved && !call.words().empty() ? record::check_proved_archive(*proved, call.words()[0], *keys) : Result<void>{};
   const std::string problem = !proved ? proved.error().message : !archive ? archive.error().message : "";
   std::ostream& out = call.terminal.out;
@@ -223,6 +263,8 @@ int run_verify_proof(VerbCall& call) {
       said["session"] = proved->seal.session;
       said["part"] = proved->seal.part;
       said["digest"] = record::hex(proved->seal.digest);
+      said["witnesses"] = ordered_json::array();
+      for (const record::ProvedBy& by : proved->witnesses) said["witnesses"].push_back({{"name", by.name}, {"at", utc_text(std::chrono::sys_seconds(std::chrono::seconds(by.at_s)))}});
       said["archive_checked"] = !call.words().empty() && archive.has_value();
     }
     call.print_json(said);
@@ -233,6 +275,11 @@ int run_verify_proof(VerbCall& call) {
     out << paint("verified", Colour::kGreen, call.colour) << ": session " << seal.session << ", part " << seal.part << (seal.is_last ? ", its last" : "") << ", is entry " << proved->index << " of the log "
         << escape_bytes(proved->checkpoint.origin) << " at " << proved->checkpoint.size << " entries\n"
         << counted(seal.commands, "command") << ", " << seal.blocked << " blocked, " << seal.masked << " masked; manifest " << record::hex(seal.digest) << "\n"
+        << [&] {
+             std::string lines;
+             for (const record::ProvedBy& by : proved->witnesses) lines += "Cosigned by " + escape_bytes(by.name) + " at " + utc_text(std::chrono::sys_seconds(std::chrono::seconds(by.at_s))) + "\n";
+             return lines;
+           }()
         << (call.words().empty() ? "The archive was not given: what was said in the session is not looked at.\n" : "The archive is the one that was sealed.\n");
   }
   return problem.empty() ? kExitDone : kExitFinding;
@@ -264,6 +311,10 @@ int run_verify(VerbCall& call) {
   auto keys = record_keys(call);
   if (!keys) return call.fail(keys.error());
   options.keys = std::move(*keys);
+  auto witnesses = witnesses_of(call);
+  if (!witnesses) return call.fail(kExitUsage, witnesses.error().message);
+  options.witnesses = std::move(*witnesses);
+  options.stamp_ca = call.text("tsa-ca");
   if (call.has("threads")) options.threads = call.options["threads"].as<uint32_t>();
   if (call.has("head")) {
     DiskFiles files;
@@ -331,16 +382,20 @@ Verb verify_verb() {
   return {.name = "verify",
           .group = "The record",
           .summary = "check the record with its files and a public key alone",
-          .synopsis = "[FOLDER] [--key FILE] [--head FILE] [--threads N] | --proof FILE [ARCHIVE] [--key FILE]",
+          .synopsis = "[FOLDER] [--key FILE] [--witness FILE] [--tsa-ca FILE] [--head FILE] [--threads N] | --proof FILE [ARCHIVE] [--key FILE] [--witness FILE]",
           .description = "Finds a change, swap, cut, removal or addition inside what the evidence log covers. Needs no engine, no configuration (with FOLDER and --key) and no secret.\n"
                          "--head takes a checkpoint that you kept earlier (log/checkpoint): the log must go on from it, so that a folder put back as it was earlier is found too.\n"
+                         "--witness takes a witness's verifier key (C2SP signed-note, NAME+ID+KEY) and asks for its cosignatures in log/witnessed; --tsa-ca takes the CA of the time stamps in log/timestamps. "
+                         "Those two and --head find what the holder of the log's own key did: a log made anew, a second one, one put back.\n"
                          "--proof takes what `weir prove` wrote and nothing else, or that and the session's archive.\n"
-                         "JSON: {verified, archives, sessions, events, log: {origin, entries, root, vkey, heartbeats}, gaps: [{from, until, why}], findings: [{severity, code, where, message}], ...}; "
-                         "with --proof: {verified, problem, log: {origin, entries, index}, session, part, digest, archive_checked}",
+                         "JSON: {verified, archives, sessions, events, log: {origin, entries, root, vkey, heartbeats}, protections: {witness, time_stamp, earlier_checkpoint}, witnesses: [{name, entries, at, cosignatures}], time_stamps: {count, entries, at}, gaps: [{from, until, why}], findings: [{severity, code, where, message}], ...}; "
+                         "with --proof: {verified, problem, log: {origin, entries, index}, session, part, digest, witnesses: [{name, at}], archive_checked}",
           .exits = "0 verified\n1 broken\n2 could not be checked: no such folder, no key\n3 verified, with findings that need an explanation",
-          .example = "weir verify\nweir verify /mnt/copy/weir --key log.pub --head checkpoint.monday\nweir verify --proof session-4711.tlog-proof 4711.weir --key log.pub",
+          .example = "weir verify\nweir verify /mnt/copy/weir --key log.pub --head checkpoint.monday\nweir verify --witness witness.pub --tsa-ca tsa.crt\nweir verify --proof session-4711.tlog-proof 4711.weir --key log.pub",
           .add_options = [](po::options_description& options) {
             options.add_options()("key", po::value<std::vector<std::string>>()->value_name("FILE"), "public key of the seals, PEM; may be given several times; else the one beside record.signing.key_file")
+                ("witness", po::value<std::vector<std::string>>()->value_name("FILE"), "a witness's verifier key; may be given several times")
+                ("tsa-ca", po::value<std::string>()->value_name("FILE"), "CA of the time stamps, PEM")
                 ("head", po::value<std::string>()->value_name("FILE"), "a checkpoint that you kept")
                 ("proof", po::value<std::string>()->value_name("FILE"), "a proof of one session (C2SP tlog-proof), to be checked instead of a folder")
                 ("threads", po::value<uint32_t>()->value_name("N"), "default: as many as there are processors");
@@ -354,7 +409,7 @@ Verb prove_verb() {
           .group = "The record",
           .summary = "write a file that proves one session, with the public key alone",
           .synopsis = "SESSION [--part N] [--state FOLDER]",
-          .description = "A proof (C2SP tlog-proof, usually named *.tlog-proof) that the session's seal stands in the evidence log, and where. It holds the seal's counts and digest and nothing that was said. "
+          .description = "A proof (C2SP tlog-proof, usually named *.tlog-proof) that the session's seal stands in the evidence log, and where. It holds the seal's counts and digest and nothing that was said, and the cosignatures of witnesses where there are any. "
                          "Who has it, the public key and the archive needs nothing else: `weir verify --proof`, or any tool that reads such proofs.\n"
                          "JSON: {session, proof}",
           .exits = "0 done\n1 the session has no seal, or the log is damaged\n2 the command line is wrong, or the session has several parts and none was named\n5 the record cannot be read",

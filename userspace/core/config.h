@@ -216,6 +216,16 @@ struct DataKindConfig {
   SourcePlace place;
 };
 
+// Who signs the evidence log beside us: record.log.
+struct WitnessConfig {
+  std::string url, key_file;                 // Of a C2SP tlog-witness; a file with its verifier key.
+  bool operator==(const WitnessConfig&) const = default;
+};
+struct TimestampConfig {
+  std::string url, ca_file;                  // Of an authority of RFC 3161; empty: there are no time stamps.
+  std::chrono::seconds every{3600};
+  bool operator==(const TimestampConfig&) const = default;
+};
 struct RecordConfig {
   uint64_t segment_size = 64u << 20;
   std::chrono::microseconds commit_every{2'000};
@@ -227,6 +237,9 @@ struct RecordConfig {
   std::string signing_key_file;              // Ed25519, PEM.
   std::string origin;
   std::chrono::seconds heartbeat_every{60};
+  std::chrono::seconds checkpoint_every{10}; // A new checkpoint is shown to witnesses this often.
+  std::vector<WitnessConfig> witnesses;
+  TimestampConfig timestamps;
 };
 // Where what outlives the process is kept (core/store.h).
 struct StoreConfig {

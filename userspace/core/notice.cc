@@ -14,6 +14,7 @@ std::string_view name_of(NoticeEvent event) {
     case NoticeEvent::kConfigRefused: return "config-refused";
     case NoticeEvent::kProviderDown: return "provider-down";
     case NoticeEvent::kStoreDown: return "store-down";
+    case NoticeEvent::kLogUnwitnessed: return "log-unwitnessed";
     case NoticeEvent::kBypass: return "bypass";
     case NoticeEvent::kNoticesLost: return "notices-lost";
     case NoticeEvent::kTest: return "test";

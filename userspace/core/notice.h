@@ -25,6 +25,7 @@ enum class NoticeEvent : uint8_t {
   kConfigRefused,  // A reload was refused: the file on disk is not what is in force.
   kProviderDown,   // An issuer's keys cannot be fetched, or can be again.
   kStoreDown,      // What outlives the process cannot be written, or can be again.
+  kLogUnwitnessed, // A witness or the time stamp authority does not sign the evidence log, or says that it is another one; or signs it again.
   kBypass,         // A target is let through unwatched for a time, or no more.
   kNoticesLost,    // Notices did not fit into a queue or the spool.
   kTest,           // `weir alerts test`.

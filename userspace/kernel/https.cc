@@ -65,7 +65,7 @@ bool is_address(const std::string& url) {
   curl_free(text);
   const bool has_brackets = host.starts_with('[') && host.ends_with(']');
   // As it stands in the URL: what curl makes an address of by itself is a name.
-  return url.starts_with("https://" + host) && Address::parse(has_brackets ? host.substr(1, host.size() - 2) : host).has_value();
+  return (url.starts_with("https://" + host) || url.starts_with("http://" + host)) && Address::parse(has_brackets ? host.substr(1, host.size() - 2) : host).has_value();
 }
 
 struct Cleanup {
@@ -115,7 +115,7 @@ Result<HttpsAnswer> https_request(const HttpsRequest& request, const std::atomic
   bool is_set = true;
   const auto set = [&](CURLoption option, auto value) { is_set = curl_easy_setopt(curl, option, value) == CURLE_OK && is_set; };
   set(CURLOPT_URL, request.url.c_str());
-  set(CURLOPT_PROTOCOLS_STR, "https");
+  set(CURLOPT_PROTOCOLS_STR, request.may_be_plain ? "https,http" : "https");
   set(CURLOPT_FOLLOWLOCATION, 0L);
   set(CURLOPT_DISALLOW_USERNAME_IN_URL, 1L);
   set(CURLOPT_PROXY, "");  // What a shell exported does not decide whom we ask.
@@ -160,7 +160,7 @@ Result<HttpsAnswer> https_request(const HttpsRequest& request, const std::atomic
     (void)headers.release();
     headers.reset(longer);
   };
-  add_header("Accept: application/json");
+  add_header("Accept: " + request.accept);
   if (!request.content_type.empty()) add_header("Content-Type: " + request.content_type);
   for (const std::string& line : request.headers) add_header(line);
   if (!request.body.empty()) add_header("Expect:");  // No round trip before a body this small.
@@ -180,6 +180,9 @@ Result<HttpsAnswer> https_request(const HttpsRequest& request, const std::atomic
   curl_header* header = nullptr;
   if (curl_easy_header(curl, "Cache-Control", 0, CURLH_HEADER, -1, &header) == CURLHE_OK)
     transfer.answer.cache_control = header->value;
+  if (curl_easy_header(curl, "Content-Type", 0, CURLH_HEADER, -1, &header) == CURLHE_OK) transfer.answer.content_type = header->value;
+  curl_off_t retry_after = 0;
+  if (curl_easy_getinfo(curl, CURLINFO_RETRY_AFTER, &retry_after) == CURLE_OK && retry_after > 0) transfer.answer.retry_after = std::chrono::seconds(retry_after);
   return std::move(transfer.answer);
 }
 

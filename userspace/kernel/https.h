@@ -1,6 +1,6 @@
 // One HTTPS request to a peer that the configuration names: a provider, a webhook.  Blocking, bounded in time and size; never on
 // a core.
-// Must never: follow a redirect, speak anything but https, take a proxy or a credential from the environment, leave the
+// Must never: follow a redirect, speak anything but https (but where a request says that it may), take a proxy or a credential from the environment, leave the
 // certificate unchecked, or go where a name of somebody's DNS leads inside this host or its link.
 #pragma once
 #include <atomic>
@@ -22,10 +22,14 @@ struct HttpsRequest {
   std::size_t size_max = 0;    // Of the answer's body.
   std::string body{}, content_type{};  // Not empty: a POST of this.  Pre: form or body, not both.
   std::vector<std::string> headers{};  // "Name: value"
+  std::string accept{"application/json"};
+  bool may_be_plain = false;   // http:// as well: only where the answer carries a signature of its own that is checked.
 };
 struct HttpsAnswer {
   int status = 0;
   std::string cache_control, body;
+  std::string content_type{};
+  std::chrono::seconds retry_after{0};  // 0: it did not say.
 };
 
 inline constexpr std::chrono::seconds kHttpsTimeout{10};

@@ -5,6 +5,7 @@
 // everything by whoever holds the signing key.  Those need an earlier checkpoint that the auditor kept
 // (VerifyOptions::known_head), a witness's cosignature (witnesses) or a time stamp (stamp_ca); the report says which it had.
 #pragma once
+#include <algorithm>
 #include <functional>
 #include <string>
 #include <vector>
@@ -63,6 +64,11 @@ struct VerifyReport {
   std::vector<Finding> findings;  // Worst first.
   // 0: verified.  1: broken.  3: verified, with findings that need attention.  (2 is for usage and unreadable input.)
   [[nodiscard]] int exit_code() const;
+  // Of what was asked for, something that holds is there.
+  [[nodiscard]] bool has_witness() const {
+    return std::any_of(witnesses.begin(), witnesses.end(), [](const Vouched& witness) { return witness.size != 0; });
+  }
+  [[nodiscard]] bool has_stamp() const { return stamps.size != 0; }
 };
 
 // An Error: could not be checked at all (no such folder, no key).

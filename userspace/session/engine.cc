@@ -155,7 +155,7 @@ Result<void> Engine::open_record() {
   if (!opened) return tl::unexpected<Error>(opened.error());
   sealer_ = std::make_unique<record::SealerThread>(std::move(*opened), std::chrono::milliseconds(200),
                                                    [this](const Error& error) { logging_->log().error("sealing: {}", error.message); });
-  return {};
+  return open_countersigner();
 }
 
 // Nothing is in force before hand_over().
@@ -390,6 +390,8 @@ void Engine::drain() {
   if (grant_uses_) {
     if (auto saved = grant_uses_->save(); !saved) logging_->log().error("uses of grants: {}", saved.error().message);
   }
+  is_asking_over_ = true;
+  countersigner_.reset();
   if (sealer_) {
     if (auto finished = sealer_->finish(); !finished) logging_->log().error("sealing: {}", finished.error().message);
     sealer_.reset();

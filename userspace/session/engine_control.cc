@@ -90,6 +90,7 @@ json Engine::status() const {
         {"open_sessions", seals.open_sessions},
         {"errors", seals.errors},
         {"recovered", {{"interrupted", recovered_.interrupted}, {"unknown_commands", recovered_.unknown_commands}, {"torn_bytes", recovered_.torn_bytes}}}}},
+      {"countersigned", countersigners()},
       {"store", store_status()},
       {"issuers", std::move(issuers)},
       {"targets", std::move(targets)},
@@ -355,6 +356,7 @@ std::string Engine::metrics() {
   add("weir_issuer_keys", "Keys of an issuer that signatures are checked with.", MetricType::kGauge, [](const Keys& keys) { return keys.keys; });
   add("weir_issuer_fetches_total", "Fetches of an issuer's keys that went well.", MetricType::kCounter, [](const Keys& keys) { return keys.fetches; });
   add("weir_issuer_failures_total", "Fetches of an issuer's keys that failed.", MetricType::kCounter, [](const Keys& keys) { return keys.failures; });
+  for (control::MetricSample& sample : countersign_samples()) more.push_back(std::move(sample));
   for (control::MetricSample& sample : store_samples()) more.push_back(std::move(sample));
   for (control::MetricSample& sample : bypass_samples()) more.push_back(std::move(sample));
   for (control::MetricSample& sample : ticket_samples()) more.push_back(std::move(sample));

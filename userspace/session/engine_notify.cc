@@ -124,6 +124,7 @@ void Engine::watch_for_notices() {
     tell(NoticeEvent::kRecordingGap, NoticeSeverity::kHigh, "journal", "the journal could not take " + std::to_string(refused - journal_refused_) + " events");
   }
   journal_refused_ = refused;
+  watch_countersigner();
   for (const identify::TokenVerifier::IssuerStatus& issuer : tokens_->status()) {
     const bool is_down = !issuer.keys.error.empty();
     if (is_down == issuers_down_.contains(issuer.name)) continue;

@@ -23,6 +23,7 @@
 #include "identify/ended_bindings.h"
 #include "identify/token.h"
 #include "notify/notifier.h"
+#include "record/countersigner.h"
 #include "record/recovery.h"
 #include "record/sealer.h"
 #include "record/segment_store.h"
@@ -166,6 +167,10 @@ class Engine final : public control::ControlHandler, public control::ApiHost, pu
   // engine_evidence.cc: what the evidence log says of the engine beside sessions and acts.
   void tell_evidence_log(record::SealerOptions&);
   [[nodiscard]] nlohmann::json heartbeat() const;   // By the sealer's thread.
+  [[nodiscard]] Result<void> open_countersigner();
+  void watch_countersigner();                       // Pre: control_mutex_ is held.
+  [[nodiscard]] nlohmann::json countersigners() const;
+  [[nodiscard]] std::vector<control::MetricSample> countersign_samples() const;
 
   EngineOptions options_;
   std::chrono::system_clock::time_point started_ = std::chrono::system_clock::now();
@@ -185,7 +190,11 @@ class Engine final : public control::ControlHandler, public control::ApiHost, pu
   std::unique_ptr<record::SegmentStore> segments_;
   std::vector<record::PendingFile> pending_;
   record::PosixFiles files_;
+  record::LeafQueue leaves_;
   std::unique_ptr<record::SealerThread> sealer_;
+  std::atomic<bool> is_asking_over_{false};           // Ends what the countersigner waits for.
+  std::unique_ptr<record::CountersignerThread> countersigner_;
+  std::map<std::string, record::CountersignState::Health> countersign_told_;
   std::unique_ptr<store::MeasuredStore> store_;       // What outlives the process; ends after all that writes to it.
   std::unique_ptr<identify::BindingTable> bindings_;
   identify::EndedBindings ended_bindings_;
