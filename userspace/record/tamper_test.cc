@@ -208,7 +208,7 @@ const Kind kKinds[] = {
     {"EntriesMadeLonger", "list-changed", [](Scene& s) { spew(s.edge(true), slurp(s.edge(true)) + std::string("\0\1x", 3)); }},
     {"EntriesRemoved", "list-changed", [](Scene& s) { fs::remove(s.edge(true)); }},
     {"EntriesSwapped", "list-changed", [](Scene& s) { s.change_leaves([](Leaves& all) { std::swap(all[0], all[1]); }, false); }},
-    {"EntryAddedAtTheEnd", "list-torn", [](Scene& s) { s.change_leaves([](Leaves& all) { all.push_back(all[0]); }, false); }, 0},
+    {"EntryAddedAtTheEnd", "list-changed", [](Scene& s) { s.change_leaves([](Leaves& all) { all.push_back(all[0]); }, false); }},
     {"EntryRemoved", "list-changed", [](Scene& s) { s.change_leaves([](Leaves& all) { all.erase(all.begin() + 1); }, false); }},
     {"EntryChangedWithItsTiles", "list-changed", [](Scene& s) { s.change_leaves([&](Leaves& all) { all[0] += " "; }, false); }},
     {"TileFlipped", "tile-changed", [](Scene& s) { s.flip(s.edge(false), 33); }},
@@ -358,7 +358,7 @@ TEST_P(Tamper, IsFoundAndNamed) {
   EXPECT_TRUE(std::any_of(report.findings.begin(), report.findings.end(), [](const Finding& finding) { return finding.code == GetParam().finding; })) << codes;
   EXPECT_EQ(report.exit_code(), GetParam().exit) << codes;
 }
-INSTANTIATE_TEST_SUITE_P(Kinds, Tamper, testing::ValuesIn(kKinds), [](const auto& info) { return std::string(info.param.name); });
+INSTANTIATE_TEST_SUITE_P(Kinds, Tamper, testing::ValuesIn(kKinds), [](const auto& kind) { return std::string(kind.param.name); });
 
 TEST(TamperBefore, ItIsSoundAndHasAllThreeProtections) {
   Scene scene;

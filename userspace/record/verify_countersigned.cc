@@ -47,11 +47,11 @@ Result<void> CountersignChecker::run(const Countersigned& all) {
   roots_ = roots_at(log_, sizes);
   for (const NoteVerifier& witness : options_.witnesses) report_.witnesses.push_back({.name = witness.name, .at = {}});
   for (const KeptCheckpoint& kept : all.witnessed) check_witnessed(kept);
-  ask_for_witnesses(all.witnessed);
+  if (log_.has_all_entries) ask_for_witnesses(all.witnessed);
   for (const KeptStamp& stamp : all.stamps) check_stamp_file(stamp);
   for (const std::string& name : unchecked_) add(Severity::kNote, "cosignature-unchecked", witnessed_folder(options_.place.log), "cosigned by " + name + ", whose key was not given (--witness)");
   if (stamps_unchecked_ != 0) add(Severity::kNote, "stamp-unchecked", stamps_folder(options_.place.log), std::to_string(stamps_unchecked_) + " time stamps, and no CA was given (--tsa-ca)");
-  if (!options_.stamp_ca.empty() && report_.stamps.size == 0) add(Severity::kAttention, "stamp-missing", stamps_folder(options_.place.log), "no time stamp that holds is here");
+  if (!options_.stamp_ca.empty() && report_.stamps.size == 0 && log_.has_all_entries) add(Severity::kAttention, "stamp-missing", stamps_folder(options_.place.log), "no time stamp that holds is here");
   return {};
 }
 
@@ -73,6 +73,7 @@ bool CountersignChecker::is_of_this_log(const KeptCheckpoint& kept, const Codes&
   }
   const auto root = roots_.find(kept.size);
   const std::string entries = std::to_string(kept.size) + " log entries";
+  if (root == roots_.end() && kept.size <= log_.checkpoint.size) return false;   // Entries that cannot be read have a finding of their own.
   if (root == roots_.end()) {
     add(Severity::kBroken, codes.removed, kept.name, "it speaks of " + entries + "; here are " + std::to_string(log_.leaves.size()) + ": the log was put back, or cut");
     return false;
