@@ -359,6 +359,7 @@ TEST_F(Cli, AnEmptyRecordListsNothing) {
   EXPECT_EQ(weir({"prove"}).code, kExitUsage);
   EXPECT_EQ(weir({"prove", "1"}).code, kExitFinding);
   EXPECT_EQ(weir({"verify", "--proof", folder_ + "/none.tlog-proof"}).code, kExitUsage);
+  EXPECT_EQ(weir({"verify", "--witness", folder_ + "/none.pub"}).code, kExitUsage);
 }
 
 TEST_F(Cli, APackIsRefusedBeforeAnythingIsWrittenWhereItCannotBeMade) {

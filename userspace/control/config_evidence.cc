@@ -22,6 +22,7 @@ void check_witness_key(MapReader& witness, const std::string& path) {
   if (!context.check_files || path.empty() || !context.files.facts(path).is_regular) return;
   constexpr std::size_t kSizeMax = 16u << 10;
   const auto text = context.files.read(path, kSizeMax);
+  if (!text && text.error().kind == Error::Kind::kNotFound) return;   // Gone meanwhile.
   const auto key = text ? record::witness_from_text(*text) : tl::unexpected(text.error());
   if (!key) context.error(witness.place_of("key_file"), witness.path_of("key_file") + ": " + path + ": " + key.error().message, "the witness's verifier key, one line: NAME+ID+KEY");
 }
