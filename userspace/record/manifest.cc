@@ -12,7 +12,8 @@ namespace {
 
 using nlohmann::json;
 
-constexpr const char* kFormat = "weir archive 1";
+constexpr std::string_view kFormat = "weir archive ";
+
 
 int64_t nanoseconds(const json& object, const char* key) {
   const auto found = object.find(key);
@@ -53,6 +54,24 @@ void read_requests(const json& object, RequestSet& requests) {
     if (error != std::errc{} || end != text.data() + at + 16) return requests.cut();
     requests.add_hash(hash);
   }
+}
+
+// What format 2 adds.  False: it is missing, or a way that is not known here.
+bool read_packing(const json& object, Manifest& m) {
+  const json acts = child(object, "acts"), encryption = child(object, "encryption");
+  m.chunk_stored = number_at(child(object, "chunks"), "stored");
+  m.acts.count = number_at(acts, "count");
+  const Result<Digest> digest = digest_from_hex(text_at(acts, "digest"));
+  const std::string cipher = text_at(encryption, "cipher");
+  if (!digest || text_at(object, "compression") != "zstd" || (cipher != "none" && cipher != "aes-256-gcm")) return false;
+  m.acts.digest = *digest;
+  m.is_encrypted = cipher != "none";
+  if (!m.is_encrypted) return true;
+  const Result<Digest> commitment = digest_from_hex(text_at(encryption, "commitment")), keys = digest_from_hex(text_at(encryption, "keys"));
+  if (!commitment || !keys) return false;
+  m.key_commitment = *commitment;
+  m.keys_digest = *keys;
+  return true;
 }
 
 int64_t difference(const ByteAccount& a) {
@@ -127,13 +146,18 @@ std::string time_text(int64_t ns) {
 
 std::string signed_text(const Digest& manifest_digest) { return "weir seal 1\n" + hex(manifest_digest) + "\n"; }
 
+void ActChain::add(std::string_view leaf) {
+  digest = sha256({Bytes(digest), as_bytes(leaf)});
+  ++count;
+}
+
 std::string to_json(const Manifest& m) {
   const SessionSummary& s = m.summary;
   const json facts = opening_facts(s.opened_json), login = parse_object(s.login_json);
   json awaiting = json::array();
   for (const SessionSummary::Unit& unit : s.awaiting) awaiting.push_back(json::array({unit.stream, unit.id}));
-  const json object = {
-      {"format", kFormat}, {"gateway", m.gateway}, {"session", m.session}, {"part", m.part}, {"is_last", m.is_last},
+  json object = {
+      {"format", std::string(kFormat) + std::to_string(m.format)}, {"gateway", m.gateway}, {"session", m.session}, {"part", m.part}, {"is_last", m.is_last},
       {"seal", m.seal}, {"previous", hex(m.previous)}, {"sealed_ns", m.sealed_ns}, {"sealed", time_text(m.sealed_ns)}, {"key", m.key},
       {"target", text_at(facts, "target")}, {"subject", text_at(facts, "subject")}, {"capability", text_at(facts, "capability")},
       {"policy", text_at(facts, "policy")}, {"facts", facts}, {"login", login},
@@ -145,13 +169,20 @@ std::string to_json(const Manifest& m) {
       {"counts", counts_json(s)}, {"bytes", accounts_json(s)}, {"awaiting", awaiting},
       {"requests", requests_text(s.requests)}, {"requests_cut", s.requests.is_cut()},
       {"chunks", {{"count", m.chunk_count}, {"bytes", m.chunk_bytes}, {"head", hex(m.chain_head)}}}};
+  if (m.format == 1) return dump(object);
+  object["chunks"]["stored"] = m.chunk_stored;
+  object["acts"] = {{"count", m.acts.count}, {"digest", hex(m.acts.digest)}};
+  object["compression"] = "zstd";
+  object["encryption"] = m.is_encrypted ? json{{"cipher", "aes-256-gcm"}, {"commitment", hex(m.key_commitment)}, {"keys", hex(m.keys_digest)}} : json{{"cipher", "none"}};
   return dump(object);
 }
 
 Result<Manifest> manifest_from_json(std::string_view text) {
   const json object = parse_object(text);
-  if (text_at(object, "format") != kFormat) return fail(Error::Kind::kCorrupt, "the manifest is not of format \"weir archive 1\"");
+  const std::string format = text_at(object, "format");
   Manifest m;
+  m.format = format == "weir archive 1" ? 1 : 2;
+  if (format != std::string(kFormat) + std::to_string(m.format)) return fail(Error::Kind::kCorrupt, "the manifest is not of format \"weir archive 1\" or \"weir archive 2\"");
   SessionSummary& s = m.summary;
   m.gateway = text_at(object, "gateway");
   m.session = s.session = number_at(object, "session");
@@ -187,6 +218,7 @@ Result<Manifest> manifest_from_json(std::string_view text) {
   if (!previous || !head || m.seal == 0 || m.part == 0) return fail(Error::Kind::kCorrupt, "the manifest lacks its digests or numbers");
   m.previous = *previous;
   m.chain_head = *head;
+  if (m.format == 2 && !read_packing(object, m)) return fail(Error::Kind::kCorrupt, "the manifest does not say how its chunks are packed");
   return m;
 }
 

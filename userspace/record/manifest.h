@@ -11,6 +11,14 @@
 
 namespace weir::record {
 
+// Acts in order, as the evidence log names them: d = SHA-256(d of before | leaf), from zeros.
+struct ActChain {
+  uint64_t count = 0;
+  Digest digest{};
+  void add(std::string_view leaf);
+  bool operator==(const ActChain&) const = default;
+};
+
 struct Manifest {
   std::string gateway;
   uint64_t session = 0;
@@ -22,8 +30,15 @@ struct Manifest {
   std::string key;                    // Id of the signing key.
   int64_t opened_ns = 0;              // Of the session, also in later parts.
   SessionSummary summary;             // Of this part; opened_json and login_json also in later parts.
-  uint64_t chunk_count = 0, chunk_bytes = 0;
+  uint64_t chunk_count = 0, chunk_bytes = 0;   // Bytes of frames, before they are packed.
   Digest chain_head{};
+  // Of format 2:
+  uint32_t format = 2;
+  uint64_t chunk_stored = 0;          // Bytes in the file.
+  ActChain acts;                      // In this part: so that who has no key can hold them against the log.
+  bool is_encrypted = false;
+  Digest key_commitment{};            // Of the session key.
+  Digest keys_digest{};               // Of the keys file.
 };
 
 std::string to_json(const Manifest&);                  // What is signed, byte for byte.

@@ -117,7 +117,7 @@ Result<void> check_proved_archive(const Proved& proved, const std::string& path,
   for (const VerifyingKey& key : keys) is_signed = is_signed || key.verify(as_bytes(signed_by), reader->signature());
   if (!is_signed) return fail(Error::Kind::kCorrupt, path + ": its manifest was changed, or signed with a key that was not given");
   if (reader->digest() != proved.seal.digest) return fail(Error::Kind::kCorrupt, path + ": it is not the archive that the proof is of");
-  return reader->read([](const FrameView&) { return true; });
+  return reader->manifest().is_encrypted ? reader->check() : reader->read([](const FrameView&) { return true; });
 }
 
 }  // namespace weir::record

@@ -3,19 +3,25 @@
 #pragma once
 #include <chrono>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/result.h"
 
 namespace weir::record {
+
+class KeyOpener;
 
 // Where to read.  A state folder has archive/ and journal/; an archive folder alone has no live sessions.
 struct RecordPlace {
   std::string archive{};
   std::string journal{};    // Empty: none.
   std::string log{};        // Empty: none.
+  std::string keys{};       // Wrapped keys of encrypted archives; empty: none.
+  std::vector<std::shared_ptr<const KeyOpener>> openers{};   // What opens them; lists, counts and proofs need none.
   static RecordPlace of(const std::string& folder);   // Finds out which of the two `folder` is.
 };
 

@@ -12,6 +12,7 @@
 #include "base/check.h"
 #include "record/archive.h"
 #include "record/journal_reader.h"
+#include "record/key_store.h"
 #include "record/recovery_segment.h"
 #include "record/seal_log.h"
 #include "record/segment_store.h"
@@ -244,7 +245,9 @@ Result<void> Recovery::adopt_unlisted() {
       found.push_back({.name = name, .manifest = {}, .digest = {}, .is_signed = false});
       continue;
     }
-    const bool is_signed = key && key->verify(as_bytes(signed_text(reader->digest())), reader->signature());
+    const Result<KeysState> keys = check_keys(options_.state + "/keys", name, reader->manifest());
+    const bool has_keys = keys && (*keys == KeysState::kNone || *keys == KeysState::kFit);
+    const bool is_signed = has_keys && key && key->verify(as_bytes(signed_text(reader->digest())), reader->signature());
     found.push_back({.name = name, .manifest = reader->manifest(), .digest = reader->digest(), .is_signed = is_signed});
   }
   std::sort(found.begin(), found.end(), [](const Found& a, const Found& b) { return a.manifest.seal < b.manifest.seal; });

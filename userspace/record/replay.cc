@@ -4,6 +4,7 @@
 #include "record/archive.h"
 #include "record/archive_tree.h"
 #include "record/event_codec.h"
+#include "record/key_store.h"
 #include "record/live.h"
 #include "record/outcome.h"
 #include "record/reader.h"
@@ -55,7 +56,7 @@ class Replay {
       if (!reader) return fail(reader.error().kind, path + ": " + reader.error().message);
       is_found_ = true;
       EventAssembler assembler;
-      const Result<void> done = reader->read([&](const FrameView& frame) {
+      const Result<void> done = read_archive(place_, part.name, *reader, [&](const FrameView& frame) {
         if (const std::optional<EventAssembler::Event> event = assembler.add(frame)) take(*event);
         return go_on_;
       });

@@ -5,18 +5,24 @@
 
 #include "record/event_codec.h"
 #include "record/journal_reader.h"
+#include "record/key_store.h"
 
 namespace weir::record {
 
-SealWriter::SealWriter(std::string state, std::string gateway, std::string origin, SigningKey key, Files& files)
-    : archive_(state + "/archive"), log_folder_(state + "/log"), gateway_(std::move(gateway)), key_(std::move(key)), files_(files), log_(log_folder_, log_origin(origin, gateway_), key_, files) {}
+SealWriter::SealWriter(std::string state, std::string gateway, std::string origin, SigningKey key, KeyRing keys, Files& files)
+    : state_(state), archive_(state + "/archive"), log_folder_(state + "/log"), gateway_(std::move(gateway)), key_(std::move(key)), ring_(std::move(keys)), files_(files), log_(log_folder_, log_origin(origin, gateway_), key_, files) {}
 
 Result<void> SealWriter::start(const std::vector<std::string>& unlisted) {
   if (Result<void> done = files_.make_folder(archive_ + "/.open"); !done) return done;
-  const Result<std::vector<std::string>> left = list_folder(archive_ + "/.open");
-  if (!left) return tl::unexpected(left.error());
-  for (const std::string& name : *left) {
-    if (Result<void> done = files_.remove(archive_ + "/.open/" + name); !done) return done;
+  for (const std::string& open : {archive_ + "/.open", state_ + "/keys/.open"}) {
+    const Result<std::vector<std::string>> left = list_folder(open);
+    if (!left) return tl::unexpected(left.error());
+    for (const std::string& name : *left) {
+      if (Result<void> done = files_.remove(open + "/" + name); !done) return done;
+    }
+  }
+  if (ring_.encrypts()) {
+    if (Result<void> done = files_.make_folder(state_ + "/keys/.open"); !done) return done;
   }
   if (Result<void> there = check_log_is_there(archive_, log_folder_); !there) return there;
   if (Result<void> done = log_.open([&](uint64_t, Bytes entry) { listed_.add_leaf(as_text(entry)); }); !done) return done;
@@ -38,7 +44,9 @@ Result<void> SealWriter::adopt(const std::string& name) {
   if (reader->manifest().seal != seals_ + made_.size() + 1 || reader->manifest().previous != newest_) return {};
   // The acts in it were to be named with it, or before.
   EventAssembler assembler;
-  const Result<void> read = reader->read([&](const FrameView& frame) {
+  const RecordPlace place{.archive = archive_, .keys = state_ + "/keys", .openers = ring_.openers};
+  const bool has_acts = reader->manifest().format == 1 || reader->manifest().acts.count != 0;
+  const Result<void> read = !has_acts ? Result<void>{} : read_archive(place, name, *reader, [&](const FrameView& frame) {
     const std::optional<EventAssembler::Event> whole = assembler.add(frame);
     RecordEvent event;
     Accounts accounts;
@@ -46,7 +54,7 @@ Result<void> SealWriter::adopt(const std::string& name) {
     saw_act(act_entry(whole->header.session, whole->header.sequence, whole->header.at_ns, event.verb, whole->payload));
     return true;
   });
-  if (!read) return read;
+  if (!read) return fail(read.error().kind, archive_ + "/" + name + ": " + read.error().message);
   made_.push_back({.entry = entry_of(reader->manifest(), reader->digest(), name), .open_path = {}, .path = archive_ + "/" + name, .is_renamed = true, .is_adopted = true});
   newest_ = reader->digest();
   listed_.add(made_.back().entry);  // Nobody may seal them again meanwhile.
@@ -78,16 +86,24 @@ Result<void> SealWriter::make(ArchiveBuilder& builder, Manifest& manifest, Time 
   manifest.previous = newest_;
   manifest.sealed_ns = now.time_since_epoch().count();
   manifest.key = key_.id();
+  std::string keys;
+  if (builder.key() != nullptr) {
+    Result<std::string> wrapped = wrap_for_all(ring_, *builder.key(), {.session = manifest.session, .part = manifest.part, .commitment = commitment_of(*builder.key())});
+    if (!wrapped) return tl::unexpected(wrapped.error());
+    keys = std::move(*wrapped);
+    manifest.keys_digest = sha256(as_bytes(keys));
+  }
   const Result<Digest> digest = builder.finish(manifest, key_);
   if (!digest) return tl::unexpected(digest.error());
   const std::string name = archive_name(manifest.opened_ns, manifest.session, manifest.part);
-  made_.push_back({.entry = entry_of(manifest, *digest, name), .open_path = builder.path(), .path = archive_ + "/" + name});
+  made_.push_back({.entry = entry_of(manifest, *digest, name), .open_path = builder.path(), .path = archive_ + "/" + name, .keys = std::move(keys)});
   newest_ = *digest;
   return {};
 }
 
 Result<std::vector<SealEntry>> SealWriter::commit(Time now) {
   std::vector<SealEntry> entries;
+  if (Result<void> done = place_keys(); !done) return tl::unexpected(done.error());
   if (Result<void> done = place_files(); !done) return tl::unexpected(done.error());
   if (has_news_) {
     add("sessions", now, {{"highest", sessions_seen_}});
@@ -104,6 +120,29 @@ Result<std::vector<SealEntry>> SealWriter::commit(Time now) {
   }
   made_.clear();
   return entries;
+}
+
+// An archive in its place whose keys a crash took would be unreadable for ever: they are on disk before it is there.
+Result<void> SealWriter::place_keys() {
+  std::set<std::string> folders;
+  const std::string top = state_ + "/keys";
+  for (const Made& made : made_) {
+    if (made.keys.empty()) continue;
+    const std::string name = keys_name(made.entry.path), path = top + "/" + name, folder = folder_of(path);
+    const std::string aside = top + "/.open/" + name.substr(name.rfind('/') + 1);
+    Result<void> done = files_.make_folder(folder);
+    if (done) done = files_.remove(aside);
+    if (done) done = files_.append(aside, as_bytes(made.keys));
+    if (done) done = files_.sync(aside);
+    if (done) done = files_.rename(aside, path);
+    if (!done) return done;
+    for (std::string at = folder; at.size() >= top.size(); at = folder_of(at)) folders.insert(at);
+  }
+  for (auto folder = folders.rbegin(); folder != folders.rend(); ++folder) {
+    if (Result<void> done = files_.sync_folder(*folder); !done) return done;
+  }
+  for (Made& made : made_) made.keys.clear();
+  return {};
 }
 
 Result<void> SealWriter::place_files() {

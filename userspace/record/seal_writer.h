@@ -1,5 +1,5 @@
 // The chain of seals as it grows: numbers, links, and the evidence log that names them, and what else stands in it.  Archives
-// are whole and synced before they are placed, placed before the log names them; every step can be repeated after an error.
+// are whole and synced, and their wrapped keys in their place, before they are placed, placed before the log names them; every step can be repeated after an error.
 #pragma once
 #include <chrono>
 #include <nlohmann/json.hpp>
@@ -8,6 +8,7 @@
 
 #include "record/archive.h"
 #include "record/evidence_log.h"
+#include "record/key_wrap.h"
 #include "record/keys.h"
 #include "record/seal_log.h"
 
@@ -17,7 +18,7 @@ class SealWriter {
  public:
   using Time = std::chrono::sys_time<std::chrono::nanoseconds>;
   // `origin` of the log; empty: made of the gateway's name.
-  SealWriter(std::string state, std::string gateway, std::string origin, SigningKey key, Files& files);
+  SealWriter(std::string state, std::string gateway, std::string origin, SigningKey key, KeyRing keys, Files& files);
 
   // Empties archive/.open, reads the log.  `unlisted`: archives that stand in their place and go on where the log ends, in
   // order (RecoveryReport); each that does and fits our key is listed with the next commit().  Errors: as EvidenceLog::open.
@@ -31,7 +32,7 @@ class SealWriter {
   void saw_act(const ActEntry&);
   // Any other leaf.
   void add(std::string_view kind, Time now, nlohmann::json object);
-  // Gives the archive its number and link, and finishes it.  Listed with the next commit().
+  // Gives the archive its number and link, wraps its key for all, and finishes it.  Listed with the next commit().
   Result<void> make(ArchiveBuilder&, Manifest&, Time now);
   // Places and lists what was made, and what was added.  Post: the seals that make() made (for the caller to forget their
   // events).
@@ -42,13 +43,16 @@ class SealWriter {
   struct Made {
     SealEntry entry;
     std::string open_path, path;
+    std::string keys{};                // Of the keys file; empty: not encrypted, or in its place.
     bool is_renamed = false, is_added = false, is_adopted = false;
   };
   Result<void> adopt(const std::string& name);
+  Result<void> place_keys();
   Result<void> place_files();
 
-  const std::string archive_, log_folder_, gateway_;
+  const std::string state_, archive_, log_folder_, gateway_;
   const SigningKey key_;
+  const KeyRing ring_;
   Files& files_;
   EvidenceLog log_;
   ListedSessions listed_;

@@ -21,6 +21,7 @@ struct Gathered {
   SessionSummary summary;
   EventAssembler assembler;
   ArchiveBuilder builder;
+  ActChain acts{};
   uint32_t part = 1;
   int64_t opened_ns = 0;
   uint32_t core = 0;
@@ -47,7 +48,7 @@ class JournalSealer final : public Sealer {
         files_(files),
         recycle_(std::move(recycle)),
         folder_(options_.state + "/journal"),
-        seals_(options_.state, options_.gateway, options_.origin, std::move(key), files) {}
+        seals_(options_.state, options_.gateway, options_.origin, std::move(key), options_.keys, files) {}
 
   Result<void> start(const std::vector<SealerCore>& cores);
   Result<void> step(Time now) override { return work(now, options_.after_close); }
@@ -206,7 +207,7 @@ Gathered* JournalSealer::gathered(Core& core, const JournalFrame& frame, Time no
       carried.awaiting = newest->manifest().summary.awaiting;
     }
   }
-  auto fresh = std::make_unique<Gathered>(Gathered{.summary = std::move(carried), .assembler = {}, .builder = ArchiveBuilder(files_, seals_.open_path(session, part), session, part),
+  auto fresh = std::make_unique<Gathered>(Gathered{.summary = std::move(carried), .assembler = {}, .builder = ArchiveBuilder(files_, seals_.open_path(session, part), session, part, options_.keys.encrypts()),
                                                    .part = part, .opened_ns = opened_ns, .core = core.index,
                                                    .oldest_segment = core.current_ordinal, .begun = now});
   fresh->summary.session = session;
@@ -231,7 +232,9 @@ void JournalSealer::take(Core& core, const JournalFrame& frame, Time now) {
     if (decode_event(whole->header, whole->payload, event, accounts)) {
       session->summary.add(event);
       if (event.kind == RecordEvent::Kind::kAct) {
-        seals_.saw_act(act_entry(whole->header.session, whole->header.sequence, whole->header.at_ns, event.verb, whole->payload));
+        const ActEntry act = act_entry(whole->header.session, whole->header.sequence, whole->header.at_ns, event.verb, whole->payload);
+        session->acts.add(to_leaf(act));
+        seals_.saw_act(act);
       }
     } else {
       session->summary.add_undecodable(whole->header);
@@ -294,6 +297,7 @@ Result<void> JournalSealer::make(Gathered& session, Time now) {
   manifest.is_last = session.summary.is_closed;
   manifest.opened_ns = session.opened_ns;
   manifest.summary = session.summary;
+  manifest.acts = session.acts;
   const std::size_t size = session.builder.gathered();
   const Result<void> made = seals_.make(session.builder, manifest, now);
   gathered_bytes_ -= size - session.builder.gathered();

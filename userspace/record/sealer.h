@@ -2,7 +2,7 @@
 // is durable, splits it by session, and seals.
 //
 // A session's events are gathered in memory and spill to `archive/.open/` when a chunk is full or memory is short.  A seal
-// is: manifest and signature behind the chunks, sync, rename to archive/YYYY/MM/DD/<session>.weir, sync folder, a leaf of
+// is: manifest and signature behind the chunks, sync, its wrapped keys in keys/ and synced, rename to archive/YYYY/MM/DD/<session>.weir, sync folder, a leaf of
 // the evidence log, its new signed checkpoint.  Nothing in archive/.open is trusted after a start: the journal still has it, since a
 // segment is recycled only when everything in it is in listed seals.
 // Must never: seal what is not durable in the journal, write a seal number twice, or add content of its own to events.
@@ -17,6 +17,7 @@
 
 #include "base/result.h"
 #include "record/files.h"
+#include "record/key_wrap.h"
 #include "record/keys.h"
 #include "record/leaf_queue.h"
 #include "record/pending.h"
@@ -32,6 +33,7 @@ struct SealerOptions {
   uint64_t memory_max = 64u << 20;              // Of all gathered events.  Hit: the fullest sessions spill.
   uint32_t segments_behind_max = 8;             // Per core.  Hit: sessions in the oldest segment are sealed in parts.
   uint32_t batch_max = 256;                     // Seals made durable together.
+  KeyRing keys{};                               // Nobody to wrap for: archives are not encrypted.
   std::string origin{};                         // Of the evidence log; empty: made of the gateway's name.
   std::vector<std::string> unlisted{};          // RecoveryReport::unlisted.
   nlohmann::json start{};                       // What the log's `start` says of this run.

@@ -206,9 +206,9 @@ class Listing {
 
 RecordPlace RecordPlace::of(const std::string& folder) {
   if (exists(folder + "/archive") || exists(folder + "/log") || exists(folder + "/journal")) {
-    return {.archive = folder + "/archive", .journal = folder + "/journal", .log = folder + "/log"};
+    return {.archive = folder + "/archive", .journal = folder + "/journal", .log = folder + "/log", .keys = folder + "/keys"};
   }
-  return {.archive = folder, .journal = {}, .log = {}};
+  return {.archive = folder, .journal = {}, .log = {}, .keys = exists(folder + "/../keys") ? folder + "/../keys" : ""};
 }
 
 Result<void> list_sessions(const RecordPlace& place, const SessionFilter& filter, const LineSink& sink) {

@@ -32,7 +32,9 @@ class Verifier {
   void check_chain();
   void check_chain_start(const CheckedArchive& first);
   void check_list();
+  using NamedActs = std::map<std::pair<uint64_t, uint64_t>, const ActEntry*>;   // By session and sequence.
   void check_acts();
+  void check_shut_acts(const CheckedArchive&, NamedActs&);
   Result<void> check_known_head();
   void check_sessions();
   void check_session(uint64_t session, const std::vector<const CheckedArchive*>& parts);
@@ -135,12 +137,17 @@ Result<void> Verifier::check_archives() {
   });
   if (!walked) return walked;
   archives_.resize(files.size());
-  in_parallel(files.size(), options_.threads, [&](std::size_t index) { archives_[index] = check_archive(options_.place.archive, files[index], options_.keys); }, options_.progress);
+  in_parallel(files.size(), options_.threads, [&](std::size_t index) { archives_[index] = check_archive(options_.place, files[index], options_.keys); }, options_.progress);
   for (const CheckedArchive& archive : archives_) {
     report_.findings.insert(report_.findings.end(), archive.findings.begin(), archive.findings.end());
     ++report_.archives;
     report_.bytes += archive.size;
     if (archive.is_readable) report_.events += archive.manifest.summary.events;
+    report_.shut += archive.is_shut ? 1 : 0;
+  }
+  const bool is_encrypted = std::any_of(archives_.begin(), archives_.end(), [](const CheckedArchive& archive) { return archive.is_readable && archive.manifest.is_encrypted; });
+  if (is_encrypted && options_.place.keys.empty()) {
+    add(Severity::kNote, "keys-not-given", options_.place.archive, "archives alone: whether their keys are still there was not looked at; give the state folder");
   }
   return {};
 }
@@ -230,10 +237,22 @@ void Verifier::check_list() {
   }
 }
 
+// Of an archive that cannot be looked into, the signed manifest says how many acts are in it, and the digest of their entries.
+void Verifier::check_shut_acts(const CheckedArchive& archive, NamedActs& named) {
+  const Manifest& m = archive.manifest;
+  ActChain chain;
+  const auto from = named.lower_bound({m.session, m.summary.first_sequence}), until = named.upper_bound({m.session, m.summary.last_sequence});
+  for (auto act = from; act != until; ++act) chain.add(to_leaf(*act->second));
+  named.erase(from, until);
+  if (chain == m.acts) return;
+  const char* code = chain.count < m.acts.count ? "act-unlisted" : chain.count > m.acts.count ? "act-missing" : "act-differs";
+  add(Severity::kBroken, code, archive.file.name, "the log names " + plural(chain.count, "act") + " of it, it holds " + std::to_string(m.acts.count) + (chain.count == m.acts.count ? ", and they differ" : ""));
+}
+
 // Each act that a sealed session holds is named in the log before it, as it is; and none is named that is not there.
 void Verifier::check_acts() {
   if (!log_ || !log_->has_all_entries) return;
-  std::map<std::pair<uint64_t, uint64_t>, const ActEntry*> named;
+  NamedActs named;
   for (const ActEntry& act : log_->acts) {
     if (!named.emplace(std::pair(act.session, act.sequence), &act).second) add(Severity::kBroken, "act-twice", "session " + std::to_string(act.session), "the log names its act " + std::to_string(act.sequence) + " twice");
   }
@@ -251,6 +270,7 @@ void Verifier::check_acts() {
       uint64_t& last = sealed[archive.manifest.session];
       last = std::max(last, archive.manifest.summary.last_sequence);
     }
+    if (archive.is_shut && is_listed) check_shut_acts(archive, named);
     for (const ActEntry& act : archive.acts) {
       const auto found = named.find({act.session, act.sequence});
       const std::string which = "act " + std::to_string(act.sequence) + " (" + act.act + ")";

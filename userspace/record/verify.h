@@ -52,6 +52,7 @@ struct Vouched {
 
 struct VerifyReport {
   uint64_t archives = 0, sessions = 0, events = 0, bytes = 0, live_sessions = 0;
+  uint64_t shut = 0;              // Encrypted archives whose proof was checked, and whose content was not: no key was given.
   uint64_t first_seal = 0, last_seal = 0;
   bool has_head = false;          // A signed checkpoint.  False: nothing says that the newest seals are all there.
   bool has_known_head = false;

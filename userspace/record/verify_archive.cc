@@ -2,6 +2,7 @@
 
 #include "record/archive.h"
 #include "record/event_codec.h"
+#include "record/key_store.h"
 
 namespace weir::record {
 namespace {
@@ -60,15 +61,28 @@ void look_at_content(CheckedArchive& checked, uint64_t incomplete) {
   if (incomplete != 0) add(Severity::kNote, "event-incomplete", std::to_string(incomplete) + " large events were cut off by the gateway's end");
 }
 
+// The keys that the manifest names are there, as they were.  Without them the proof stands, and nobody reads what it is of.
+bool check_keys_of(CheckedArchive& checked, const RecordPlace& place) {
+  if (place.keys.empty()) return false;
+  const Result<KeysState> keys = check_keys(place.keys, checked.file.name, checked.manifest);
+  const std::string where = "keys/" + keys_name(checked.file.name);
+  if (!keys || *keys == KeysState::kChanged) {
+    checked.findings.push_back({Severity::kBroken, "keys-changed", where, keys ? "these are not the keys that the session was sealed with" : keys.error().message});
+  } else if (*keys == KeysState::kMissing) {
+    checked.findings.push_back({Severity::kAttention, "keys-missing", where, "the session's keys are not there: destroyed, or not copied; its proof holds, its content cannot be read"});
+  }
+  return keys && *keys == KeysState::kFit;
+}
+
 }  // namespace
 
-CheckedArchive check_archive(const std::string& archive, const ArchiveFile& file, const std::vector<VerifyingKey>& keys) {
+CheckedArchive check_archive(const RecordPlace& place, const ArchiveFile& file, const std::vector<VerifyingKey>& keys) {
   CheckedArchive checked;
   checked.file = file;
   const auto broken = [&](const char* code, const std::string& message) {
     checked.findings.push_back({Severity::kBroken, code, file.name, message});
   };
-  const Result<ArchiveReader> reader = ArchiveReader::open(archive + "/" + file.name);
+  const Result<ArchiveReader> reader = ArchiveReader::open(place.archive + "/" + file.name);
   if (!reader) {
     broken("archive-changed", reader.error().message);
     return checked;
@@ -83,10 +97,12 @@ CheckedArchive check_archive(const std::string& archive, const ArchiveFile& file
   checked.digest = reader->digest();
   const std::string name = archive_name(checked.manifest.opened_ns, checked.manifest.session, checked.manifest.part);
   if (name != file.name) broken("archive-moved", "it belongs at " + name);
+  if (checked.manifest.is_encrypted) checked.is_shut = !check_keys_of(checked, place) || place.openers.empty();
   SessionSummary counted;
   EventAssembler assembler;
+  ActChain acts;
   bool is_foreign = false;
-  const Result<void> read = reader->read([&](const FrameView& frame) {
+  const Result<void> read = checked.is_shut ? reader->check() : read_archive(place, file.name, *reader, [&](const FrameView& frame) {
     is_foreign = is_foreign || frame.header.session != checked.manifest.session;
     const std::optional<EventAssembler::Event> whole = assembler.add(frame);
     if (!whole) return true;
@@ -96,17 +112,21 @@ CheckedArchive check_archive(const std::string& archive, const ArchiveFile& file
       counted.add(event);
       if (event.kind == RecordEvent::Kind::kAct) {
         checked.acts.push_back(act_entry(whole->header.session, whole->header.sequence, whole->header.at_ns, event.verb, whole->payload));
+        acts.add(to_leaf(checked.acts.back()));
       }
     } else {
       counted.add_undecodable(whole->header);
     }
     return true;
   });
-  if (!read) {
+  if (!read && read.error().kind == Error::Kind::kDenied) {
+    checked.is_shut = true;  // Another's key was given.
+    if (const Result<void> shut = reader->check(); !shut) broken("chunk-changed", shut.error().message);
+  } else if (!read) {
     broken("chunk-changed", read.error().message);
   } else if (is_foreign) {
     broken("manifest-wrong", "it holds events of another session");
-  } else if (!agrees(counted, checked.manifest.summary)) {
+  } else if (!checked.is_shut && (!agrees(counted, checked.manifest.summary) || (checked.manifest.format > 1 && acts != checked.manifest.acts))) {
     broken("manifest-wrong", "the signed manifest does not say what the events say");
   }
   look_at_content(checked, assembler.broken() + (assembler.is_inside() ? 1 : 0));

@@ -16,10 +16,12 @@ struct CheckedArchive {
   Digest digest{};
   Manifest manifest;             // Without opened_json and login_json.
   uint64_t size = 0;
-  std::vector<ActEntry> acts;    // In it, as the evidence log should name them.
+  bool is_shut = false;          // Encrypted, and no key was given: its content was not looked at, nor counted again.
+  std::vector<ActEntry> acts;    // In it, as the evidence log should name them; of a shut one the manifest's chain says so.
   std::vector<Finding> findings;
 };
 
-CheckedArchive check_archive(const std::string& archive, const ArchiveFile&, const std::vector<VerifyingKey>& keys);
+// The place's openers, if it has any, are for looking inside; none is needed to verify.
+CheckedArchive check_archive(const RecordPlace&, const ArchiveFile&, const std::vector<VerifyingKey>& keys);
 
 }  // namespace weir::record

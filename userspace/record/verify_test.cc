@@ -145,16 +145,16 @@ TEST_F(Tampering, AnArchiveCutAtAnyPlaceOrMadeLonger) {
 
 // Somebody who knows the format makes everything below the manifest fit again.
 TEST_F(Tampering, ChunksWithAChainOfTheirOwnDoNotFitTheManifest) {
-  constexpr std::size_t kHeader = 32, kChunkHeader = 16;
-  std::string file = slurp(paths_[1]);
-  const MutableBytes all(reinterpret_cast<std::byte*>(file.data()), file.size());
-  const uint32_t size = load_le<uint32_t>(all, kHeader + 4);
-  const MutableBytes payload = all.subspan(kHeader + kChunkHeader, size);
+  const std::string file = slurp(paths_[1]);
+  const Bytes header = as_bytes(file).first(kArchiveHeaderSize), chunk = as_bytes(file).subspan(kArchiveHeaderSize);
+  const ChunkHeader head = chunk_header(chunk, false).value();
+  std::vector<std::byte> frames;
+  ASSERT_TRUE(unpack_chunk(header, chunk.first(kChunkHeaderSize), chunk.subspan(kChunkHeaderSize, head.stored), nullptr, frames));
   bool has_changed = false;
-  for (std::size_t at = 0; at < size;) {
-    Bytes rest = payload.subspan(at);
+  for (std::size_t at = 0; at < frames.size();) {
+    Bytes rest = Bytes(frames).subspan(at);
     ASSERT_TRUE(take_frame(rest, 0));
-    const MutableBytes frame = payload.subspan(at, size - at - rest.size());
+    const MutableBytes frame = MutableBytes(frames).subspan(at, frames.size() - at - rest.size());
     const std::size_t place = as_text(frame).find("delete from t");
     if (place != std::string_view::npos) {
       frame[place + 12] = std::byte{'u'};
@@ -164,10 +164,16 @@ TEST_F(Tampering, ChunksWithAChainOfTheirOwnDoNotFitTheManifest) {
     at += frame.size();
   }
   ASSERT_TRUE(has_changed);
-  const Digest start = sha256(Bytes(all).first(kHeader));
-  const Digest chain = sha256({Bytes(start), Bytes(all).subspan(kHeader, kChunkHeader), Bytes(payload)});
-  std::copy(chain.begin(), chain.end(), payload.end());
-  spew(paths_[1], file);
+  // Both chunks, the second the end mark, with a chain that fits them.
+  std::string forged = file.substr(0, kArchiveHeaderSize);
+  Digest chain = sha256(header);
+  for (const auto& one : {pack_chunk(header, 0, head.frames, frames, false, nullptr), pack_chunk(header, 1, 0, {}, true, nullptr)}) {
+    chain = sha256({Bytes(chain), Bytes(one)});
+    forged += as_text(one);
+    forged += as_text(chain);
+  }
+  const std::size_t manifest = ArchiveReader::open(paths_[1]).value().manifest_text().size() + 80;
+  spew(paths_[1], forged + file.substr(file.size() - manifest));
   EXPECT_TRUE(is_found("chunk-changed"));
 }
 
