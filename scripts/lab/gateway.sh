@@ -23,6 +23,9 @@ gateway_prepare() {
   openssl genpkey -algorithm ed25519 2>/dev/null | secret_file "$lab_folder/keys/log.key"
   openssl pkey -in "$lab_folder/keys/log.key" -pubout -out "$gateway_public_key"
   openssl rand -hex 32 | secret_file "$lab_folder/keys/mask.key"
+  { printf 'weir-key-1 '; openssl rand -hex 32; } | secret_file "$lab_folder/keys/kek.key"
+  openssl genpkey -algorithm X25519 2>/dev/null | secret_file "$lab_folder/keys/auditor.key"
+  openssl pkey -in "$lab_folder/keys/auditor.key" -pubout -out "$lab_folder/keys/auditor.pub"
   printf '# Rules that a check puts in; loaded by every configuration of the lab.\nrules: []\n' >"$gateway_extra_rules"
   gateway_yaml inject minted offer verify-full >"$lab_folder/gateway.yaml"
   gateway_yaml relay own-pair offer verify-full >"$lab_folder/gateway-relay.yaml"
@@ -118,6 +121,7 @@ record:
   journal: {segment: 16MiB, commit_every: 2ms, reserve: 64MiB}
   on_failure: stop
   seal: {after_close: 200ms, every: 1h, chunk: 1MiB}
+  encryption: {key_file: keys/kek.key, auditors: [keys/auditor.pub]}
   signing: {key_file: keys/log.key, algorithm: ed25519}
   log: {origin: weir.lab.example/gw-lab${suffix:-}}
 

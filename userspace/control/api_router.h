@@ -18,6 +18,7 @@
 #include "control/control_handler.h"
 #include "control/metrics_text.h"
 #include "control/portal.h"
+#include "record/reader.h"
 
 namespace weir::control {
 
@@ -29,6 +30,12 @@ struct ApiServices {
   ApiHost& host;
   std::string record_folder;     // The state, for list_sessions() and replay().
   Portal* portal = nullptr;      // Its pages; none: there are none.
+  std::vector<std::shared_ptr<const record::KeyOpener>> openers{};   // Of encrypted archives.
+  [[nodiscard]] record::RecordPlace place() const {
+    record::RecordPlace place = record::RecordPlace::of(record_folder);
+    place.openers = openers;
+    return place;
+  }
 };
 
 struct ApiArgument {

@@ -104,7 +104,7 @@ Result<void> span_of(const ApiCall& call, std::optional<std::chrono::sys_seconds
 
 Result<json> list(const ApiCall& call, const record::SessionFilter& filter) {
   json all = json::array();
-  const auto listed = record::list_sessions(record::RecordPlace::of(call.services.record_folder), filter, [&](const std::string& line) {
+  const auto listed = record::list_sessions(call.services.place(), filter, [&](const std::string& line) {
     all.push_back(json::parse(line, nullptr, false));
     return true;
   });
@@ -171,7 +171,7 @@ Result<json> replay(ApiCall& call) {
   ChunkedLines lines(call);
   Result<void> seen;
   bool is_first = true, is_taken = true;
-  const auto replayed = record::replay(record::RecordPlace::of(call.services.record_folder), id_of(call), [&](const std::string& line) {
+  const auto replayed = record::replay(call.services.place(), id_of(call), [&](const std::string& line) {
     if (std::exchange(is_first, false)) seen = look(call, "replay", "session " + call.id);
     is_taken = seen && lines.add(line);
     return is_taken;
@@ -191,7 +191,7 @@ Result<json> events(ApiCall& call) {
   filter.count_max = *limit;
   if (auto seen = look(call, "events", "events"); !seen) return tl::unexpected<Error>(seen.error());
   json all = json::array();
-  const auto listed = record::list_acts(record::RecordPlace::of(call.services.record_folder), filter, [&](const std::string& line) {
+  const auto listed = record::list_acts(call.services.place(), filter, [&](const std::string& line) {
     all.push_back(json::parse(line, nullptr, false));
     return true;
   });

@@ -36,7 +36,7 @@ grants:
   - {name: write, who: {groups: [team]}, targets: [orders-db], verbs: [read, write], hours: {times: ["Mon-Fri 08:00-18:00"]}}
 rules:
   - {id: no-drop, severity: high, tags: [CC8.1], what: {facts: [drop-table]}, then: block, message: "closed here", examples: {match: ["drop table t"], no_match: ["select 1"]}}
-record: {signing: {key_file: keys/log.key}}
+record: {signing: {key_file: keys/log.key}, encryption: {key_file: keys/kek.key}}
 )";
 
 struct Outcome {
@@ -50,8 +50,8 @@ class Cli : public testing::Test {
     char name[] = "/tmp/weir-cli-XXXXXX";
     folder_ = mkdtemp(name);
     std::filesystem::create_directory(folder_ + "/keys");
-    for (const char* file : {"ca.crt", "ca.key", "log.key"}) {
-      std::ofstream(folder_ + "/keys/" + file) << "fake\n";
+    for (const char* file : {"ca.crt", "ca.key", "log.key", "kek.key"}) {
+      std::ofstream(folder_ + "/keys/" + file) << (file == std::string("kek.key") ? "weir-key-1 " + std::string(64, 'f') : "fake") << "\n";
       chmod((folder_ + "/keys/" + file).c_str(), 0600);
     }
     std::filesystem::create_directory(folder_ + "/state");

@@ -170,8 +170,7 @@ void read_record(MapReader record, RecordConfig& out) {
   seal.duration("every", out.seal_every, 1min, kDay);
   seal.size32("chunk", out.chunk_size, 4u << 10, 64u << 20);
   seal.finish();
-  read_encryption(record.map("encryption"));
-  record.has_no_effect("encryption", "the record is written in clear: keep `state` on an encrypted disk");
+  read_encryption(record.map("encryption"), out);
   MapReader signing = record.map("signing");
   signing.file("key_file", out.signing_key_file, FileKind::kSecretOrMade);
   signing.choice_of("algorithm", {"ed25519"});

@@ -1,5 +1,5 @@
-// Sections that a later version carries out: retention, encryption, archive.  They are
-// read for their form, so that a file written for later is checked now, and each says that it has no effect.
+// Sections that a later version carries out: retention, archive.  They are read
+// for their form, so that a file written for later is checked now, and each says that it has no effect.
 #include "control/config_sections.h"
 
 namespace weir::control {
@@ -43,18 +43,6 @@ void read_retention(MapReader retention) {
     hold.finish();
   }
   retention.finish();
-}
-
-void read_encryption(MapReader section) {
-  std::string file;
-  section.file("key_file", file, FileKind::kSecret);
-  for (const auto& [auditor, place] : section.placed_strings("auditors")) {
-    const std::string path = section.context().absolute(auditor);
-    if (section.context().check_files && !section.context().files.facts(path).exists) {
-      section.context().error(place, section.path_of("auditors") + ": there is no file " + path);
-    }
-  }
-  section.finish();
 }
 
 void read_archive(MapReader archive) {

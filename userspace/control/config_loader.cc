@@ -153,6 +153,9 @@ void complete(const MapReader& root, LoadContext& context, Config& config) {
     context.error(root.place_of("record"), "record.signing.key_file is missing: seals are signed with it",
                   "record: {signing: {key_file: keys/log.key}} and `weir ca init --keys`");
   }
+  if (config.record.encryption_key_file.empty()) {
+    context.warn(root.place_of("record"), "record.encryption is not set: session archives are compressed, and not encrypted", "record: {encryption: {key_file: keys/kek.key}}");
+  }
 }
 
 }  // namespace

@@ -34,7 +34,7 @@ TEST(ConfigLoader, AllMistakesAreToldInOneRunInFileOrder) {
                           "    ports: [5432, 70000]\n"
                           "    mode: enforced\n"
                           "    tls: {to_client: none, to_target: none}\n"
-                          "record: {signing: {key_file: keys/log.key}}\n"),
+                          "record: {signing: {key_file: keys/log.key}, encryption: {key_file: keys/kek.key}}\n"),
               ElementsAre("weir.yaml:1:1: error: name is missing",
                           "weir.yaml:2:1: error: unknown key \"nam\" (did you mean \"name\"?)",
                           "weir.yaml:4:18: error: steer.clients is empty: at least one entry is needed",
@@ -54,6 +54,16 @@ TEST(ConfigLoader, ActsThatNeedASecondPersonAreNamed) {
   EXPECT_THAT(lines_of(loaded.problems), ElementsAre("weir.yaml:13:35: warning: changes.second_person: revoke takes away: until a second person approves, who is to be stopped goes on (leave it out)"));
   EXPECT_THAT(load_text(kSmallConfig + "changes: {require_reviewer: true}\n").config.changes_second_person, ElementsAre("reload")) << "the short form";
   EXPECT_THAT(load_text(kSmallConfig).config.changes_second_person, IsEmpty());
+}
+
+TEST(ConfigLoader, ARecordThatIsNotEncryptedIsSaid) {
+  const LoadedConfig loaded = load_text(kSmallConfig, {"record.encryption={}"});
+  EXPECT_TRUE(loaded.is_usable());
+  EXPECT_THAT(lines_of(loaded.problems), ElementsAre(HasSubstr("warning: record.encryption is not set: session archives are compressed, and not encrypted")));
+  const LoadedConfig full = load_text(kSmallConfig, {"record.encryption.auditors=[keys/a.pub, keys/b.pub]"});
+  EXPECT_THAT(full.problems, IsEmpty());
+  EXPECT_EQ(full.config.record.encryption_key_file, "/etc/weir/keys/kek.key");
+  EXPECT_THAT(full.config.record.encryption_auditors, ElementsAre("/etc/weir/keys/a.pub", "/etc/weir/keys/b.pub"));
 }
 
 TEST(ConfigLoader, AMissingFileIsNamed) {
@@ -101,6 +111,8 @@ TEST(ConfigLoader, SecretFilesMustBeThereAndTheOwnersAlone) {
                           "(chmod 600 /etc/weir/keys/ca.key)",
                           "weir.yaml:11:20: error: targets[orders-db].tls.ca_file: there is no file /etc/weir/keys/target-ca.crt",
                           "weir.yaml:12:30: warning: record.signing.key_file: there is no file /etc/weir/keys/log.key yet: `weir ca init --keys` or the "
+                          "first `weir run` makes it",
+                          "weir.yaml:12:68: warning: record.encryption.key_file: there is no file /etc/weir/keys/kek.key yet: `weir ca init --keys` or the "
                           "first `weir run` makes it"));
 }
 

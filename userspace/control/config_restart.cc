@@ -79,6 +79,8 @@ void compare_record(Comparison& compare, const RecordConfig& a, const RecordConf
   compare.key("record.seal.every", a.seal_every, b.seal_every);
   compare.key("record.seal.chunk", a.chunk_size, b.chunk_size);
   compare.key("record.signing.key_file", a.signing_key_file, b.signing_key_file);
+  compare.key("record.encryption.key_file", a.encryption_key_file, b.encryption_key_file);
+  compare.key("record.encryption.auditors", a.encryption_auditors, b.encryption_auditors);
   compare.key("record.log.origin", a.origin, b.origin);
   compare.key("record.log.heartbeat_every", a.heartbeat_every, b.heartbeat_every);
   compare.key("record.log.checkpoint_every", a.checkpoint_every, b.checkpoint_every);

@@ -28,8 +28,8 @@ void read_changes(MapReader root, Config& out);
 
 // Sections that later versions carry out; here they are checked for form.
 void read_retention(MapReader root);
-void read_encryption(MapReader section);   // record.encryption
 void read_evidence_log(MapReader section, RecordConfig& out);   // record.log
+void read_encryption(MapReader section, RecordConfig& out);     // record.encryption
 void read_archive(MapReader section);      // record.archive
 
 void read_who(MapReader section, WhoConfig& out);

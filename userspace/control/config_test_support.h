@@ -20,7 +20,7 @@ targets:
     addresses: [198.18.2.2]
     ports: [5432]
     tls: {ca_file: keys/target-ca.crt}
-record: {signing: {key_file: keys/log.key}}
+record: {signing: {key_file: keys/log.key}, encryption: {key_file: keys/kek.key}}
 )";
 
 inline LoadedConfig load_text(const std::string& text, std::vector<std::string> overrides = {}, MemoryFiles* given = nullptr) {

@@ -12,6 +12,7 @@
 #include "control/cli_text.h"
 #include "control/config_values.h"
 #include "control/verbs.h"
+#include "record/key_store.h"
 #include "record/keys.h"
 #include "transport/ca.h"
 
@@ -48,6 +49,10 @@ Result<std::vector<std::string>> make_keys(const Config& config) {
     const auto key = record::SigningKey::generate(config.record.signing_key_file);
     if (!key) return tl::unexpected<Error>(key.error());
     made.push_back(config.record.signing_key_file);
+  }
+  if (!config.record.encryption_key_file.empty() && !std::filesystem::exists(config.record.encryption_key_file)) {
+    if (auto key = record::make_gateway_keys(config.record.encryption_key_file, config.state + "/keys"); !key) return tl::unexpected<Error>(key.error());
+    made.push_back(config.record.encryption_key_file);
   }
   if (!config.mask_hash_key_file.empty() && !std::filesystem::exists(config.mask_hash_key_file)) {
     if (auto key = make_mask_key(config.mask_hash_key_file); !key) return tl::unexpected<Error>(key.error());
@@ -116,12 +121,12 @@ Verb ca_verb() {
           .summary = "make or show the gateway's certificate authority",
           .synopsis = "init [--keys] [--name TEXT] [--days N] [--permit NAME|PREFIX] | show",
           .description = "The authority mints the certificates that clients see for targets without a pair of their own. init makes certificate and key where tls.ca says; it never overwrites. "
-                         "show prints what it is and how clients come to trust it.\n--keys also makes the signing key of the record and the mask key, where the configuration names them and they are not there.\n"
+                         "show prints what it is and how clients come to trust it.\n--keys also makes the signing key of the record, the key of its archives and the mask key, where the configuration names them and they are not there.\n"
                          "--permit limits what the authority may sign for; give it for names and for addresses.",
           .exits = "0 done\n1 there is no such certificate\n2 the configuration is wrong, or a file is there already",
           .example = "weir ca init --keys --permit db.example --permit 198.18.2.0/24\nweir ca show",
           .add_options = [](po::options_description& options) {
-            options.add_options()("keys", "init: make the record's signing key and the mask key too")
+            options.add_options()("keys", "init: make the record's keys and the mask key too")
                 ("name", po::value<std::string>()->value_name("TEXT"), "init: common name; default Weir CA")
                 ("days", po::value<uint32_t>()->value_name("N"), "init: how long it is valid; default 3650")
                 ("permit", po::value<std::vector<std::string>>()->value_name("NAME|PREFIX"), "init: sign for this and what is below it only; may be given several times");

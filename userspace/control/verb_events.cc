@@ -40,9 +40,11 @@ int run_events(VerbCall& call) {
   if (!filter) return call.fail(filter.error());
   const auto folder = record_folder(call);
   if (!folder) return kExitUsage;
+  const auto place = record_place(call, *folder);
+  if (!place) return call.fail(place.error());
   ordered_json list = ordered_json::array();
   TextTable table({{"AT"}, {"WHO"}, {"ACT"}, {"OBJECT"}, {"OUTCOME"}, {"REASON"}});
-  const auto listed = record::list_acts(record::RecordPlace::of(*folder), *filter, [&](const std::string& line) {
+  const auto listed = record::list_acts(*place, *filter, [&](const std::string& line) {
     const json act = json::parse(line, nullptr, false);
     if (!act.is_object()) return true;
     const std::string outcome = text_at(act, "outcome");
@@ -62,7 +64,7 @@ Verb events_verb() {
   return {.name = "events",
           .group = "The record",
           .summary = "list what was done to the gateway, and who looked at what",
-          .synopsis = "[--act NAME] [--since TIME] [--until TIME] [--limit N] [--state FOLDER]",
+          .synopsis = "[--act NAME] [--since TIME] [--until TIME] [--limit N] [--state FOLDER] [--key-file FILE]",
           .description = "Newest first: bind, revoke, cut, reload, approve, deny, and looks at tickets, bindings, rules, grants, sessions and replays, over the socket and over the API, also those that were refused. "
                          "Read from the record itself: works without an engine, and on a copy.\n"
                          "JSON: [{at, act, by: {via, uid, login_uid} or {via, subject, issuer, role, address}, object, reason, outcome, change, session, seq}]; change says what was "
@@ -75,6 +77,7 @@ Verb events_verb() {
                 ("until", po::value<std::string>()->value_name("TIME"), "done before")
                 ("limit", po::value<uint64_t>()->value_name("N"), "at most so many; 1000 if not given")
                 ("state", po::value<std::string>()->value_name("FOLDER"), "a state folder or a copy of one; else the configuration's");
+            add_key_file(options);
           },
           .run = run_events};
 }

@@ -130,6 +130,14 @@ void add_countersigners(const Config& config, std::vector<steer::Finding>& findi
   }
 }
 
+void add_encryption(const RecordConfig& record, std::vector<steer::Finding>& findings) {
+  if (record.encryption_key_file.empty()) {
+    findings.push_back({"record", steer::Finding::Level::kWarn, "session archives are compressed, and not encrypted", "set record.encryption.key_file"});
+  } else {
+    findings.push_back({"record", steer::Finding::Level::kOk, "session archives are encrypted, for the gateway and " + counted(record.encryption_auditors.size(), "auditor"), ""});
+  }
+}
+
 int run_doctor(VerbCall& call) {
   const LoadedConfig loaded = load_config(call.config_path(), call.config_options(true));
   std::vector<steer::Finding> findings{config_finding(loaded)};
@@ -137,6 +145,7 @@ int run_doctor(VerbCall& call) {
   add_sign_in(loaded.config.identity, findings);
   add_sinks(loaded.config.notify, findings);
   add_countersigners(loaded.config, findings);
+  add_encryption(loaded.config.record, findings);
   bool has_failed = false;
   ordered_json list = ordered_json::array();
   for (const steer::Finding& finding : findings) {

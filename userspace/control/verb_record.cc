@@ -67,9 +67,12 @@ int run_sessions(VerbCall& call) {
   if (!folder) return kExitUsage;
   // The list alone tells of no command; of a request it tells all.
   if (!filter->request.empty()) tell_engine(call, "sessions", "request " + filter->request);
+  // Manifests are in clear: only who looks into sessions needs a key.
+  const auto place = filter->request.empty() ? Result<record::RecordPlace>(record::RecordPlace::of(*folder)) : record_place(call, *folder);
+  if (!place) return call.fail(place.error());
   if (call.json) {
     ArrayWriter array(call.terminal.out);
-    const auto listed = record::list_sessions(record::RecordPlace::of(*folder), *filter, [&](const std::string& line) {
+    const auto listed = record::list_sessions(*place, *filter, [&](const std::string& line) {
       array.add(line);
       return static_cast<bool>(call.terminal.out);
     });
@@ -79,7 +82,7 @@ int run_sessions(VerbCall& call) {
   TextTable table({{"SESSION", TextTable::Align::kRight}, {"OPENED"}, {"CLOSED"}, {"SUBJECT"}, {"TARGET"}, {"COMMANDS", TextTable::Align::kRight}, {"BLOCKED", TextTable::Align::kRight},
                    {"MASKED", TextTable::Align::kRight}, {"REASON"}});
   std::size_t in_request = 0;
-  const auto listed = record::list_sessions(record::RecordPlace::of(*folder), *filter, [&](const std::string& line) {
+  const auto listed = record::list_sessions(*place, *filter, [&](const std::string& line) {
     const json session = json::parse(line, nullptr, false);
     if (!session.is_object()) return true;
     const std::string closed = shown_at(session, "closed");
@@ -133,9 +136,11 @@ int run_replay(VerbCall& call) {
   if (!session) return call.fail(kExitUsage, "name one session by its number; `weir sessions` lists them");
   const auto folder = record_folder(call);
   if (!folder) return kExitUsage;
+  const auto place = record_place(call, *folder);
+  if (!place) return call.fail(place.error());
   tell_engine(call, "replay", "session " + std::to_string(*session));
   std::optional<ArrayWriter> array;
-  const auto replayed = record::replay(record::RecordPlace::of(*folder), *session, [&](const std::string& line) {
+  const auto replayed = record::replay(*place, *session, [&](const std::string& line) {
     if (call.json) {
       if (!array) array.emplace(call.terminal.out);
       array->add(line);
@@ -210,6 +215,7 @@ void print_report(VerbCall& call, const record::VerifyReport& report) {
                      {"events", report.events},
                      {"bytes", report.bytes},
                      {"live_sessions", report.live_sessions},
+                     {"not_opened", report.shut},
                      {"first_seal", report.first_seal},
                      {"last_seal", report.last_seal},
                      {"has_head", report.has_head},
@@ -232,6 +238,7 @@ void print_report(VerbCall& call, const record::VerifyReport& report) {
       << ", " << counted(report.events, "event") << ", " << human_size(report.bytes) << ", seals " << report.first_seal << " to " << report.last_seal;
   if (report.live_sessions != 0) out << "; " << counted(report.live_sessions, "live session") << " not sealed yet";
   out << "\n";
+  if (report.shut != 0) out << counted(report.shut, "archive") << " encrypted and not opened: proved to be what was sealed; --key-file looks into them as well\n";
   if (!report.origin.empty()) {
     out << "Log " << escape_bytes(report.origin) << ": " << std::to_string(report.log_entries) << " entries" << ", " << counted(report.heartbeats, "heartbeat") << ", root " << report.root << "\n";
   }
@@ -308,6 +315,11 @@ int run_verify(VerbCall& call) {
   const auto folder = call.words().empty() ? record_folder(call) : std::optional(call.words()[0]);
   if (!folder) return kExitUsage;
   options.place = record::RecordPlace::of(*folder);
+  if (call.has("key-file")) {
+    auto opener = record::read_opener(call.text("key-file"));
+    if (!opener) return call.fail(kExitUsage, opener.error().message);
+    options.place.openers.push_back(std::move(*opener));
+  }
   auto keys = record_keys(call);
   if (!keys) return call.fail(keys.error());
   options.keys = std::move(*keys);
@@ -360,6 +372,7 @@ Verb sessions_verb() {
                 ("since", po::value<std::string>()->value_name("TIME"), "opened at or after; a time, or how long ago, such as 8h")
                 ("until", po::value<std::string>()->value_name("TIME"), "opened before")
                 ("limit", po::value<uint64_t>()->value_name("N"), "at most so many");
+            add_key_file(options);
             add_state(options);
           },
           .run = run_sessions};
@@ -369,12 +382,16 @@ Verb replay_verb() {
   return {.name = "replay",
           .group = "The record",
           .summary = "show what happened in a session",
-          .synopsis = "SESSION [--state FOLDER]",
+          .synopsis = "SESSION [--state FOLDER] [--key-file FILE]",
           .description = "Every event in order: login, commands with parameters, verdicts and what became of them, masked rows, alerts, the end. What was masked for the client is masked here too.\n"
+                         "An encrypted session opens with the gateway's key, which the configuration names, or with --key-file: an auditor needs the folder and the own private key.\n"
                          "JSON: [{seq, at, kind, verb, text, verdict, rule, outcome, ...}]",
-          .exits = "0 done\n1 there is no such session, or its archive is damaged\n2 the command line is wrong\n5 the record cannot be read",
-          .example = "weir replay 4711\nweir replay 4711 --json | jq -r '.[] | select(.kind == \"command\") | .text'",
-          .add_options = add_state,
+          .exits = "0 done\n1 there is no such session, its archive is damaged, or no key opens it\n2 the command line is wrong\n5 the record cannot be read",
+          .example = "weir replay 4711\nweir replay 4711 --state /mnt/copy/weir --key-file auditor.key\nweir replay 4711 --json | jq -r '.[] | select(.kind == \"command\") | .text'",
+          .add_options = [](po::options_description& options) {
+            add_key_file(options);
+            add_state(options);
+          },
           .run = run_replay};
 }
 
@@ -382,8 +399,8 @@ Verb verify_verb() {
   return {.name = "verify",
           .group = "The record",
           .summary = "check the record with its files and a public key alone",
-          .synopsis = "[FOLDER] [--key FILE] [--witness FILE] [--tsa-ca FILE] [--head FILE] [--threads N] | --proof FILE [ARCHIVE] [--key FILE] [--witness FILE]",
-          .description = "Finds a change, swap, cut, removal or addition inside what the evidence log covers. Needs no engine, no configuration (with FOLDER and --key) and no secret.\n"
+          .synopsis = "[FOLDER] [--key FILE] [--witness FILE] [--tsa-ca FILE] [--head FILE] | --proof FILE [ARCHIVE] [--key FILE] ...",
+          .description = "Finds a change, swap, cut, removal or addition inside what the evidence log covers. Needs no engine, no configuration (with FOLDER and --key) and no secret: of encrypted archives it checks that they are what was sealed; with --key-file also that they say what their manifests say.\n"
                          "--head takes a checkpoint that you kept earlier (log/checkpoint): the log must go on from it, so that a folder put back as it was earlier is found too.\n"
                          "--witness takes a witness's verifier key (C2SP signed-note, NAME+ID+KEY) and asks for its cosignatures in log/witnessed; --tsa-ca takes the CA of the time stamps in log/timestamps. "
                          "Those two and --head find what the holder of the log's own key did: a log made anew, a second one, one put back.\n"
@@ -393,6 +410,7 @@ Verb verify_verb() {
           .exits = "0 verified\n1 broken\n2 could not be checked: no such folder, no key\n3 verified, with findings that need an explanation",
           .example = "weir verify\nweir verify /mnt/copy/weir --key log.pub --head checkpoint.monday\nweir verify --witness witness.pub --tsa-ca tsa.crt\nweir verify --proof session-4711.tlog-proof 4711.weir --key log.pub",
           .add_options = [](po::options_description& options) {
+            add_key_file(options);
             options.add_options()("key", po::value<std::vector<std::string>>()->value_name("FILE"), "public key of the seals, PEM; may be given several times; else the one beside record.signing.key_file")
                 ("witness", po::value<std::vector<std::string>>()->value_name("FILE"), "a witness's verifier key; may be given several times")
                 ("tsa-ca", po::value<std::string>()->value_name("FILE"), "CA of the time stamps, PEM")

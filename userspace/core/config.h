@@ -235,6 +235,8 @@ struct RecordConfig {
   std::chrono::seconds seal_every{3600};
   uint32_t chunk_size = 1u << 20;
   std::string signing_key_file;              // Ed25519, PEM.
+  std::string encryption_key_file;           // Wraps the archives' keys; empty: they are not encrypted.
+  std::vector<std::string> encryption_auditors;   // Files of public keys, X25519, PEM.
   std::string origin;
   std::chrono::seconds heartbeat_every{60};
   std::chrono::seconds checkpoint_every{10}; // A new checkpoint is shown to witnesses this often.

@@ -1,5 +1,7 @@
 #include "record/key_store.h"
 
+#include <algorithm>
+
 #include "record/files.h"
 
 namespace weir::record {
@@ -35,6 +37,31 @@ Result<SecretKey> session_key(const RecordPlace& place, std::string_view archive
   Result<SecretKey> key = unwrap(*text, place.openers, {.session = manifest.session, .part = manifest.part, .commitment = manifest.key_commitment});
   if (!key) return fail(key.error().kind, key.error().message + (key.error().kind == Error::Kind::kDenied ? kHow : ""));
   return key;
+}
+
+Result<KeyRing> open_ring(const std::string& key_file, const std::vector<std::string>& auditors) {
+  KeyRing ring;
+  if (key_file.empty()) return ring;
+  const Result<std::shared_ptr<const GatewayKeys>> own = GatewayKeys::read(key_file);
+  if (!own) return tl::unexpected(own.error());
+  ring.wrappers.push_back(*own);
+  ring.openers.push_back(*own);
+  for (const std::string& path : auditors) {
+    const Result<std::shared_ptr<const AuditorKey>> auditor = AuditorKey::read(path);
+    if (!auditor) return tl::unexpected(auditor.error());
+    ring.wrappers.push_back(*auditor);
+  }
+  return ring;
+}
+
+Result<void> make_gateway_keys(const std::string& key_file, const std::string& keys_folder) {
+  const Result<std::vector<std::string>> there = list_folder(keys_folder);
+  if (!there) return tl::unexpected(there.error());
+  const bool has_wraps = std::any_of(there->begin(), there->end(), [](const std::string& name) { return name != ".open"; });
+  if (has_wraps) {
+    return fail(Error::Kind::kNotFound, key_file + " is not there, and " + keys_folder + " holds keys that it wrapped: put it back; if it is lost, begin a new one by hand: (umask 077; echo \"weir-key-1 $(openssl rand -hex 32)\" >" + key_file + ")");
+  }
+  return GatewayKeys::generate(key_file);
 }
 
 Result<void> read_archive(const RecordPlace& place, std::string_view archive_name, const ArchiveReader& reader, const std::function<bool(const FrameView&)>& sink) {

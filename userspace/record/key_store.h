@@ -25,4 +25,9 @@ Result<SecretKey> session_key(const RecordPlace&, std::string_view archive_name,
 // Every frame of an archive, as ArchiveReader::read(): with its key from the place, if it needs one.
 Result<void> read_archive(const RecordPlace&, std::string_view archive_name, const ArchiveReader&, const std::function<bool(const FrameView&)>&);
 
+// What a gateway seals with and reads: its own keys, and the auditors'.  No key file: nothing, archives are not encrypted.
+Result<KeyRing> open_ring(const std::string& key_file, const std::vector<std::string>& auditors);
+// A new key file.  Refused where wrapped keys stand: a new key would not open them, and the old one is missed.
+Result<void> make_gateway_keys(const std::string& key_file, const std::string& keys_folder);
+
 }  // namespace weir::record

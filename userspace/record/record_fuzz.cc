@@ -9,8 +9,10 @@
 
 #include "base/check.h"
 #include "record/archive.h"
+#include "record/chunk.h"
 #include "record/event_codec.h"
 #include "record/journal_reader.h"
+#include "record/key_wrap.h"
 #include "record/seal_log.h"
 #include "record/session_summary.h"
 #include "record/signed_note.h"
@@ -82,6 +84,13 @@ int fuzz_archive(const uint8_t* data, size_t size) {
   const std::string_view text(reinterpret_cast<const char*>(data), size);
   ListedSessions().add_leaf(text.substr(0, 4096));
   if (const Result<Manifest> manifest = manifest_from_json(text)) (void)to_json(*manifest);
+  (void)unwrap(text, {}, {});
+  // A chunk by itself, since the fuzzer cannot guess a chain: what unpacks is as long as it declares.
+  const std::array<std::byte, kArchiveHeaderSize> archive_header{};
+  std::vector<std::byte> plain;
+  if (size > kChunkHeaderSize && unpack_chunk(archive_header, as_bytes(text).first(kChunkHeaderSize), as_bytes(text).subspan(kChunkHeaderSize), nullptr, plain)) {
+    WEIR_CHECK(plain.size() == chunk_header(as_bytes(text), false)->plain);
+  }
   FileHandle file(::memfd_create("archive", MFD_CLOEXEC));
   if (!file || !write_at(file.get(), 0, as_bytes(text))) return 0;
   const Result<ArchiveReader> reader = ArchiveReader::open("/proc/self/fd/" + std::to_string(file.get()));

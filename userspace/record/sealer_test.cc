@@ -3,6 +3,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "record/key_store.h"
 #include "record/reader.h"
 #include "record/record_test_gateway.h"
 #include "record/seal_log.h"
@@ -88,17 +89,19 @@ void live_a_little(Gateway& gw, uint64_t first) {
   }
 }
 
-void expect_whole(Gateway& gw, uint64_t sessions, const std::string& where) {
+void expect_whole(Gateway& gw, const KeyRing& ring, uint64_t sessions, const std::string& where) {
   const VerifyReport report = gw.verify();
   std::string text;
   for (const Finding& finding : report.findings) text += finding.code + " " + finding.where + ": " + finding.message + "\n";
   ASSERT_EQ(report.exit_code(), 0) << where << "\n" << text;
+  RecordPlace place = RecordPlace::of(gw.state());
+  place.openers = ring.openers;  // And each can be opened: its keys stand in their place.
   uint64_t listed = 0;
-  ASSERT_TRUE(list_sessions(RecordPlace::of(gw.state()), {}, [&](const std::string& line) {
+  ASSERT_TRUE(list_sessions(place, {}, [&](const std::string& line) {
     const nlohmann::json row = nlohmann::json::parse(line);
     ++listed;
     uint64_t events = 0, expected = 1;
-    EXPECT_TRUE(replay(RecordPlace::of(gw.state()), row["id"], [&](const std::string& event) {
+    EXPECT_TRUE(replay(place, row["id"], [&](const std::string& event) {
       EXPECT_EQ(nlohmann::json::parse(event)["seq"], expected++) << where;
       ++events;
       return true;
@@ -110,10 +113,14 @@ void expect_whole(Gateway& gw, uint64_t sessions, const std::string& where) {
 }
 
 void crash_everywhere(bool loses_power) {
+  test::TemporaryFolder keys("/dev/shm");
+  ASSERT_TRUE(GatewayKeys::generate(keys.path() + "/kek.key"));
+  const KeyRing ring = open_ring(keys.path() + "/kek.key", {}).value();
   bool reached_the_end = false;
-  for (uint64_t steps = 1; !reached_the_end && steps < 200; ++steps) {
+  for (uint64_t steps = 1; !reached_the_end && steps < 300; ++steps) {
     const std::string where = "crash at step " + std::to_string(steps) + (loses_power ? " with power loss" : "");
     Gateway gw("/dev/shm");
+    gw.sealer_options.keys = ring;
     gw.sealer_options.every = std::chrono::seconds(0);  // The open session is sealed in part.
     CrashingFiles files(steps, steps, loses_power);
     gw.start();
@@ -133,7 +140,7 @@ void crash_everywhere(bool loses_power) {
     gw.files = &gw.posix_files;
     gw.start();
     gw.seal();
-    expect_whole(gw, 6, where);
+    expect_whole(gw, ring, 6, where);
   }
   EXPECT_TRUE(reached_the_end);
 }

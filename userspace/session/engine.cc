@@ -150,6 +150,8 @@ Result<void> Engine::open_record() {
   sealer.after_close = wanted.record.seal_after_close;
   sealer.every = wanted.record.seal_every;
   sealer.chunk_size = wanted.record.chunk_size;
+  if (auto keys = open_keys(); !keys) return keys;
+  sealer.keys = keys_;
   tell_evidence_log(sealer);
   auto opened = record::Sealer::open(sealer, std::move(*key), files_, sealed, [this](uint64_t id) { segments_->recycle(id); });
   if (!opened) return tl::unexpected<Error>(opened.error());
@@ -296,7 +298,7 @@ Result<void> Engine::start_control() {
   server_->every(std::chrono::minutes(1), [this] { steering_->sweep(); });
   server_->start();
   if (api_listeners_.empty()) return {};
-  auto api = control::ApiServer::start(options_.config.api, std::move(api_listeners_), {*this, *this, options_.config.state, portal_.get()});
+  auto api = control::ApiServer::start(options_.config.api, std::move(api_listeners_), {*this, *this, options_.config.state, portal_.get(), keys_.openers});
   if (!api) return tl::unexpected<Error>(api.error());
   const std::lock_guard lock(control_mutex_);  // metrics() looks at it, and may be asked already.
   api_ = std::move(*api);

@@ -164,6 +164,7 @@ class Engine final : public control::ControlHandler, public control::ApiHost, pu
   void tell_space();
   [[nodiscard]] std::vector<uint32_t> client_interfaces() const;
   void follow_interfaces();
+  Result<void> open_keys();                         // engine_keys.cc: of the session archives.
   // engine_evidence.cc: what the evidence log says of the engine beside sessions and acts.
   void tell_evidence_log(record::SealerOptions&);
   [[nodiscard]] nlohmann::json heartbeat() const;   // By the sealer's thread.
@@ -191,6 +192,7 @@ class Engine final : public control::ControlHandler, public control::ApiHost, pu
   std::vector<record::PendingFile> pending_;
   record::PosixFiles files_;
   record::LeafQueue leaves_;
+  record::KeyRing keys_;                              // Of the session archives.
   std::unique_ptr<record::SealerThread> sealer_;
   std::atomic<bool> is_asking_over_{false};           // Ends what the countersigner waits for.
   std::unique_ptr<record::CountersignerThread> countersigner_;
