@@ -454,7 +454,7 @@ TEST_F(Encrypted, AnActThatTheLogDoesNotNameIsMissedWithoutAKey) {
   // Made anew by the key's holder, with one act less.
   std::vector<std::string> leaves;
   ASSERT_TRUE(read_entries(gw_.state() + "/log", read_head(gw_.state() + "/log").value().checkpoint.size, [&](uint64_t, Bytes entry) { leaves.emplace_back(as_text(entry)); }));
-  for (const std::size_t change : {0, 1, 2}) {
+  for (const int change : {0, 1, 2}) {
     fs::remove_all(gw_.state() + "/log/tile");
     const std::string origin = read_head(gw_.state() + "/log").value().checkpoint.origin;
     fs::remove(checkpoint_path(gw_.state() + "/log"));

@@ -35,6 +35,10 @@ class CrashingFiles final : public Files {
   Result<void> rename(const std::string& from, const std::string& to) override {
     return step([&] {
       if (!exists(to)) renamed_.emplace_back(from, to);
+      if (auto unsynced = unsynced_.extract(from)) {
+        unsynced.key() = to;
+        unsynced_.insert(std::move(unsynced));
+      }
       return real_.rename(from, to);
     });
   }
