@@ -2,7 +2,9 @@
 
 #include <filesystem>
 
+#include "control/config_files.h"
 #include "control/control_client.h"
+#include "record/witness.h"
 
 namespace weir::control {
 
@@ -26,6 +28,19 @@ Result<std::vector<record::VerifyingKey>> record_keys(VerbCall& call) {
     keys.push_back(std::move(*key));
   }
   return keys;
+}
+
+Result<std::vector<record::NoteVerifier>> record_witnesses(const VerbCall& call) {
+  constexpr std::size_t kSizeMax = 16u << 10;
+  std::vector<record::NoteVerifier> witnesses;
+  DiskFiles files;
+  for (const std::string& path : call.texts("witness")) {
+    const auto text = files.read(path, kSizeMax);
+    auto witness = text ? record::witness_from_text(*text) : tl::unexpected<Error>(text.error());
+    if (!witness) return fail(Error::Kind::kInvalid, path + ": " + witness.error().message);
+    witnesses.push_back(std::move(*witness));
+  }
+  return witnesses;
 }
 
 void tell_engine(VerbCall& call, const char* act, const std::string& object) {

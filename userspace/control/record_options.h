@@ -10,6 +10,7 @@
 #include "record/key_wrap.h"
 #include "record/keys.h"
 #include "record/reader.h"
+#include "record/signed_note.h"
 
 namespace weir::control {
 
@@ -23,6 +24,8 @@ inline std::optional<std::string> record_folder(VerbCall& call) {
 
 // --key FILE..., else what the configuration's signing key has beside it.
 Result<std::vector<record::VerifyingKey>> record_keys(VerbCall& call);
+// --witness FILE...: verifier keys of witnesses.
+Result<std::vector<record::NoteVerifier>> record_witnesses(const VerbCall& call);
 
 // Who looks at what somebody did leaves a trace, where the record is a running gateway's own.  Whoever can read the files
 // could read a copy of them as well: a gateway that cannot take it only earns a warning.

@@ -67,6 +67,10 @@ Result<report::VerifierResult> Maker::check() {
     if (!head) return fail(Error::Kind::kInvalid, call_.text("head") + " " + head.error().message);
     options.known_head = std::move(*head);
   }
+  auto witnesses = record_witnesses(call_);
+  if (!witnesses) return tl::unexpected(witnesses.error());
+  options.witnesses = std::move(*witnesses);
+  options.stamp_ca = call_.text("tsa-ca");
   options.progress = [&](uint64_t done, uint64_t total) { step("verifying: " + std::to_string(done) + " of " + counted(total, "archive")); };
   const auto verified = record::verify(options);
   if (!verified) return tl::unexpected(verified.error());
@@ -83,6 +87,10 @@ Result<report::VerifierResult> Maker::check() {
   result.heartbeats = verified->heartbeats;
   for (const record::Finding& finding : verified->findings) result.findings.push_back({name_of(finding.severity), finding.code, finding.where, finding.message});
   if (verified->has_known_head) result.protections.emplace_back("an earlier checkpoint that was kept");
+  for (const record::Vouched& witness : verified->witnesses) {
+    if (witness.size != 0) result.protections.push_back("the cosignature of " + witness.name + " over " + std::to_string(witness.size) + " log entries, of " + witness.at);
+  }
+  if (verified->has_stamp()) result.protections.push_back("a time stamp over " + std::to_string(verified->stamps.size) + " log entries, of " + verified->stamps.at);
   return result;
 }
 
@@ -225,9 +233,10 @@ int run_evidence(VerbCall& call) {
   scope.made_at = utc_text(std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now()));
   scope.made_by = "uid " + std::to_string(getuid());
   scope.command = "weir evidence --from " + utc_text(scope.from) + " --to " + utc_text(scope.until) + " --framework soc2 --proofs " + call.text("proofs") + " --output " + shell_word(output);
-  for (const char* key : {"state", "head"}) {
+  for (const char* key : {"state", "head", "tsa-ca"}) {
     if (call.has(key)) scope.command += std::string(" --") + key + " " + shell_word(call.text(key));
   }
+  for (const std::string& path : call.texts("witness")) scope.command += " --witness " + shell_word(path);
   tell_engine(call, "evidence", "from " + utc_text(scope.from) + " until " + utc_text(scope.until));
   Maker maker(call, place, std::move(*keys));
   const auto made = maker.make(output, scope);
@@ -252,7 +261,7 @@ Verb evidence_verb() {
   return {.name = "evidence",
           .group = "The record",
           .summary = "write an evidence pack: one folder for an auditor",
-          .synopsis = "--from TIME [--to TIME] [--output FOLDER] [--proofs WHICH] [--key FILE] [--head FILE] [--state FOLDER]",
+          .synopsis = "--from TIME [--to TIME] [--output FOLDER] [--proofs WHICH] [--key FILE] [--head FILE] [--witness FILE] [--tsa-ca FILE] [--state FOLDER]",
           .description = "A report (index.html), its tables as CSV and JSON Lines with row counts and digests, proofs of sessions, the log's checkpoint and key, and SHA256SUMS. Exceptions come first; each table is a whole population with the query "
                          "that made it; laid out by criterion of the 2017 Trust Services Criteria, with what the data does not prove. It holds who did what and when, and no statement: `weir replay` shows those.\n"
                          "The whole record is verified first. Works without an engine, and on a copy. Grants that nobody used are listed where the configuration can be read.\n"
@@ -267,6 +276,8 @@ Verb evidence_verb() {
                 ("proofs", po::value<std::string>()->value_name("WHICH")->default_value("exceptions"), "of which sessions: those with a refusal, a held command, an alert or an exception; all; none")
                 ("key", po::value<std::vector<std::string>>()->value_name("FILE"), "public key of the seals, PEM; else the one beside record.signing.key_file")
                 ("head", po::value<std::string>()->value_name("FILE"), "a checkpoint that you kept: the log must go on from it")
+                ("witness", po::value<std::vector<std::string>>()->value_name("FILE"), "a witness's verifier key; may be given several times")
+                ("tsa-ca", po::value<std::string>()->value_name("FILE"), "CA of the time stamps, PEM")
                 ("state", po::value<std::string>()->value_name("FOLDER"), "a state folder or a copy of one; else the configuration's");
           },
           .run = run_evidence};

@@ -14,7 +14,6 @@
 #include "record/reader.h"
 #include "record/tlog_proof.h"
 #include "record/verify.h"
-#include "record/witness.h"
 
 namespace weir::control {
 namespace {
@@ -166,20 +165,6 @@ Colour colour_of(record::Finding::Severity severity) {
   return severity == record::Finding::Severity::kBroken ? Colour::kRed : severity == record::Finding::Severity::kAttention ? Colour::kYellow : Colour::kDim;
 }
 
-// --witness FILE...: verifier keys.
-Result<std::vector<record::NoteVerifier>> witnesses_of(const VerbCall& call) {
-  constexpr std::size_t kSizeMax = 16u << 10;
-  std::vector<record::NoteVerifier> witnesses;
-  DiskFiles files;
-  for (const std::string& path : call.texts("witness")) {
-    const auto text = files.read(path, kSizeMax);
-    auto witness = text ? record::witness_from_text(*text) : tl::unexpected<Error>(text.error());
-    if (!witness) return fail(Error::Kind::kInvalid, path + ": " + witness.error().message);
-    witnesses.push_back(std::move(*witness));
-  }
-  return witnesses;
-}
-
 // What shows a rewrite, a second log, or one that was put back, also by who holds the log's key.
 void print_protections(std::ostream& out, const record::VerifyReport& report) {
   for (const record::Vouched& witness : report.witnesses) {
@@ -257,7 +242,7 @@ int run_verify_proof(VerbCall& call) {
   DiskFiles files;
   const auto text = files.read(call.text("proof"), record::kProofSizeMax);
   if (!text) return call.fail(kExitUsage, call.text("proof") + " " + text.error().message);
-  const auto witnesses = witnesses_of(call);
+  const auto witnesses = record_witnesses(call);
   if (!witnesses) return call.fail(kExitUsage, witnesses.error().message);
   const auto proved = record::check_proof(*text, *keys, *witnesses);
   const auto archive = proved && !call.words().empty() ? record::check_proved_archive(*proved, call.words()[0], *keys) : Result<void>{};
@@ -323,7 +308,7 @@ int run_verify(VerbCall& call) {
   auto keys = record_keys(call);
   if (!keys) return call.fail(keys.error());
   options.keys = std::move(*keys);
-  auto witnesses = witnesses_of(call);
+  auto witnesses = record_witnesses(call);
   if (!witnesses) return call.fail(kExitUsage, witnesses.error().message);
   options.witnesses = std::move(*witnesses);
   options.stamp_ca = call.text("tsa-ca");

@@ -56,6 +56,16 @@ std::string_view name_of(CountersignState::Health);
 // Something that a person should look at, other than a peer that is away.
 constexpr bool is_alarming(CountersignState::Health health) { return health > CountersignState::Health::kAway; }
 
+// What a countersigner knows of one of those that it asks.
+struct CountersignPeer {
+  CountersignState state;
+  std::chrono::nanoseconds next{0};            // When it is asked again, monotonic.
+  uint64_t failures = 0;                       // In a row.
+  Digest root{};                               // Of the tree of state.size.
+  CountersignState::Health told = CountersignState::Health::kNew;   // By the newest leaf.
+  std::optional<std::chrono::nanoseconds> told_at;
+};
+
 class Countersigner {
  public:
   using Clock = std::chrono::nanoseconds;       // Monotonic.
@@ -68,14 +78,7 @@ class Countersigner {
   void stop() { is_stopping_ = true; }                          // step() asks nobody more.
 
  private:
-  struct Peer {
-    CountersignState state;
-    Clock next{0};
-    uint64_t failures = 0;
-    Digest root{};               // Of the tree of state.size.
-    CountersignState::Health told = CountersignState::Health::kNew;
-    std::optional<Clock> told_at;
-  };
+  using Peer = CountersignPeer;
   void ask_witness(const WitnessSetup&, Peer&, const LogHead&, Clock now);
   WitnessAnswer ask_from(const WitnessSetup&, Peer&, const LogHead&, const Note& note, uint64_t old_size, std::chrono::seconds& retry_after);
   Result<std::vector<Digest>> proof_from(const Peer&, uint64_t old_size, const Checkpoint&) const;

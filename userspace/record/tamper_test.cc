@@ -219,7 +219,7 @@ const Kind kKinds[] = {
     // Archives and seals, without the key.
     {"ArchiveRemoved", "archive-missing", [](Scene& s) { fs::remove(s.archive(2)); }},
     {"NewestArchiveRemoved", "archive-missing", [](Scene& s) { fs::remove(s.archive(3)); }},
-    {"AllArchivesRemoved", "archive-missing", [](Scene& s) { for (uint64_t each : {1, 2, 3}) fs::remove(s.archive(each)); }},
+    {"AllArchivesRemoved", "archive-missing", [](Scene& s) { for (const uint64_t each : {1U, 2U, 3U}) fs::remove(s.archive(each)); }},
     {"ArchiveCutShort", "archive-changed", [](Scene& s) { spew(s.archive(2), slurp(s.archive(2)).substr(0, 200)); }},
     {"ArchiveEmptied", "archive-changed", [](Scene& s) { spew(s.archive(2), ""); }},
     {"ArchiveSignatureFlipped", "signature-wrong", [](Scene& s) { s.flip(s.archive(2), slurp(s.archive(2)).size() - 70); }},

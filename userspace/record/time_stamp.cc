@@ -66,9 +66,9 @@ Result<Store> store_of(const std::string& ca_file, std::optional<int64_t> at_s) 
   return store;
 }
 
-Result<Stamp> check(TS_RESP* response, Context context, Store store, int more) {
+Result<Stamp> check(TS_RESP* response, Context context, Store store, unsigned more) {
   TS_VERIFY_CTX_set_store(context.get(), store.release());   // The context's from here on.
-  TS_VERIFY_CTX_add_flags(context.get(), TS_VFY_VERSION | TS_VFY_SIGNATURE | more);
+  TS_VERIFY_CTX_add_flags(context.get(), static_cast<int>(TS_VFY_VERSION | TS_VFY_SIGNATURE | more));
   ERR_clear_error();
   if (TS_RESP_verify_response(context.get(), response) != 1) return fail(Error::Kind::kCorrupt, "the stamp does not hold: " + why());
   return stamp_of(response);
