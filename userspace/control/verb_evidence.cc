@@ -261,7 +261,7 @@ Verb evidence_verb() {
   return {.name = "evidence",
           .group = "The record",
           .summary = "write an evidence pack: one folder for an auditor",
-          .synopsis = "--from TIME [--to TIME] [--output FOLDER] [--proofs WHICH] [--key FILE] [--head FILE] [--witness FILE] [--tsa-ca FILE] [--state FOLDER]",
+          .synopsis = "--from TIME [--to TIME] [--output FOLDER] [--key FILE] [--head FILE] [--witness FILE] [--state FOLDER] ...",
           .description = "A report (index.html), its tables as CSV and JSON Lines with row counts and digests, proofs of sessions, the log's checkpoint and key, and SHA256SUMS. Exceptions come first; each table is a whole population with the query "
                          "that made it; laid out by criterion of the 2017 Trust Services Criteria, with what the data does not prove. It holds who did what and when, and no statement: `weir replay` shows those.\n"
                          "The whole record is verified first. Works without an engine, and on a copy. Grants that nobody used are listed where the configuration can be read.\n"
