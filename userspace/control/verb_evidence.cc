@@ -222,7 +222,9 @@ int run_evidence(VerbCall& call) {
   if (scope.until <= scope.from) return call.fail(kExitUsage, "--to is not after --from");
   const auto folder = record_folder(call);
   if (!folder) return kExitUsage;
-  const auto place = record::RecordPlace::of(*folder);
+  const auto found = record_place(call, *folder);
+  if (!found) return call.fail(kExitUsage, found.error().message);
+  const record::RecordPlace& place = *found;
   if (place.log.empty()) return call.fail(kExitUsage, *folder + " has no evidence log: give a state folder, or a copy of one, with --state");
   auto keys = record_keys(call);
   if (!keys) return call.fail(keys.error());
@@ -233,7 +235,7 @@ int run_evidence(VerbCall& call) {
   scope.made_at = utc_text(std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now()));
   scope.made_by = "uid " + std::to_string(getuid());
   scope.command = "weir evidence --from " + utc_text(scope.from) + " --to " + utc_text(scope.until) + " --framework soc2 --proofs " + call.text("proofs") + " --output " + shell_word(output);
-  for (const char* key : {"state", "head", "tsa-ca"}) {
+  for (const char* key : {"state", "head", "tsa-ca", "key-file"}) {
     if (call.has(key)) scope.command += std::string(" --") + key + " " + shell_word(call.text(key));
   }
   for (const std::string& path : call.texts("witness")) scope.command += " --witness " + shell_word(path);
@@ -279,6 +281,7 @@ Verb evidence_verb() {
                 ("witness", po::value<std::vector<std::string>>()->value_name("FILE"), "a witness's verifier key; may be given several times")
                 ("tsa-ca", po::value<std::string>()->value_name("FILE"), "CA of the time stamps, PEM")
                 ("state", po::value<std::string>()->value_name("FOLDER"), "a state folder or a copy of one; else the configuration's");
+            add_key_file(options);
           },
           .run = run_evidence};
 }
