@@ -287,7 +287,11 @@ const Kind kKinds[] = {
      }},
     {"LastEntriesCutByTheKey", "cosigned-removed", [](Scene& s) { s.change_leaves([](Leaves& all) { all.pop_back(); }, true); }},
     // What others signed, changed.
-    {"CosignatureFlipped", "cosignature-wrong", [](Scene& s) { s.flip(s.witnessed(), slurp(s.witnessed()).size() - 20); }},
+    {"CosignatureFlipped", "cosignature-wrong", [](Scene& s) {
+       Note note = parse_note(slurp(s.witnessed())).value();
+       note.signatures.back().bytes[40] ^= std::byte{1};   // Of the signature, not of its text, which would be no base 64 now and then.
+       spew(s.witnessed(), to_text(note));
+     }},
     {"CosignatureTimeChanged", "cosignature-wrong", [](Scene& s) {
        Note note = parse_note(slurp(s.witnessed())).value();
        note.signatures.back().bytes[7] ^= std::byte{1};
