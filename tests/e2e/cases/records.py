@@ -40,8 +40,8 @@ def _copy_of_state(context, name):
     def take(source, into):
         try:
             shutil.copytree(source, into, ignore=lambda folder, names: [n for n in names if n.endswith(".sock")], dirs_exist_ok=True)
-        except shutil.Error as error:  # Partial tiles and segments that went meanwhile.
-            others = [each for each in error.args[0] if ".p/" not in each[0] and not each[0].endswith(".segment")]
+        except shutil.Error as error:  # Partial tiles, segments and files in the making that went meanwhile.
+            others = [each for each in error.args[0] if ".p/" not in each[0] and not each[0].endswith((".segment", ".new"))]
             if others:
                 raise shutil.Error(others) from error
     take(os.path.join(context.env["WEIR_STATE"], "journal"), os.path.join(copy, "journal"))
