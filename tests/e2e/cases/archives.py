@@ -4,10 +4,9 @@ import os
 import shutil
 
 from cases.evidence_log import _verify
-from cases.records import _copy_of_state
+from cases.records import _copy_of_state, _wait_seals
 from evidence import leaves_of
 from harness import case, expect, expect_equal, expect_in
-from weirlab import wait_until
 
 import archive  # tests/reader, by evidence
 
@@ -22,10 +21,9 @@ def _weir(context, *arguments):
 def _marked_session(context):
     before = context.session_ids()
     context.rows(f"select 1 as {MARKER}, 'some-other-text' as b")
-    session = context.sealed_since(before, 1)[0]["id"]
-    log = os.path.join(context.env["WEIR_STATE"], "log")
-    wait_until("its seal is in the log", lambda: any(leaf["kind"] == "seal" and leaf["session"] == session for leaf in leaves_of(log)), 10, 0.2)
-    return session
+    sessions = context.sealed_since(before, 1)
+    _wait_seals(context, sessions)
+    return sessions[0]["id"]
 
 
 @case("nothing of a statement stands in the archives, their keys or the log; the auditor's key alone replays a copied folder, and no other does", seconds=120)

@@ -6,7 +6,8 @@ import os
 import shutil
 
 import cosigners
-from cases.evidence_log import _sealed, _verify
+from cases.evidence_log import _verify
+from cases.records import _some_sessions
 from evidence import leaves_of, public_key, tlog
 from harness import case, expect, expect_equal, expect_in
 from weirlab import wait_until
@@ -110,7 +111,7 @@ def rewritten(context):
     context.use("")
     try:
         with _countersigned(context) as (folder, given):
-            _sealed(context, 1)
+            _some_sessions(context, 1)
             early = _signed(context, cosigners.NAME)
             _signed(context, "timestamps")
             context.stop()
@@ -121,7 +122,7 @@ def rewritten(context):
             expect_equal((code, report["protections"]["witness"], report["protections"]["time_stamp"]), (0, True, True), f"as it is: {report['findings']}")
             expect(report["witnesses"][0]["entries"] >= early and report["time_stamps"]["entries"] >= early, f"how far they vouch: {report}")
             context.use(_config(context, folder))
-            session = _sealed(context, 1)[0]["id"]
+            session = _some_sessions(context, 1)[0]["id"]
             _signed(context, cosigners.NAME)
             _signed(context, "timestamps")
             proof = os.path.join(context.folder, "cosigned.tlog-proof")
@@ -191,19 +192,19 @@ def away_and_wrong(context):
         with cosigners.tsa(context, os.path.join(folder, "tsa")):
             context.use(_config(context, folder))
             wait_until("it is away", lambda: _states(context)[cosigners.NAME]["state"] == "away", 30, 0.2)
-            _sealed(context, 1)
+            _some_sessions(context, 1)
             expect(_states(context)[cosigners.NAME]["failed"], "why it is away")
             with cosigners.witness(context, state, vkey, secret=bytes(32)):
                 wait_until("it is wrong", lambda: _states(context)[cosigners.NAME]["state"] == "wrong", 40, 0.2)
                 findings = json.loads(context.lab.weir("doctor", "--json").stdout)["findings"]
                 expect([f for f in findings if f["check"] == "evidence log" and f["level"] == "fail" and cosigners.NAME in f["found"]], f"weir doctor: {findings}")
                 wait_until("it stands in the log", lambda: any(leaf["kind"] == "countersign" and leaf["state"] == "wrong" for leaf in leaves_of(_log(context))), 20, 0.3)
-            _sealed(context, 1)
+            _some_sessions(context, 1)
             expect_equal(os.listdir(os.path.join(_log(context), "witnessed")) if os.path.isdir(os.path.join(_log(context), "witnessed")) else [], [], "what did not hold was not kept")
             with open(state, "w", encoding="ascii") as file:
                 json.dump({"size": 10**6, "root": "00" * 32}, file)
             with cosigners.witness(context, state, vkey):
                 wait_until("it contradicts", lambda: _states(context)[cosigners.NAME]["state"] == "contradicts", 80, 0.2)
-            _sealed(context, 1)
+            _some_sessions(context, 1)
     finally:
         _drop_countersigned(context)

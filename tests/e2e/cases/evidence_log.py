@@ -24,21 +24,9 @@ def _manifest(path):
     return data[-80 - size : -80]
 
 
-def _sealed(context, count):
-    """Sessions of just now whose seals stand in the log: an archive is placed before its leaf is signed."""
-    sessions = _some_sessions(context, count)
-    _wait_seals(context, sessions)
-    return sessions
-
-
-def _wait_seals(context, sessions):
-    wanted, log = {session["id"] for session in sessions}, os.path.join(context.env["WEIR_STATE"], "log")
-    wait_until("their seals are in the log", lambda: wanted <= {leaf["session"] for leaf in leaves_of(log) if leaf["kind"] == "seal"}, 10, 0.2)
-
-
 @case("another reader checks every hash of the log, and each seal's digest is that of its archive's manifest", seconds=120)
 def second_reader(context):
-    sessions = _sealed(context, 3)
+    sessions = _some_sessions(context, 3)
     copy = _copy_of_state(context, "log-copy")
     try:
         note, leaves = read_log(os.path.join(copy, "log"))
@@ -59,7 +47,7 @@ def second_reader(context):
 
 @case("a session is proved to somebody who has a file, its archive and the public key alone; a changed proof proves nothing", seconds=120)
 def proof(context):
-    session = _sealed(context, 1)[0]["id"]
+    session = _some_sessions(context, 1)[0]["id"]
     done = context.lab.weir("prove", str(session))
     expect_equal(done.returncode, 0, done.stderr)
     path = os.path.join(context.folder, "session.tlog-proof")
@@ -81,12 +69,12 @@ def proof(context):
 
 @case("the record goes on from a checkpoint that was kept; put back as it was, it does not", seconds=120)
 def kept_checkpoint(context):
-    _sealed(context, 1)
+    _some_sessions(context, 1)
     early = _copy_of_state(context, "early-copy")
     try:
         kept = os.path.join(context.folder, "checkpoint.early")
         shutil.copy(os.path.join(early, "log", "checkpoint"), kept)
-        _sealed(context, 1)
+        _some_sessions(context, 1)
         late = os.path.join(context.folder, "checkpoint.late")
         shutil.copy(os.path.join(context.env["WEIR_STATE"], "log", "checkpoint"), late)
         code, report = _verify(context, context.env["WEIR_STATE"], "--head", kept)

@@ -5,8 +5,7 @@ import json
 import os
 import shutil
 
-from cases.evidence_log import _sealed, _wait_seals
-from cases.records import _copy_of_state
+from cases.records import _copy_of_state, _some_sessions, _wait_seals
 from harness import case, expect, expect_equal, expect_in, expect_not_in
 
 
@@ -68,7 +67,7 @@ def pack(context):
 
 @case("a pack of a record that was changed says so first, and exits 1", seconds=180)
 def pack_of_changed(context):
-    session = _sealed(context, 1)[0]["id"]
+    session = _some_sessions(context, 1)[0]["id"]
     copy = _copy_of_state(context, "pack-copy")
     folder = None
     try:

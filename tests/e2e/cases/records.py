@@ -5,7 +5,7 @@ import shutil
 import subprocess
 import time
 
-from evidence import leaves_of
+from evidence import leaves_of, tlog
 from harness import case, expect, expect_equal, expect_in
 from pgwire import WireError, bind, execute, parse
 from weirlab import wait_until
@@ -26,7 +26,21 @@ def _some_sessions(context, count=3):
     before = context.session_ids()
     for i in range(count):
         context.rows(f"select {i}, name from people order by id limit 5", "select count(*) from orders")
-    return context.sealed_since(before, count)
+    sessions = context.sealed_since(before, count)
+    _wait_seals(context, sessions)
+    return sessions
+
+
+def _wait_seals(context, sessions):
+    """Their archives are in place and their seals in the log: a session is listed as closed before that."""
+    wanted, log = {session["id"] for session in sessions}, os.path.join(context.env["WEIR_STATE"], "log")
+
+    def are_there():
+        try:
+            return wanted <= {leaf["session"] for leaf in leaves_of(log) if leaf["kind"] == "seal"}
+        except (OSError, ValueError, tlog.Wrong):
+            return False  # It grew while it was read.
+    wait_until("their seals are in the log", are_there, 10, 0.2)
 
 
 def _copy_of_state(context, name):
