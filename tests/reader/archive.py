@@ -10,6 +10,10 @@ import struct
 import subprocess
 import sys
 
+try:
+    import cryptography
+except ImportError:  # Another Python than Debian's stands first in PATH.
+    sys.path.append("/usr/lib/python3/dist-packages")
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
