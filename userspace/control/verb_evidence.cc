@@ -36,6 +36,9 @@ class Maker {
     if (call_.terminal.err_is_terminal && !call_.json) call_.terminal.err << "\r" << words << "\x1b[K" << std::flush;
   }
   Result<report::VerifierResult> check();
+  Result<void> fill(report::EvidencePack& pack, const report::Scope& scope);
+  Result<void> told(report::EvidencePack& pack, const char* part, const Result<void>& read) const;
+  [[nodiscard]] bool needs_key(const Result<void>& read) const { return !read && read.error().kind == Error::Kind::kDenied && place_.openers.empty(); }
   void add_grants(report::EvidencePack& pack);
   Result<void> add_sessions(report::EvidencePack& pack, const report::Scope& scope);
   Result<void> add_acts(report::EvidencePack& pack, const report::Scope& scope);
@@ -48,14 +51,11 @@ class Maker {
   record::RecordPlace place_;
   std::vector<record::VerifyingKey> keys_;
   bool is_verified_ = false;
+  std::string gateway_;
   uint64_t proofs_ = 0;
   std::set<uint64_t> wanted_;           // Sessions whose proof goes into the pack.
   std::vector<std::string> extra_;      // Files that we put there.
 };
-
-const char* name_of(record::Finding::Severity severity) {
-  return severity == record::Finding::Severity::kBroken ? "broken" : severity == record::Finding::Severity::kAttention ? "attention" : "note";
-}
 
 Result<report::VerifierResult> Maker::check() {
   record::VerifyOptions options;
@@ -76,6 +76,7 @@ Result<report::VerifierResult> Maker::check() {
   if (!verified) return tl::unexpected(verified.error());
   report::VerifierResult result;
   result.is_verified = is_verified_ = verified->exit_code() != kExitFinding;
+  gateway_ = verified->gateway.empty() ? "unknown" : verified->gateway;
   result.archives = verified->archives;
   result.sessions = verified->sessions;
   result.events = verified->events;
@@ -85,13 +86,21 @@ Result<report::VerifierResult> Maker::check() {
   result.vkey = verified->vkey;
   result.log_entries = verified->log_entries;
   result.heartbeats = verified->heartbeats;
-  for (const record::Finding& finding : verified->findings) result.findings.push_back({name_of(finding.severity), finding.code, finding.where, finding.message});
+  for (const record::Finding& finding : verified->findings) result.findings.push_back({std::string(record::name_of(finding.severity)), finding.code, finding.where, finding.message});
   if (verified->has_known_head) result.protections.emplace_back("an earlier checkpoint that was kept");
   for (const record::Vouched& witness : verified->witnesses) {
     if (witness.size != 0) result.protections.push_back("the cosignature of " + witness.name + " over " + std::to_string(witness.size) + " log entries, of " + witness.at);
   }
   if (verified->has_stamp()) result.protections.push_back("a time stamp over " + std::to_string(verified->stamps.size) + " log entries, of " + verified->stamps.at);
   return result;
+}
+
+// What cannot be read is told in the pack, and the rest still stands in it.  An Error: nothing can be read without a key, or the
+// pack cannot be written.
+Result<void> Maker::told(report::EvidencePack& pack, const char* part, const Result<void>& read) const {
+  if (read || needs_key(read) || read.error().kind == Error::Kind::kSystem) return read;
+  pack.note_unreadable(part, read.error().message);
+  return {};
 }
 
 // Of the configuration now; a copied folder has none, and then the record alone says which grants were used.
@@ -110,7 +119,8 @@ Result<void> Maker::add_sessions(report::EvidencePack& pack, const report::Scope
   filter.since = scope.from;
   filter.until = scope.until;
   uint64_t done = 0;
-  return record::list_sessions(place_, filter, [&](const std::string& line) {
+  Result<void> shut;
+  const Result<void> listed = record::list_sessions(place_, filter, [&](const std::string& line) {
     const json session = json::parse(line, nullptr, false);
     if (!session.is_object()) return true;
     const uint64_t id = number_at(session, "id");
@@ -119,12 +129,16 @@ Result<void> Maker::add_sessions(report::EvidencePack& pack, const report::Scope
       if (const json event = json::parse(text, nullptr, false); event.is_object()) pack.add_event(event);
       return true;
     });
-    // What cannot be read is told, and the others still are.
-    if (!replayed) pack.note_unreadable(replayed.error().message);
+    if (needs_key(replayed)) {
+      shut = replayed;
+      return false;
+    }
+    if (!replayed) pack.note_unreadable_session(replayed.error().message);
     if (pack.end_session() || call_.text("proofs") == "all") wanted_.insert(id);
     if (++done % 64 == 0) step("reading: " + counted(done, "session"));
     return true;
   });
+  return shut ? listed : shut;
 }
 
 Result<void> Maker::add_acts(report::EvidencePack& pack, const report::Scope& scope) {
@@ -159,7 +173,7 @@ Result<void> Maker::put(const report::EvidencePack& pack, const std::string& nam
 Result<void> Maker::copy(const report::EvidencePack& pack, const std::string& from, const std::string& name) {
   DiskFiles files;
   const auto text = files.read(from, 64u << 10);
-  if (!text) return fail(Error::Kind::kSystem, from + " " + text.error().message);
+  if (!text) return fail(text.error().kind, from + " " + text.error().message);
   return put(pack, name, *text);
 }
 
@@ -178,30 +192,27 @@ Result<void> Maker::add_proofs(report::EvidencePack& pack) {
   return {};
 }
 
+Result<void> Maker::fill(report::EvidencePack& pack, const report::Scope& scope) {
+  add_grants(pack);
+  if (auto done = told(pack, "sessions", add_sessions(pack, scope)); !done) return done;
+  if (auto done = told(pack, "acts", add_acts(pack, scope)); !done) return done;
+  if (auto done = told(pack, "evidence log", add_log(pack)); !done) return done;
+  return told(pack, "proofs", add_proofs(pack));
+}
+
 Result<report::PackSummary> Maker::make(const std::string& folder, report::Scope scope) {
   auto result = check();
   if (!result) return tl::unexpected(result.error());
+  scope.gateway = gateway_;
   auto pack = report::EvidencePack::begin(folder, scope);
   if (!pack) return tl::unexpected(pack.error());
   pack->set_verifier(std::move(*result));
-  add_grants(*pack);
-  if (auto done = add_sessions(*pack, scope); !done) return tl::unexpected(done.error());
-  if (auto done = add_acts(*pack, scope); !done) return tl::unexpected(done.error());
-  if (auto done = add_log(*pack); !done) return tl::unexpected(done.error());
-  if (auto done = add_proofs(*pack); !done) return tl::unexpected(done.error());
-  return pack->finish(extra_);
-}
-
-// The gateway's name, as the log's newest start has it.
-std::string gateway_of(const record::RecordPlace& place) {
-  std::string name = "unknown";
-  const auto head = record::read_head(place.log);
-  if (!head) return name;
-  (void)record::read_entries(place.log, head->checkpoint.size, [&](uint64_t, Bytes entry) {
-    const json object = json::parse(as_text(entry), nullptr, false);
-    if (object.is_object() && text_at(object, "kind") == "start") name = text_at(object, "gateway");
-  });
-  return name;
+  const auto filled = fill(*pack, scope);
+  auto made = filled ? pack->finish(extra_) : tl::unexpected<Error>(filled.error());
+  // Half a pack is none, and would be in the way of the next attempt.
+  std::error_code ignored;
+  if (!made) std::filesystem::remove_all(folder, ignored);
+  return made;
 }
 
 std::string shell_word(const std::string& word) { return word.find_first_of(" '\"\\$") == std::string::npos ? word : "'" + word + "'"; }
@@ -230,7 +241,6 @@ int run_evidence(VerbCall& call) {
   if (!keys) return call.fail(keys.error());
   std::string output = call.text("output");
   if (output.empty()) output = "evidence-" + utc_text(scope.from).substr(0, 10) + "-" + utc_text(scope.until).substr(0, 10);
-  scope.gateway = gateway_of(place);
   scope.version = kVersion;
   scope.made_at = utc_text(std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now()));
   scope.made_by = "uid " + std::to_string(getuid());
@@ -268,7 +278,7 @@ Verb evidence_verb() {
                          "that made it; laid out by criterion of the 2017 Trust Services Criteria, with what the data does not prove. It holds who did what and when, and no statement: `weir replay` shows those.\n"
                          "The whole record is verified first. Works without an engine, and on a copy. Grants that nobody used are listed where the configuration can be read.\n"
                          "JSON: {folder, verified, sessions, commands, refused, identities, exceptions, proofs, rows: {TABLE: N}}",
-          .exits = "0 done, and the record verifies\n1 done, and the record does not verify: the pack says so first\n2 the command line is wrong, or there is no such record\n5 the record cannot be read, or the pack not be written",
+          .exits = "0 done, and the record verifies\n1 done, and the record does not verify: the pack says so first\n2 the command line is wrong, or there is no such record\n4 the archives are encrypted, and no key was given\n5 the record cannot be read, or the pack not be written",
           .example = "weir evidence --from 2027-01-01T00:00:00Z --to 2027-07-01T00:00:00Z\nweir evidence --from 90d --state /mnt/copy/weir --key log.pub --head checkpoint.january --output pack",
           .add_options = [](po::options_description& options) {
             options.add_options()("from", po::value<std::string>()->value_name("TIME"), "when the period begins; a time, or how long ago, such as 90d")

@@ -152,15 +152,6 @@ int run_replay(VerbCall& call) {
   return replayed ? kExitDone : call.fail(replayed.error());
 }
 
-std::string_view name_of(record::Finding::Severity severity) {
-  switch (severity) {
-    case record::Finding::Severity::kBroken: return "broken";
-    case record::Finding::Severity::kAttention: return "attention";
-    case record::Finding::Severity::kNote: return "note";
-  }
-  return "broken";
-}
-
 Colour colour_of(record::Finding::Severity severity) {
   return severity == record::Finding::Severity::kBroken ? Colour::kRed : severity == record::Finding::Severity::kAttention ? Colour::kYellow : Colour::kDim;
 }
@@ -188,7 +179,7 @@ void print_report(VerbCall& call, const record::VerifyReport& report) {
   if (call.json) {
     ordered_json findings = ordered_json::array();
     for (const record::Finding& finding : report.findings) {
-      findings.push_back({{"severity", name_of(finding.severity)}, {"code", finding.code}, {"where", finding.where}, {"message", finding.message}});
+      findings.push_back({{"severity", record::name_of(finding.severity)}, {"code", finding.code}, {"where", finding.where}, {"message", finding.message}});
     }
     ordered_json gaps = ordered_json::array();
     for (const record::LogGap& gap : report.gaps) gaps.push_back({{"from", gap.from}, {"until", gap.until}, {"why", gap.why}});
@@ -215,7 +206,7 @@ void print_report(VerbCall& call, const record::VerifyReport& report) {
   }
   TextTable table({{""}, {""}, {""}, {""}});
   for (const record::Finding& finding : report.findings) {
-    table.add({{std::string(name_of(finding.severity)), colour_of(finding.severity)}, finding.code, finding.where, finding.message});
+    table.add({{std::string(record::name_of(finding.severity)), colour_of(finding.severity)}, finding.code, finding.where, finding.message});
   }
   table.print(out, call.colour);
   const bool is_broken = report.exit_code() == kExitFinding;

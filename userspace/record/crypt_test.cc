@@ -320,33 +320,10 @@ TEST(Chunk, ABombIsRefused) {
 }
 
 // What could not be written is written later as it was: no nonce meets two messages, whatever fails when.
-class RefusingFiles final : public Files {
- public:
-  int refusals = 0;
-  std::vector<std::string> tried;
-  Result<void> make_folder(const std::string& path) override { return real_.make_folder(path); }
-  Result<void> append(const std::string& path, Bytes bytes) override {
-    tried.emplace_back(as_text(bytes));
-    if (refusals == 0) return real_.append(path, bytes);
-    --refusals;
-    (void)real_.append(path, bytes.first(bytes.size() / 2));
-    return fail(Error::Kind::kSystem, "No space left on device", ENOSPC);
-  }
-  Result<void> truncate(const std::string& path, uint64_t size) override { return real_.truncate(path, size); }
-  Result<void> sync(const std::string& path) override { return real_.sync(path); }
-  Result<void> rename(const std::string& from, const std::string& to) override { return real_.rename(from, to); }
-  Result<void> sync_folder(const std::string& path) override { return real_.sync_folder(path); }
-  Result<void> remove(const std::string& path) override { return real_.remove(path); }
-  Result<void> remove_folder(const std::string& path) override { return real_.remove_folder(path); }
-
- private:
-  PosixFiles real_;
-};
-
 TEST(Archive, ANonceMeetsOneMessageThoughWritesFail) {
   test::TemporaryFolder folder("/dev/shm");
   const SigningKey key = SigningKey::generate(folder.path() + "/log.key").value();
-  RefusingFiles files;
+  test::RefusingFiles files;
   ArchiveBuilder builder(files, folder.path() + "/a.weir", 1, 1, true);
   std::vector<std::byte> bytes(FrameHeader::kSize + 100);
   FrameHeader header;

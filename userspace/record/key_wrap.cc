@@ -97,11 +97,11 @@ std::optional<SecretKey> agreed(EVP_PKEY* mine, EVP_PKEY* theirs, const Point& e
 class SecretText {
  public:
   static Result<std::unique_ptr<SecretText>> read(const std::string& path, const char* what) {
-    struct stat status {};
-    if (::stat(path.c_str(), &status) != 0) return system_error(path);
-    if ((status.st_mode & 077) != 0) return fail(Error::Kind::kDenied, path + ": others can read " + what + "; chmod 600 " + path);
     const Result<FileHandle> file = open_file(path, O_RDONLY);
     if (!file) return tl::unexpected(file.error());
+    struct stat status {};
+    if (::fstat(file->get(), &status) != 0) return system_error(path);
+    if ((status.st_mode & 077) != 0) return fail(Error::Kind::kDenied, path + ": others can read " + what + "; chmod 600 " + path);
     auto text = std::make_unique<SecretText>();
     const Result<std::size_t> size = read_at(file->get(), 0, text->bytes_);
     if (!size) return tl::unexpected(size.error());

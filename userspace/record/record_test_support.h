@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <climits>
 #include <cstring>
 #include <deque>
 #include <filesystem>
@@ -189,6 +190,31 @@ class TemporaryFolder {
 
  private:
   std::string path_;
+};
+
+// A disk that is full for a while.
+class RefusingFiles final : public Files {
+ public:
+  int refusals = 0;                 // So many appends are refused, each after half of it.
+  std::vector<std::string> tried;   // All that was ever handed to it.
+  void refuse(bool is_full) { refusals = is_full ? INT_MAX : 0; }
+  Result<void> make_folder(const std::string& path) override { return real_.make_folder(path); }
+  Result<void> append(const std::string& path, Bytes bytes) override {
+    tried.emplace_back(as_text(bytes));
+    if (refusals == 0) return real_.append(path, bytes);
+    --refusals;
+    (void)real_.append(path, bytes.first(bytes.size() / 2));
+    return fail(Error::Kind::kSystem, "No space left on device", ENOSPC);
+  }
+  Result<void> truncate(const std::string& path, uint64_t size) override { return real_.truncate(path, size); }
+  Result<void> sync(const std::string& path) override { return real_.sync(path); }
+  Result<void> rename(const std::string& from, const std::string& to) override { return real_.rename(from, to); }
+  Result<void> sync_folder(const std::string& path) override { return real_.sync_folder(path); }
+  Result<void> remove(const std::string& path) override { return real_.remove(path); }
+  Result<void> remove_folder(const std::string& path) override { return real_.remove_folder(path); }
+
+ private:
+  PosixFiles real_;
 };
 
 }  // namespace weir::record::test

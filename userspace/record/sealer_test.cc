@@ -153,29 +153,9 @@ TEST(SealerCrash, AtEveryStepNothingIsLostOrTwice) { crash_everywhere(false); }
 TEST(SealerCrash, AtEveryStepWithPowerLossNothingIsLostOrTwice) { crash_everywhere(true); }
 
 // A disk that is full for a while: nothing is lost, and sealing goes on when there is room.
-class FullFiles final : public Files {
- public:
-  bool is_full = false;
-  Result<void> make_folder(const std::string& path) override { return real_.make_folder(path); }
-  Result<void> append(const std::string& path, Bytes bytes) override {
-    if (!is_full) return real_.append(path, bytes);
-    (void)real_.append(path, bytes.first(bytes.size() / 2));
-    return fail(Error::Kind::kSystem, "No space left on device", ENOSPC);
-  }
-  Result<void> truncate(const std::string& path, uint64_t size) override { return real_.truncate(path, size); }
-  Result<void> sync(const std::string& path) override { return real_.sync(path); }
-  Result<void> rename(const std::string& from, const std::string& to) override { return real_.rename(from, to); }
-  Result<void> sync_folder(const std::string& path) override { return real_.sync_folder(path); }
-  Result<void> remove(const std::string& path) override { return real_.remove(path); }
-  Result<void> remove_folder(const std::string& path) override { return real_.remove_folder(path); }
-
- private:
-  PosixFiles real_;
-};
-
 TEST(Sealer, OnAFullDiskItFailsAndGoesOnWhenThereIsRoom) {
   Gateway gw;
-  FullFiles files;
+  test::RefusingFiles files;
   gw.files = &files;
   gw.sealer_options.chunk_size = 4u << 10;
   gw.start();
@@ -184,14 +164,14 @@ TEST(Sealer, OnAFullDiskItFailsAndGoesOnWhenThereIsRoom) {
     if (unit == 0) continue;
     gw.command(1, unit, std::string(500, 'q'));
     gw.respond(1, unit, 0);
-    files.is_full = unit % 3 == 1;
-    EXPECT_TRUE(gw.try_seal().has_value() || files.is_full);
+    files.refuse(unit % 3 == 1);
+    EXPECT_TRUE(gw.try_seal().has_value() || files.refusals != 0);
   }
   gw.close(1);
-  files.is_full = true;
+  files.refuse(true);
   EXPECT_FALSE(gw.try_seal());
   EXPECT_GT(gw.sealer().counts().errors, 0U);
-  files.is_full = false;
+  files.refuse(false);
   gw.seal();
   const VerifyReport report = gw.verify();
   EXPECT_EQ(report.exit_code(), 0);

@@ -96,6 +96,7 @@ Result<void> Verifier::read_log() {
   log_ = std::move(*log);
   report_.findings.insert(report_.findings.end(), log_->findings.begin(), log_->findings.end());
   report_.has_head = log_->has_checkpoint;
+  report_.gateway = log_->gateway;
   report_.origin = log_->checkpoint.origin;
   report_.vkey = log_->vkey;
   report_.log_entries = log_->leaves.size();
@@ -352,6 +353,15 @@ void Verifier::check_numbers(const std::map<uint64_t, std::vector<const CheckedA
 }
 
 }  // namespace
+
+std::string_view name_of(Finding::Severity severity) {
+  switch (severity) {
+    case Severity::kBroken: return "broken";
+    case Severity::kAttention: return "attention";
+    case Severity::kNote: return "note";
+  }
+  return "broken";
+}
 
 int VerifyReport::exit_code() const {
   int code = 0;

@@ -39,6 +39,8 @@ struct Finding {
   std::string message;
 };
 
+std::string_view name_of(Finding::Severity);   // "broken", "attention", "note"
+
 // While nothing was recorded, since no gateway ran.
 struct LogGap { std::string from, until, why; };   // why: "stopped" or "killed".
 
@@ -56,6 +58,7 @@ struct VerifyReport {
   uint64_t first_seal = 0, last_seal = 0;
   bool has_head = false;          // A signed checkpoint.  False: nothing says that the newest seals are all there.
   bool has_known_head = false;
+  std::string gateway;            // As the newest start of the log names it.
   std::string origin, root;       // Of the evidence log, its root in base 64; empty: there is none.
   std::string vkey;               // The key that signed its checkpoint, for other tools (c2sp.org/signed-note).
   uint64_t log_entries = 0, heartbeats = 0;

@@ -4,7 +4,6 @@
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
-#include <regex>
 
 #include "base/check.h"
 #include "core/json_fields.h"
@@ -60,6 +59,20 @@ std::string by_text(const json& act) {
   return who + " by " + text_at(by, "via");
 }
 
+// Whether `text` begins with `head`, which is taken off it then.
+bool take(std::string_view& text, std::string_view head) {
+  if (!text.starts_with(head)) return false;
+  text.remove_prefix(head.size());
+  return true;
+}
+
+// What it begins with of those characters, taken off it.
+std::string_view take_while(std::string_view& text, std::string_view of) {
+  const std::string_view taken = text.substr(0, text.find_first_not_of(of));
+  text.remove_prefix(taken.size());
+  return taken;
+}
+
 // How much a counter rose; it begins anew with each run of the kernel side.
 uint64_t risen(uint64_t before, uint64_t now) { return now >= before ? now - before : now; }
 
@@ -93,7 +106,10 @@ Result<EvidencePack> EvidencePack::begin(const std::string& folder, Scope scope)
     if (!std::filesystem::create_directories(folder + part, error) && error) return fail(Error::Kind::kSystem, folder + part + ": " + error.message());
   }
   EvidencePack pack(folder, std::move(scope));
-  if (Result<void> made = pack.make_tables(); !made) return tl::unexpected(made.error());
+  if (Result<void> made = pack.make_tables(); !made) {
+    std::filesystem::remove_all(folder, error);
+    return tl::unexpected(made.error());
+  }
   return pack;
 }
 
@@ -158,21 +174,29 @@ void EvidencePack::add_event(const json& event) {
 
 // "TLS on the client leg: TLSv1.3 ...", "ticket 7 asks for approval local", "ticket 7 was approved by local:root: CHG-17".
 void EvidencePack::add_note(const std::string& at, const std::string& text) {
-  static const std::regex kLeg("TLS on the (client|target) leg: (.*)"), kAsks("ticket ([0-9]+) asks for approval (.*)"),
-      kAnswered("ticket ([0-9]+) was ([a-z]+)(?: by ([^ ]+(?:, [^ ]+)*))?: (.*)");
-  std::smatch found;
-  if (std::regex_match(text, found, kLeg)) {
-    (found[1] == "client" ? open_->client_leg : open_->target_leg) = found[2];
-  } else if (std::regex_match(text, found, kAsks)) {
-    Ticket& ticket = open_->tickets[found[1]];
-    ticket.approval = found[2];
-    ticket.asked = at;
-  } else if (std::regex_match(text, found, kAnswered)) {
-    Ticket& ticket = open_->tickets[found[1]];
-    ticket.answer = found[2];
-    ticket.by = found[3];
-    ticket.reason = found[4];
-    ticket.answered = at;
+  std::string_view rest = text;
+  if (take(rest, "TLS on the client leg: ")) {
+    open_->client_leg = rest;
+  } else if (take(rest, "TLS on the target leg: ")) {
+    open_->target_leg = rest;
+  } else if (take(rest, "ticket ")) {
+    const std::string_view number = take_while(rest, "0123456789");
+    if (number.empty()) return;
+    if (take(rest, " asks for approval ")) {
+      Ticket& ticket = open_->tickets[std::string(number)];
+      ticket.approval = rest;
+      ticket.asked = at;
+    } else if (take(rest, " was ")) {
+      const std::string_view answer = take_while(rest, "abcdefghijklmnopqrstuvwxyz");
+      const std::string_view by = take(rest, " by ") ? rest.substr(0, rest.find(": ")) : std::string_view();
+      rest.remove_prefix(by.size());
+      if (answer.empty() || !take(rest, ": ")) return;
+      Ticket& ticket = open_->tickets[std::string(number)];
+      ticket.answer = answer;
+      ticket.by = by;
+      ticket.reason = rest;
+      ticket.answered = at;
+    }
   }
 }
 
@@ -223,9 +247,13 @@ void EvidencePack::add_alert(const json& event) {
   add_exception(at, "impersonation", "session " + open.id, open.subject + ": " + text_at(event, "text") + ", " + text_at(event, "verdict"));
 }
 
-void EvidencePack::note_unreadable(const std::string& why) {
+void EvidencePack::note_unreadable_session(const std::string& why) {
   open_->is_wanted = true;
   add_exception(open_->opened, "not-readable", "session " + open_->id, "its events cannot all be read, so that its rows here are not whole: " + why);
+}
+
+void EvidencePack::note_unreadable(const std::string& where, const std::string& why) {
+  add_exception("", "not-readable", where, "what it has is not in this pack: " + why);
 }
 
 bool EvidencePack::end_session() {

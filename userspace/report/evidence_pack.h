@@ -55,8 +55,8 @@ class EvidencePack {
   // A session as `weir sessions --json` has it; then its events as `weir replay --json` has them; then its end.
   void begin_session(const nlohmann::json& session);
   void add_event(const nlohmann::json& event);
-  // Some of its events cannot be read.
-  void note_unreadable(const std::string& why);
+  // Some of the open session's events cannot be read.
+  void note_unreadable_session(const std::string& why);
   // True: somebody will want a proof of it (refusals, held commands, alerts, exceptions).
   bool end_session();
   // As `weir events --json` has it.  Of the period.
@@ -64,6 +64,8 @@ class EvidencePack {
   // An entry of the evidence log, in order from the first: what lies before the period sets where counters begin.
   void add_log_entry(const nlohmann::json& entry);
   void set_verifier(VerifierResult);
+  // A part of the record, such as the acts, of which some cannot be read.
+  void note_unreadable(const std::string& where, const std::string& why);
 
   // Writes what is left.  `extra`: files below the folder that the caller has put there, for SHA256SUMS.
   Result<PackSummary> finish(const std::vector<std::string>& extra);

@@ -188,11 +188,30 @@ TEST_F(Pack, ASessionThatCannotBeReadIsTold) {
   EvidencePack pack = begin();
   pack.set_verifier(verified());
   pack.begin_session(session(1));
-  pack.note_unreadable("a chunk was changed");
+  pack.note_unreadable_session("a chunk was changed");
   EXPECT_TRUE(pack.end_session());
+  pack.note_unreadable("acts", "their keys are not there");
   finish(pack);
-  EXPECT_EQ(exceptions(), (std::multiset<std::string>{"not-readable"}));
+  EXPECT_EQ(exceptions(), (std::multiset<std::string>{"not-readable", "not-readable"}));
   EXPECT_EQ(rows("sessions").size(), 1u) << "it is still one of the population";
+}
+
+// Who can write a record can write a note of any size and form.
+TEST_F(Pack, NotesOfNoFormAndOfAnySizeAreNoTickets) {
+  EvidencePack pack = begin();
+  pack.begin_session(session(1));
+  const std::string much(4u << 20, 'x');
+  for (const std::string& text : {std::string("ticket"), std::string("ticket "), std::string("ticket x was approved: y"), std::string("ticket 1 was"), std::string("ticket 2 was approved by"),
+                                  std::string("ticket 3 was approved by ann"), std::string("ticket 4 was : y"), "ticket 5 was approved by " + much, "nothing " + much}) {
+    pack.add_event(note(text));
+  }
+  pack.add_event(note("ticket 6 was denied by user:ann, user:bob: " + much));
+  (void)pack.end_session();
+  finish(pack);
+  const auto tickets = rows("approvals");
+  ASSERT_EQ(tickets.size(), 1u);
+  EXPECT_EQ(tickets[0]["by"], "user:ann, user:bob");
+  EXPECT_EQ(tickets[0]["reason"].get<std::string>().size(), much.size());
 }
 
 // Texts come from clients.

@@ -89,3 +89,31 @@ def pack_of_changed(context):
         shutil.rmtree(copy, ignore_errors=True)
         if folder:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+@case("a pack of encrypted archives without a key is refused and leaves nothing behind; what cannot be opened any more is told in it", seconds=180)
+def pack_of_shut(context):
+    context.lab.weir_json("tickets")  # An act, of a run that ends: sealed.
+    context.stop()
+    context.use("")
+    session = _some_sessions(context, 1)[0]["id"]
+    copy = _copy_of_state(context, "pack-copy")
+    keys = os.path.dirname(context.env["WEIR_PUBKEY"])
+    folder = None
+    try:
+        known = ("--state", copy, "--key", context.env["WEIR_PUBKEY"])
+        done, folder = _make(context, *known)
+        expect_equal(done.returncode, 4, f"without a key: {done.stdout}{done.stderr}")
+        expect_in("--key-file", done.stderr, "what it says to do")
+        expect(not os.path.exists(folder), "half a pack was left behind")
+        for path in glob.glob(os.path.join(copy, "keys", "*", "*", "*", "*.keys")):
+            os.unlink(path)  # The acts' too.
+        done, folder = _make(context, *known, "--key-file", os.path.join(keys, "auditor.key"))
+        expect_equal(done.returncode, 0, f"with destroyed keys the record still verifies: {done.stderr}")
+        told = {row["where"] for row in _rows(folder, "exceptions") if row["kind"] == "not-readable"}
+        expect({f"session {session}", "acts"} <= told, f"what is told: {told}")
+        expect(any(int(row["session"]) == session for row in _rows(folder, "sessions")), "it is still one of the population")
+    finally:
+        shutil.rmtree(copy, ignore_errors=True)
+        if folder:
+            shutil.rmtree(folder, ignore_errors=True)
