@@ -13,6 +13,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.dont_write_bytecode = True
 sys.path[:0] = [HERE, os.path.join(os.path.dirname(os.path.dirname(HERE)), "scripts", "lab")]
 from cases.differential import compare, recorded, target_statements
+from cases.records import verify
 from harness import Context
 from weirlab import Lab, LabError, wait_until
 
@@ -90,9 +91,9 @@ class Soak:
         seen = target_statements(self.context, 0)
         found = compare(seen, recorded(self.context, self.context.sessions()), after_kill=True)
         self.problems += found[:10]
-        done = self.lab.run("gateway", [self.lab.env["WEIR"], "verify", self.lab.env["WEIR_STATE"], "--key", self.lab.env["WEIR_PUBKEY"]], timeout=600)
-        if done.returncode not in (0, 3):
-            self.problems.append(f"weir verify: {done.stdout[-400:]}{done.stderr[-400:]}")
+        code, found = verify(self.context, self.lab.env["WEIR_STATE"], timeout=600)
+        if code != 0:
+            self.problems.append(f"weir verify exits {code}: {found}")
         return sum(len(statements) for statements in seen.values())
 
 

@@ -293,14 +293,22 @@ FlowEndpoints UringIo::endpoints(int fd) const {
 }
 
 // tcpi_bytes_received counts one more for a FIN; tcpi_bytes_sent counts payload with retransmits (tcp_info in linux/tcp.h).
+// The counts and what is unread are asked one after the other, and the peer may send in between: asked again until nothing came
+// meanwhile.  A peer that never pauses fills its window, since nobody reads.
 SocketAccount UringIo::account(int fd, bool fin_seen) const {
+  constexpr int kLooksMax = 1'000;
   SocketAccount account;
-  kernel::TcpCounts counts;
+  kernel::TcpCounts counts, before;
   if (!kernel::read_tcp_counts(fd, counts)) return account;
+  int unread = 0, unsent = 0;
+  for (int look = 0; look < kLooksMax; ++look) {
+    before = counts;
+    ioctl(fd, SIOCINQ, &unread);
+    if (!kernel::read_tcp_counts(fd, counts)) return account;
+    if (counts.bytes_received == before.bytes_received && counts.fin_received == before.fin_received && counts.is_closed == before.is_closed) break;
+  }
   const bool fin = !counts.is_closed && (fin_seen || counts.fin_received);
   account.may_hold_fin = counts.is_closed;
-  int unread = 0, unsent = 0;
-  ioctl(fd, SIOCINQ, &unread);
   ioctl(fd, SIOCOUTQNSD, &unsent);
   account.received = counts.bytes_received - (fin && counts.bytes_received > 0 ? 1 : 0);
   account.unread = static_cast<uint64_t>(std::max(0, unread));

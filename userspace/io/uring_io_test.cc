@@ -4,8 +4,10 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <netinet/in.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <functional>
 #include <map>
 #include <string>
@@ -100,6 +102,29 @@ TEST_F(Loopback, GatheredBytesArriveInOrderAndAreAccountedFor) {
   io->shutdown(dialled, {9, 0, OpKind::kShutdown, 0});
   run([&](Completion& completion) { return completion.token == kReceiveToken && completion.result == 0; });
   EXPECT_EQ(io->account(accepted, true).received, got.size());
+  ::close(accepted);
+  ::close(dialled);
+}
+
+TEST_F(Loopback, TheAccountIsOfOneMomentWhileThePeerGoesOnSending) {
+  const auto pair = connect();
+  const int accepted = pair.first, dialled = pair.second;
+  std::atomic<bool> is_over{false};
+  std::thread peer([&] {
+    while (!is_over) ::send(dialled, "w", 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+  });
+  uint64_t read = 0, wrong = 0;
+  for (int look = 0; look < 30'000; ++look) {
+    char buffer[256];
+    const ssize_t got = ::recv(accepted, buffer, sizeof buffer, MSG_DONTWAIT);
+    if (got > 0) read += static_cast<uint64_t>(got);
+    const SocketAccount account = io->account(accepted, false);
+    if (!account.is_known || account.received - account.unread != read) ++wrong;
+  }
+  is_over = true;
+  peer.join();
+  EXPECT_EQ(wrong, 0u);
+  EXPECT_GT(read, 0u);
   ::close(accepted);
   ::close(dialled);
 }
