@@ -11,6 +11,7 @@ import time
 import traceback
 from dataclasses import dataclass
 
+from clock import ClockWatch
 from pgwire import Wire
 from weirlab import PATIENCE, LabError, wait_until
 
@@ -68,6 +69,7 @@ class Context:
 
     def __init__(self, lab, folder):
         self.lab, self.folder = lab, folder
+        self.clock = ClockWatch()
         self.running = None          # The configuration path in use, None: no gateway.
         with open(lab.env["PGPASS_FILE"], encoding="utf-8") as file:
             self.passwords = dict(line.strip().split(":", 4)[3:] for line in file if line.strip())
@@ -215,6 +217,8 @@ def run_all(lab, folder, wanted, out):
         print(f"failed: {name}", file=out)
     for name in shaky:
         print(f"true only at the second try: {name}", file=out)
+    if context.clock.steps:
+        print(f"the machine's clock was set {len(context.clock.steps)} times meanwhile, by (s): {context.clock.steps[:20]}", file=out)
     print(f"{passed} passed, {len(failures)} failed", file=out, flush=True)
     return len(failures)
 

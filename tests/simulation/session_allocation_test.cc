@@ -126,6 +126,7 @@ class Steady {
     record::JournalOptions options;
     options.gateway = "gw-simulation";
     options.shape = pending_shape();
+    options.key = std::make_shared<const record::JournalKey>(record::JournalKey{.id = 1, .secret = record::SecretKey::random()});  // As in production.
     options.write_token = session::owner_token(session::Owner::kJournal, OpKind::kWrite);
     options.timer_token = session::owner_token(session::Owner::kJournal, OpKind::kTimer);
     journal_.emplace(options, io_, supply_, pending_.bytes(), counters_);

@@ -51,7 +51,7 @@ Result<std::vector<std::string>> make_keys(const Config& config) {
     made.push_back(config.record.signing_key_file);
   }
   if (!config.record.encryption_key_file.empty() && !std::filesystem::exists(config.record.encryption_key_file)) {
-    if (auto key = record::make_gateway_keys(config.record.encryption_key_file, config.state + "/keys"); !key) return tl::unexpected<Error>(key.error());
+    if (auto key = record::make_gateway_keys(config.record.encryption_key_file, config.state); !key) return tl::unexpected<Error>(key.error());
     made.push_back(config.record.encryption_key_file);
   }
   if (!config.mask_hash_key_file.empty() && !std::filesystem::exists(config.mask_hash_key_file)) {

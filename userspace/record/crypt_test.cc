@@ -234,7 +234,7 @@ TEST_F(Encrypted, TheKeyFileIsTheOwnersAloneAndWellFormed) {
   EXPECT_THAT(problem("weir-key-1 abc\n"), HasSubstr("64 hexadecimal digits"));
   EXPECT_EQ(problem("weir-key-1 " + std::string(64, 'q') + "\n").find("qqq"), std::string::npos) << "no part of it in a message";
   EXPECT_FALSE(GatewayKeys::generate(kek())) << "never over another";
-  EXPECT_THAT(make_gateway_keys(files_.path() + "/lost.key", gw_.state() + "/keys").error().message, HasSubstr("put it back"));
+  EXPECT_THAT(make_gateway_keys(files_.path() + "/lost.key", gw_.state()).error().message, HasSubstr("put it back"));
   EXPECT_TRUE(make_gateway_keys(files_.path() + "/first.key", files_.path() + "/no-such-folder"));
   chmod(auditor().c_str(), 0644);
   EXPECT_FALSE(read_opener(auditor()));

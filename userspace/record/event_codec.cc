@@ -209,6 +209,7 @@ void EncodedEvent::copy_next(MutableBytes out) noexcept {
 
 bool decode_event(const FrameHeader& header, Bytes payload, RecordEvent& event, Accounts& accounts) noexcept {
   event = {};
+  if (header.key_id != 0) return false;  // Nobody opened it.
   if (header.kind < static_cast<uint8_t>(RecordEvent::Kind::kOpened) || header.kind > static_cast<uint8_t>(RecordEvent::Kind::kIdentified)) {
     return false;
   }

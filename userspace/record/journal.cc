@@ -48,6 +48,8 @@ JournalWriter::JournalWriter(JournalOptions options, Io& io, SegmentSupply& supp
       run_(draw_run(io.random())),
       pending_(pending, options_.shape, options_.core, run_),
       part_max_(std::min(kFramePartMax, pending_.group_capacity() - static_cast<uint32_t>(GroupHeader::kSize))),
+      seal_size_(options_.key ? static_cast<uint32_t>(kFrameSealSize) : 0),
+      clear_(options_.key ? part_max_ : 0),
       buffers_(options_.shape.buffer_count),
       closed_(options_.shape.buffer_count),
       segment_number_(options_.first_segment),
@@ -55,6 +57,7 @@ JournalWriter::JournalWriter(JournalOptions options, Io& io, SegmentSupply& supp
       durable_group_(options_.first_group - 1) {
   WEIR_CHECK(options_.first_group > 0 && options_.first_segment > 0);
   WEIR_CHECK(buffers_.size() > kReservedBuffers);
+  if (options_.key) sealer_.emplace(options_.key, options_.core);
   free_.reserve(buffers_.size());
   for (std::size_t index = buffers_.size(); index-- > 0;) free_.push_back(static_cast<uint32_t>(index));
   pending_.publish({.durable_group = durable_group_, .segment_number = 0, .durable_offset = 0});
@@ -65,9 +68,9 @@ bool JournalWriter::is_accepting() const {
 }
 
 bool JournalWriter::has_place(uint64_t message_size, bool is_new) const {
-  const uint64_t part_payload = part_max_ - FrameHeader::kSize;
+  const uint64_t part_payload = message_part_max();
   if (message_size <= part_payload && open_ &&
-      GroupHeader::kSize + buffers_[*open_].used + FrameHeader::kSize + message_size <= pending_.group_capacity()) {
+      GroupHeader::kSize + buffers_[*open_].used + FrameHeader::kSize + seal_size_ + message_size <= pending_.group_capacity()) {
     return true;
   }
   const uint64_t frames = std::max<uint64_t>(1, (message_size + part_payload - 1) / part_payload);
@@ -84,10 +87,9 @@ Written JournalWriter::write(const RecordEvent& event, uint64_t& group) {
     return Written::kRefused;
   }
   uint64_t left = message.size();
-  const uint32_t payload_max = part_max_ - static_cast<uint32_t>(FrameHeader::kSize);
   uint8_t flags = 0;
   do {
-    const auto size = static_cast<uint32_t>(std::min<uint64_t>(left, payload_max));
+    const auto size = static_cast<uint32_t>(std::min<uint64_t>(left, message_part_max()));
     left -= size;
     add_frame(message, event, size, static_cast<uint8_t>(flags | (left != 0 ? FrameHeader::kMoreFollows : 0)));
     flags = FrameHeader::kContinues;
@@ -108,15 +110,21 @@ void JournalWriter::note_waiting(Buffer& buffer, uint64_t session) {
 // Half a write: a command that comes later is not worth holding the first one back.
 std::chrono::nanoseconds JournalWriter::company_time() const { return std::min(write_time_ / 2, kCompanyTimeMax); }
 
-void JournalWriter::add_frame(EncodedEvent& message, const RecordEvent& event, uint32_t payload_size, uint8_t flags) {
-  const auto size = static_cast<uint32_t>(FrameHeader::kSize + payload_size);
+void JournalWriter::add_frame(EncodedEvent& message, const RecordEvent& event, uint32_t message_size, uint8_t flags) {
+  const auto size = static_cast<uint32_t>(FrameHeader::kSize + seal_size_ + message_size);
   if (open_ && GroupHeader::kSize + buffers_[*open_].used + size > pending_.group_capacity()) close_open_buffer();
   if (!open_) open_buffer();
   Buffer& buffer = buffers_[*open_];
   const MutableBytes place = pending_.group(*open_).subspan(GroupHeader::kSize + buffer.used, size);
-  store(place, FrameHeader{.size = size, .kind = static_cast<uint8_t>(event.kind), .flags = flags, .session = event.session,
-                           .sequence = event.sequence, .at_ns = event.at.time_since_epoch().count()});
-  message.copy_next(place.subspan(FrameHeader::kSize));
+  store(place, FrameHeader{.size = size, .kind = static_cast<uint8_t>(event.kind), .flags = flags, .key_id = sealer_ ? sealer_->key_id() : 0,
+                           .session = event.session, .sequence = event.sequence, .at_ns = event.at.time_since_epoch().count()});
+  if (sealer_) {
+    const MutableBytes clear = MutableBytes(clear_).first(message_size);
+    message.copy_next(clear);
+    sealer_->seal(place, clear);
+  } else {
+    message.copy_next(place.subspan(FrameHeader::kSize));
+  }
   store_le(place, 4, frame_crc(buffer.seed, place));
   buffer.frames_crc = crc32c(buffer.frames_crc, place.subspan(4, 4));
   buffer.used += size;
@@ -197,7 +205,7 @@ void JournalWriter::submit() {
   if (is_first) {
     const MutableBytes slot = pending_.segment_slot(index);
     store(slot, SegmentHeader{.core = options_.core, .number = segment_number_, .first_group = buffers_[index].group, .run = run_,
-                              .gateway = options_.gateway});
+                              .key_id = sealer_ ? sealer_->key_id() : 0, .gateway = options_.gateway});
     writing_ = Bytes(slot.data(), kBlockSize + size);  // The slot stands right before the group.
     writing_at_ = 0;
   } else {

@@ -12,6 +12,7 @@
 #pragma once
 #include <chrono>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -20,6 +21,7 @@
 #include "core/io.h"
 #include "core/metrics.h"
 #include "record/event_codec.h"
+#include "record/journal_cipher.h"
 #include "record/pending.h"
 #include "record/segments.h"
 
@@ -32,6 +34,7 @@ struct JournalOptions {
   uint64_t first_segment = 1;
   std::chrono::nanoseconds commit_every = std::chrono::milliseconds(2);
   PendingShape shape{};
+  std::shared_ptr<const JournalKey> key{};       // Null: frames stand in clear.
   OpToken write_token{.kind = OpKind::kWrite};   // Both come back to on_completion().
   OpToken timer_token{.kind = OpKind::kTimer};
 };
@@ -75,7 +78,9 @@ class JournalWriter final : public Recorder {
   [[nodiscard]] bool has_place(uint64_t message_size, bool is_new_work) const;
   void open_buffer();
   void close_open_buffer();
-  void add_frame(EncodedEvent&, const RecordEvent&, uint32_t payload_size, uint8_t flags);
+  void add_frame(EncodedEvent&, const RecordEvent&, uint32_t message_size, uint8_t flags);
+  // Of the message, in one frame.
+  [[nodiscard]] uint32_t message_part_max() const { return part_max_ - static_cast<uint32_t>(FrameHeader::kSize) - seal_size_; }
   void submit();
   bool begin_segment();
   void write_rest();
@@ -93,6 +98,9 @@ class JournalWriter final : public Recorder {
   const uint64_t run_;
   PendingMemory pending_;
   uint32_t part_max_;                   // Largest frame.
+  std::optional<FrameSealer> sealer_;   // None: frames stand in clear.
+  uint32_t seal_size_;                  // What it adds to a frame.
+  std::vector<std::byte> clear_;        // A frame's message before it is encrypted: clear text is never in the mapped memory.
 
   std::vector<Buffer> buffers_;
   std::vector<uint32_t> free_;          // A stack: the same few pages stay warm.

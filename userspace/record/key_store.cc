@@ -54,12 +54,14 @@ Result<KeyRing> open_ring(const std::string& key_file, const std::vector<std::st
   return ring;
 }
 
-Result<void> make_gateway_keys(const std::string& key_file, const std::string& keys_folder) {
-  const Result<std::vector<std::string>> there = list_folder(keys_folder);
-  if (!there) return tl::unexpected(there.error());
-  const bool has_wraps = std::any_of(there->begin(), there->end(), [](const std::string& name) { return name != ".open"; });
+Result<void> make_gateway_keys(const std::string& key_file, const std::string& state) {
+  const Result<std::vector<std::string>> sessions = list_folder(state + "/keys"), runs = list_folder(state + "/journal");
+  if (!sessions) return tl::unexpected(sessions.error());
+  if (!runs) return tl::unexpected(runs.error());
+  const bool has_wraps = std::any_of(sessions->begin(), sessions->end(), [](const std::string& name) { return name != ".open"; }) ||
+                         std::any_of(runs->begin(), runs->end(), [](const std::string& name) { return name.ends_with(".keys"); });
   if (has_wraps) {
-    return fail(Error::Kind::kNotFound, key_file + " is not there, and " + keys_folder + " holds keys that it wrapped: put it back; if it is lost, begin a new one by hand: (umask 077; echo \"weir-key-1 $(openssl rand -hex 32)\" >" + key_file + ")");
+    return fail(Error::Kind::kNotFound, key_file + " is not there, and " + state + " holds keys that it wrapped: put it back; if it is lost, begin a new one by hand: (umask 077; echo \"weir-key-1 $(openssl rand -hex 32)\" >" + key_file + ")");
   }
   return GatewayKeys::generate(key_file);
 }

@@ -27,7 +27,7 @@ Result<void> read_archive(const RecordPlace&, std::string_view archive_name, con
 
 // What a gateway seals with and reads: its own keys, and the auditors'.  No key file: nothing, archives are not encrypted.
 Result<KeyRing> open_ring(const std::string& key_file, const std::vector<std::string>& auditors);
-// A new key file.  Refused where wrapped keys stand: a new key would not open them, and the old one is missed.
-Result<void> make_gateway_keys(const std::string& key_file, const std::string& keys_folder);
+// A new key file.  Refused where the state folder holds wrapped keys: a new key would not open them, and the old one is missed.
+Result<void> make_gateway_keys(const std::string& key_file, const std::string& state);
 
 }  // namespace weir::record

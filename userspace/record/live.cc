@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "record/journal_cipher.h"
 #include "record/segment_store.h"
 
 namespace weir::record {
@@ -9,13 +10,15 @@ namespace {
 
 constexpr std::size_t kPendingMax = std::size_t{4} << 30;
 
-Result<bool> read_core(const std::string& journal, FileJournalFolder& folder, uint32_t core, const std::function<bool(const EventAssembler::Event&)>& visit) {
+Result<bool> read_core(const std::string& journal, FileJournalFolder& folder, const JournalKeys& keys, uint32_t core, const std::function<bool(const EventAssembler::Event&)>& visit) {
   // Pending memory first: what leaves it meanwhile is in a segment, and is not taken twice since groups have numbers.
   const Result<std::string> memory = read_text(pending_path(journal, core), kPendingMax);
   EventAssembler assembler;
+  std::vector<std::byte> clear;
   bool go_on = true;
   const auto take = [&](const JournalFrame& frame) {
-    const std::optional<EventAssembler::Event> whole = assembler.add(frame.frame);
+    const Result<FrameView> opened = keys.open(frame.frame, clear);
+    const std::optional<EventAssembler::Event> whole = assembler.add(opened ? *opened : frame.frame);
     if (go_on && whole) go_on = visit(*whole);
     return go_on;
   };
@@ -32,12 +35,14 @@ Result<bool> read_core(const std::string& journal, FileJournalFolder& folder, ui
 
 }  // namespace
 
-Result<void> read_live(const std::string& journal, const std::function<bool(const EventAssembler::Event&)>& visit) {
+Result<void> read_live(const std::string& journal, const std::vector<std::shared_ptr<const KeyOpener>>& openers, const std::function<bool(const EventAssembler::Event&)>& visit) {
   FileJournalFolder folder(journal);
   const Result<std::vector<uint32_t>> cores = cores_of(journal, folder);
   if (!cores) return tl::unexpected(cores.error());
+  const Result<JournalKeys> keys = JournalKeys::read(journal, openers);
+  if (!keys) return tl::unexpected(keys.error());
   for (const uint32_t core : *cores) {
-    const Result<bool> go_on = read_core(journal, folder, core, visit);
+    const Result<bool> go_on = read_core(journal, folder, *keys, core, visit);
     if (!go_on) return tl::unexpected(go_on.error());
     if (!*go_on) break;
   }

@@ -50,9 +50,21 @@ class Gateway {
 
   RecoveryReport recover_only() {
     stop();
-    Result<RecoveryReport> report = recover({.state = state_, .gateway = "gw", .public_key_file = key_file_ + ".pub", .kernel_bytes = kernel_bytes, .now = now_});
-    EXPECT_TRUE(report) << report.error().message;
-    return report ? *report : RecoveryReport{};
+    RecoveryReport report;
+    const Result<void> done = try_recover(report);
+    EXPECT_TRUE(done) << done.error().message;
+    return report;
+  }
+  Result<void> try_recover(RecoveryReport& report) {
+    stop();
+    Result<JournalKeys> keys = JournalKeys::read(state_ + "/journal", sealer_options.keys.openers);
+    if (!keys) return tl::unexpected(keys.error());
+    journal_keys_ = std::make_shared<JournalKeys>(std::move(*keys));
+    Result<RecoveryReport> recovered =
+        recover({.state = state_, .gateway = "gw", .public_key_file = key_file_ + ".pub", .kernel_bytes = kernel_bytes, .keys = journal_keys_.get(), .now = now_});
+    if (!recovered) return tl::unexpected(recovered.error());
+    report = std::move(*recovered);
+    return {};
   }
   RecoveryReport start() {
     RecoveryReport report;
@@ -66,7 +78,14 @@ class Gateway {
   }
   // Recovery is not made to fail by `files`; opening the sealer is.
   Result<void> try_start(RecoveryReport& report) {
-    report = recover_only();
+    if (Result<void> done = try_recover(report); !done) return done;
+    std::shared_ptr<const JournalKey> key;
+    if (sealer_options.keys.encrypts()) {
+      const auto drawn = journal_keys_->draw(posix_files, sealer_options.keys);
+      if (!drawn) return tl::unexpected(drawn.error());
+      key = *drawn;
+    }
+    if (Result<void> done = journal_keys_->forget(posix_files, key ? key->id : 0); !done) return done;
     const CoreNumbers numbers = report.numbers(0);
     const PendingShape shape{.buffer_size = 32u << 10, .buffer_count = 8};
     pending_.emplace(PendingFile::create(pending_path(state_ + "/journal", 0), shape).value());
@@ -74,12 +93,13 @@ class Gateway {
     io_ = std::make_unique<DiskIo>([](int file, uint64_t offset, Bytes bytes) {
       return write_at(file, offset, bytes) ? static_cast<int32_t>(bytes.size()) : -EIO;
     }, ++runs_);
-    JournalOptions options{.gateway = "gw", .first_group = numbers.next_group, .first_segment = numbers.next_segment, .shape = shape};
+    JournalOptions options{.gateway = "gw", .first_group = numbers.next_group, .first_segment = numbers.next_segment, .shape = shape, .key = key};
     journal_ = std::make_unique<JournalWriter>(options, *io_, *supply_, pending_->memory(), counters_);
     SealerOptions sealing = sealer_options;
     sealing.state = state_;
     sealing.gateway = "gw";
     sealing.unlisted = report.unlisted;
+    sealing.journal_keys = journal_keys_;
     Result<std::unique_ptr<Sealer>> sealer = Sealer::open(sealing, SigningKey::read(key_file_).value(), *files, {{0, pending_->memory()}},
                                                           [this](uint64_t id) { ::unlink(segment_path(state_ + "/journal", id).c_str()); });
     if (!sealer) return tl::unexpected(sealer.error());
@@ -180,6 +200,7 @@ class Gateway {
   std::optional<PendingFile> pending_;
   std::unique_ptr<FileSupply> supply_;
   std::unique_ptr<DiskIo> io_;
+  std::shared_ptr<JournalKeys> journal_keys_;
   std::unique_ptr<JournalWriter> journal_;
   std::unique_ptr<Sealer> sealer_;
   std::unordered_map<uint64_t, uint64_t> sequences_;

@@ -43,6 +43,7 @@ class Recovery {
   void carry_over(uint32_t core, const CoreReader& reader, Bytes pending, uint64_t expected, EventAssembler& assembler);
   Result<void> report_damage(uint32_t core, CoreReader& reader, uint64_t expected, uint64_t durable);
   void see(uint32_t core, EventAssembler&, const JournalFrame&);
+  std::optional<FrameView> in_clear(const FrameView&);
   Result<void> adopt_unlisted();
   void close_sessions();
   void close_session(RecoverySegment&, uint64_t session, Seen&);
@@ -65,6 +66,8 @@ class Recovery {
   std::map<uint32_t, Core> cores_;
   std::unordered_map<uint64_t, Seen> sessions_;     // Not known to have ended in the seal list.
   uint64_t session_max_ = 0;
+  std::vector<std::byte> clear_;
+  std::optional<Error> shut_;
   RecoveryReport report_;
 };
 
@@ -77,6 +80,7 @@ Result<RecoveryReport> Recovery::run() {
   if (!cores) return tl::unexpected(cores.error());
   for (const uint32_t core : *cores) {
     if (Result<void> done = read_core(core); !done) return tl::unexpected(done.error());
+    if (shut_) return tl::unexpected(*shut_);
   }
   if (Result<void> done = adopt_unlisted(); !done) return tl::unexpected(done.error());
   close_sessions();
@@ -110,8 +114,22 @@ Result<void> Recovery::read_list() {
   return {};
 }
 
+// A frame that is not what was written counts as an event that cannot be read; one whose key is not held ends the recovery.
+std::optional<FrameView> Recovery::in_clear(const FrameView& frame) {
+  if (frame.header.key_id == 0) return frame;
+  Result<FrameView> opened = options_.keys != nullptr ? options_.keys->open(frame, clear_) : fail(Error::Kind::kDenied, "the journal is encrypted, and no key was given");
+  if (opened) return *opened;
+  if (opened.error().kind == Error::Kind::kCorrupt) {
+    report_.damage.push_back("journal: " + opened.error().message);
+    return frame;
+  }
+  if (!shut_) shut_ = Error{opened.error().kind, opened.error().message + "; what the journal holds is not sealed yet: start once with the key file of then (record.encryption.key_file; its lines can stand below those of a new one)"};
+  return std::nullopt;
+}
+
 void Recovery::see(uint32_t core, EventAssembler& assembler, const JournalFrame& frame) {
-  const std::optional<EventAssembler::Event> whole = assembler.add(frame.frame);
+  const std::optional<FrameView> clear = in_clear(frame.frame);
+  const std::optional<EventAssembler::Event> whole = clear ? assembler.add(*clear) : std::nullopt;
   if (!whole) return;
   ++report_.events;
   const uint64_t session = whole->header.session;

@@ -16,6 +16,7 @@
 #include "base/result.h"
 #include "core/event.h"
 #include "record/files.h"
+#include "record/journal_cipher.h"
 
 namespace weir::record {
 
@@ -25,6 +26,7 @@ struct RecoveryOptions {
   std::string public_key_file;              // Of the signing key; empty: seals that were not listed yet are made again.
   // What the kernel counted for a session that the engine did not close, by Direction; nullopt: not known.
   std::function<std::optional<std::array<uint64_t, 2>>(uint64_t session)> kernel_bytes{};
+  const JournalKeys* keys = nullptr;        // Of the journals, where they are encrypted.
   std::chrono::sys_time<std::chrono::nanoseconds> now{};
 };
 
@@ -55,7 +57,7 @@ class StateLock {
   FileHandle file_;
 };
 
-// Pre: the caller holds the lock.
+// Pre: the caller holds the lock.  kDenied, kNotFound: a journal is encrypted, and its key is not held; nothing was changed.
 Result<RecoveryReport> recover(const RecoveryOptions&);
 
 }  // namespace weir::record

@@ -33,6 +33,7 @@ void RecoverySegment::took(MutableBytes frame) {
 }
 
 void RecoverySegment::add(const FrameView& frame) {
+  if (frame.header.key_id != 0) header_.key_id = frame.header.key_id;
   const MutableBytes copy = place(frame.whole.size());
   std::memcpy(copy.data(), frame.whole.data(), copy.size());
   took(copy);
@@ -58,6 +59,7 @@ void RecoverySegment::end_group() {
 
 Result<void> RecoverySegment::write(Files& files, const std::string& path) {
   end_group();
+  store(MutableBytes(bytes_), header_);  // By now it is known under which key.
   return replace_file(files, path, bytes_);
 }
 

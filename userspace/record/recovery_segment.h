@@ -13,8 +13,8 @@ namespace weir::record {
 class RecoverySegment {
  public:
   RecoverySegment(uint32_t core, uint64_t number, uint64_t first_group, uint64_t run, std::string_view gateway);
-  void add(const FrameView&);                // Carried over; its CRC is made anew.
-  void add(const RecordEvent&);              // Of recovery's own.  Pre: smaller than a frame part.
+  void add(const FrameView&);                // Carried over, encrypted as it is; its CRC is made anew.
+  void add(const RecordEvent&);              // Of recovery's own, in clear: it says nothing of what was done.  Pre: smaller than a frame part.
   [[nodiscard]] bool is_empty() const { return header_.first_group == group_.number && group_.used == 0; }
   // Post: `path` holds all of it, durable.
   Result<void> write(Files&, const std::string& path);

@@ -23,15 +23,18 @@ class Replay {
       if (Result<void> done = read_archives(); !done) return done;
       if (place_.journal.empty() || has_ended_ || !go_on_) break;
       // Sealed while the journal is read, events may be gone from it half-way: they stand in an archive by then.
-      bool is_torn = false;
-      const Result<void> done = read_live(place_.journal, [&](const EventAssembler::Event& event) {
+      bool is_torn = false, is_shut = false;
+      const Result<void> done = read_live(place_.journal, place_.openers, [&](const EventAssembler::Event& event) {
         if (event.header.session != session_) return true;
+        is_shut = event.header.key_id != 0;
+        if (is_shut) return false;
         is_torn = left > 1 && event.header.sequence > last_sequence_ + 1;
         if (!is_torn) take(event);
         return go_on_ && !is_torn;
       });
       const bool is_gone = !done && done.error().kind == Error::Kind::kNotFound;  // A segment, recycled meanwhile.
       if (!done && (!is_gone || left == 1)) return done;
+      if (is_shut) return fail(Error::Kind::kDenied, "session " + std::to_string(session_) + " is not sealed yet, and the journal is encrypted: `--key-file FILE`, with an auditor's private key or the file of record.encryption.key_file");
       if (!is_torn && !is_gone && !has_ended_ && go_on_) {
         if (Result<void> again = read_archives(); !again) return again;
         break;

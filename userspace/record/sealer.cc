@@ -61,6 +61,7 @@ class JournalSealer final : public Sealer {
   void begin(Time now);
   void beat(Time now);
   Result<void> read(Core&, Time now);
+  FrameView in_clear(const FrameView&);
   void take(Core&, const JournalFrame&, Time now);
   Gathered* gathered(Core&, const JournalFrame&, Time now);
   Result<void> spill_for_memory();
@@ -82,6 +83,7 @@ class JournalSealer final : public Sealer {
   bool has_begun_ = false;
   uint64_t heartbeats_ = 0;
   Time next_heartbeat_{};
+  std::vector<std::byte> clear_;
   SealerCounts counts_;
 };
 
@@ -214,6 +216,14 @@ Gathered* JournalSealer::gathered(Core& core, const JournalFrame& frame, Time no
   return sessions_.emplace(session, std::move(fresh)).first->second.get();
 }
 
+// What cannot be opened is sealed as it stands, an event that nobody can read: recovery said so, and nothing is lost.
+FrameView JournalSealer::in_clear(const FrameView& frame) {
+  if (frame.header.key_id == 0 || !options_.journal_keys) return frame;
+  const Result<FrameView> opened = options_.journal_keys->open(frame, clear_);
+  if (!opened) ++counts_.errors;
+  return opened ? *opened : frame;
+}
+
 void JournalSealer::take(Core& core, const JournalFrame& frame, Time now) {
   if (frame.segment_id != core.current_id) {
     core.current_id = frame.segment_id;
@@ -221,12 +231,13 @@ void JournalSealer::take(Core& core, const JournalFrame& frame, Time now) {
   }
   Gathered* session = gathered(core, frame, now);
   if (session == nullptr) return;
+  const FrameView clear = in_clear(frame.frame);
   const std::size_t before = session->builder.gathered();
-  session->builder.add(frame.frame);
+  session->builder.add(clear);
   gathered_bytes_ += session->builder.gathered() - before;
   ++counts_.events;
   seals_.saw_session(frame.frame.header.session);
-  if (const std::optional<EventAssembler::Event> whole = session->assembler.add(frame.frame)) {
+  if (const std::optional<EventAssembler::Event> whole = session->assembler.add(clear)) {
     RecordEvent event;
     Accounts accounts;
     if (decode_event(whole->header, whole->payload, event, accounts)) {

@@ -17,6 +17,7 @@
 
 #include "base/result.h"
 #include "record/files.h"
+#include "record/journal_cipher.h"
 #include "record/key_wrap.h"
 #include "record/keys.h"
 #include "record/leaf_queue.h"
@@ -34,6 +35,7 @@ struct SealerOptions {
   uint32_t segments_behind_max = 8;             // Per core.  Hit: sessions in the oldest segment are sealed in parts.
   uint32_t batch_max = 256;                     // Seals made durable together.
   KeyRing keys{};                               // Nobody to wrap for: archives are not encrypted.
+  std::shared_ptr<const JournalKeys> journal_keys{};   // Of the journals; null: they are in clear.
   std::string origin{};                         // Of the evidence log; empty: made of the gateway's name.
   std::vector<std::string> unlisted{};          // RecoveryReport::unlisted.
   nlohmann::json start{};                       // What the log's `start` says of this run.

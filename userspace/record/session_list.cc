@@ -119,7 +119,7 @@ class Listing {
   }
 
   Result<void> read_journal(std::map<uint64_t, SessionSummary>& seen) const {
-    return read_live(place_.journal, [&](const EventAssembler::Event& whole) {
+    return read_live(place_.journal, place_.openers, [&](const EventAssembler::Event& whole) {
       const uint64_t session = whole.header.session;
       if (listed_.has(session, whole.header.sequence) || (filter_.session && *filter_.session != session)) return true;
       SessionSummary& summary = seen[session];

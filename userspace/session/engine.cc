@@ -124,6 +124,8 @@ Result<void> Engine::open_record() {
     const auto found = left.find(session);
     return found == left.end() ? std::nullopt : std::optional(found->second);
   };
+  if (auto keys = open_keys(); !keys) return keys;
+  recovery.keys = journal_keys_.get();
   auto recovered = record::recover(recovery);
   if (!recovered) return tl::unexpected<Error>(recovered.error());
   recovered_ = std::move(*recovered);
@@ -150,8 +152,9 @@ Result<void> Engine::open_record() {
   sealer.after_close = wanted.record.seal_after_close;
   sealer.every = wanted.record.seal_every;
   sealer.chunk_size = wanted.record.chunk_size;
-  if (auto keys = open_keys(); !keys) return keys;
+  if (auto drawn = draw_journal_key(); !drawn) return drawn;
   sealer.keys = keys_;
+  sealer.journal_keys = journal_keys_;
   tell_evidence_log(sealer);
   auto opened = record::Sealer::open(sealer, std::move(*key), files_, sealed, [this](uint64_t id) { segments_->recycle(id); });
   if (!opened) return tl::unexpected<Error>(opened.error());
@@ -247,6 +250,7 @@ Result<void> Engine::start_cores() {
     parts.cpu = wanted.engine.cores.empty() ? -1 : static_cast<int>(wanted.engine.cores[index]);
     parts.runtime = runtime_;
     parts.journal.gateway = wanted.name;
+    parts.journal.key = journal_key_;
     parts.journal.core = index;
     parts.journal.first_group = numbers.next_group;
     parts.journal.first_segment = numbers.next_segment;

@@ -1,4 +1,4 @@
-// The keys of the session archives: the gateway's own, made at the first start, and the auditors' public ones.
+// The keys of the record: the gateway's own, made at the first start, the auditors' public ones, and those of the journals.
 #include <unistd.h>
 
 #include "record/key_store.h"
@@ -10,14 +10,27 @@ Result<void> Engine::open_keys() {
   const Config& wanted = options_.config;
   const std::string& file = wanted.record.encryption_key_file;
   if (!file.empty() && access(file.c_str(), F_OK) != 0) {
-    if (auto made = record::make_gateway_keys(file, wanted.state + "/keys"); !made) return made;
+    if (auto made = record::make_gateway_keys(file, wanted.state); !made) return made;
     logging_->log().info("made a new key for the session archives, {} (keep a copy elsewhere: without it they cannot be read)", file);
   }
   auto ring = record::open_ring(file, wanted.record.encryption_auditors);
   if (!ring) return tl::unexpected<Error>(ring.error());
   keys_ = std::move(*ring);
-  if (!keys_.encrypts()) logging_->log().warn("record.encryption is not set: session archives are compressed, and not encrypted");
+  if (!keys_.encrypts()) logging_->log().warn("record.encryption is not set: the journal stands in clear, and session archives are compressed, not encrypted");
+  auto journal = record::JournalKeys::read(wanted.state + "/journal", keys_.openers);
+  if (!journal) return tl::unexpected<Error>(journal.error());
+  journal_keys_ = std::make_shared<record::JournalKeys>(std::move(*journal));
   return {};
+}
+
+// A key for this run; those of earlier ones go once their journals are sealed.  Pre: recover() has run.
+Result<void> Engine::draw_journal_key() {
+  if (keys_.encrypts()) {
+    auto drawn = journal_keys_->draw(files_, keys_);
+    if (!drawn) return tl::unexpected<Error>(drawn.error());
+    journal_key_ = std::move(*drawn);
+  }
+  return journal_keys_->forget(files_, journal_key_ ? journal_key_->id : 0);
 }
 
 }  // namespace weir::session

@@ -165,6 +165,7 @@ class Engine final : public control::ControlHandler, public control::ApiHost, pu
   [[nodiscard]] std::vector<uint32_t> client_interfaces() const;
   void follow_interfaces();
   Result<void> open_keys();                         // engine_keys.cc: of the session archives.
+  Result<void> draw_journal_key();
   // engine_evidence.cc: what the evidence log says of the engine beside sessions and acts.
   void tell_evidence_log(record::SealerOptions&);
   [[nodiscard]] nlohmann::json heartbeat() const;   // By the sealer's thread.
@@ -192,7 +193,9 @@ class Engine final : public control::ControlHandler, public control::ApiHost, pu
   std::vector<record::PendingFile> pending_;
   record::PosixFiles files_;
   record::LeafQueue leaves_;
-  record::KeyRing keys_;                              // Of the session archives.
+  record::KeyRing keys_;                              // Of the record.
+  std::shared_ptr<record::JournalKeys> journal_keys_;
+  std::shared_ptr<const record::JournalKey> journal_key_;   // Of this run; null: its journal is in clear.
   std::unique_ptr<record::SealerThread> sealer_;
   std::atomic<bool> is_asking_over_{false};           // Ends what the countersigner waits for.
   std::unique_ptr<record::CountersignerThread> countersigner_;

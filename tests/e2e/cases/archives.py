@@ -1,4 +1,4 @@
-"""Session archives are encrypted: nothing of a statement stands in them, an auditor's key alone opens them, and verifying needs none (I12)."""
+"""The record is encrypted: nothing of a statement stands in archives or journals, an auditor's key alone opens them, and verifying needs none (I12)."""
 import json
 import os
 import shutil
@@ -26,22 +26,36 @@ def _marked_session(context):
     return sessions[0]["id"]
 
 
-@case("nothing of a statement stands in the archives, their keys or the log; the auditor's key alone replays a copied folder, and no other does", seconds=120)
+def _nothing_in(copy):
+    looked_at = set()
+    for folder, _, names in os.walk(copy):
+        for name in names:
+            with open(os.path.join(folder, name), "rb") as file:
+                data = file.read()
+            looked_at.add(os.path.splitext(name)[1])
+            expect(MARKER.encode() not in data and b"some-other-text" not in data, f"the statement stands in {os.path.join(folder, name)}")
+    expect({".weir", ".keys", ".segment", ".pending"} <= looked_at, f"only these were looked at: {looked_at}")
+
+
+@case("nothing of a statement stands in the state folder, before it is sealed and after; the auditor's key alone replays a copied folder, and no other does", seconds=120)
 def encrypted(context):
     session = _marked_session(context)
     keys = os.path.dirname(context.env["WEIR_PUBKEY"])
-    copy = _copy_of_state(context, "encrypted-copy")
+    before = context.session_ids()
+    with context.wire() as live:
+        live.query(f"select 2 as {MARKER}, 'some-other-text' as b")
+        copy = _copy_of_state(context, "encrypted-copy")
+        number = next(row["id"] for row in context.sessions(before) if not row["closed"])
     try:
-        shutil.rmtree(os.path.join(copy, "journal"), ignore_errors=True)  # Still in clear: not what an auditor is given.
-        looked_at = 0
-        for part in ("archive", "keys", "log"):
-            for folder, _, names in os.walk(os.path.join(copy, part)):
-                for name in names:
-                    with open(os.path.join(folder, name), "rb") as file:
-                        data = file.read()
-                    looked_at += 1
-                    expect(MARKER.encode() not in data and b"some-other-text" not in data, f"the statement stands in {os.path.join(folder, name)}")
-        expect(looked_at >= 4, f"only {looked_at} files were looked at")
+        _nothing_in(copy)
+        # What is not sealed yet is in the journal: with a key, and with it alone.
+        done = _weir(context, "replay", str(number), "--state", copy, "--key-file", os.path.join(keys, "auditor.key"))
+        expect_equal(done.returncode, 0, done.stderr)
+        expect_in(MARKER, done.stdout, "the auditor's replay of a live session")
+        done = _weir(context, "replay", str(number), "--state", copy)
+        expect(done.returncode != 0, "a live session without a key")
+        expect_in("--key-file", done.stderr, "what it says to do")
+        shutil.rmtree(os.path.join(copy, "journal"))
 
         done = _weir(context, "replay", str(session), "--state", copy, "--key-file", os.path.join(keys, "auditor.key"))
         expect_equal(done.returncode, 0, done.stderr)

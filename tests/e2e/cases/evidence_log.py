@@ -13,7 +13,12 @@ from weirlab import wait_until
 
 def _verify(context, *arguments):
     done = context.lab.run("gateway", [context.env["WEIR"], "verify", *arguments, "--key", context.env["WEIR_PUBKEY"], "--json"], timeout=120)
-    return done.returncode, json.loads(done.stdout)
+    report = json.loads(done.stdout)
+    if "findings" not in report:
+        return done.returncode, report
+    report["findings"] = context.clock.forgiven(report["findings"])
+    is_clean = done.returncode == 3 and all(f["severity"] == "note" for f in report["findings"])
+    return 0 if is_clean else done.returncode, report
 
 
 def _manifest(path):

@@ -13,12 +13,13 @@ from weirlab import wait_until
 
 
 def verify(context, state, timeout=120):
-    """(exit code, what was found but notes, one to a line)."""
+    """(exit code, what was found but notes, one to a line).  What a clock that was set here explains is forgiven."""
     done = context.lab.run("gateway", [context.env["WEIR"], "verify", state, "--key", context.env["WEIR_PUBKEY"], "--json"], timeout=timeout)
     if not done.stdout.startswith("{"):
         return done.returncode, done.stdout[-600:] + done.stderr[-600:]
-    found = [f"{f['severity']} {f['code']} {f['where']}: {f['message']}" for f in json.loads(done.stdout)["findings"] if f["severity"] != "note"]
-    return done.returncode, "\n".join(found)
+    found = [f for f in context.clock.forgiven(json.loads(done.stdout)["findings"]) if f["severity"] != "note"]
+    code = 0 if done.returncode == 3 and not found else done.returncode
+    return code, "\n".join(f"{f['severity']} {f['code']} {f['where']}: {f['message']}" for f in found)
 
 
 def _archives(state):
