@@ -52,6 +52,9 @@ class Store {
   using OnChange = std::function<void(const StoreItem& item)>;
   virtual void watch(std::string kind, OnChange on_change) = 0;
 
+  // What was removed is not on its disk any more either, as far as the store can see to that.  Errors: kUnavailable, kSystem.
+  [[nodiscard]] virtual Result<void> wipe_removed() { return {}; }
+
   // For people: "state/store.db", "postgresql://db.example/weir"; no password.
   [[nodiscard]] virtual std::string name() const = 0;
   // False: the last call failed; then what depends on it says so.

@@ -63,24 +63,47 @@ bool TicketBook::Window::covers(const Ticket& other, sys_seconds now) const {
          now < until;
 }
 
+// From the store each gateway takes its own, and what a gateway that is not there any more left behind.
+void TicketBook::take_out(const Ticket& ticket, sys_seconds now) {
+  const auto version = versions_.find(ticket.number);
+  const bool is_left_behind = ticket.deadline + 2 * options_.kept_for <= now;
+  if (version != versions_.end() && (is_own(ticket) || is_left_behind)) gone_.emplace(ticket.number, version->second);
+  if (version != versions_.end()) versions_.erase(version);
+  dirty_.erase(ticket.number);
+}
+
+Result<void> TicketBook::forget(const std::vector<uint64_t>& sessions) {
+  {
+    const std::lock_guard lock(mutex_);
+    const std::set<uint64_t> gone(sessions.begin(), sessions.end());
+    for (auto each = records_.tickets.begin(); each != records_.tickets.end();) {
+      const Ticket& ticket = *each->second;
+      if (!is_own(ticket) || !gone.contains(ticket.session) || is_waiting(ticket)) {
+        ++each;
+        continue;
+      }
+      take_out(ticket, sys_seconds{});
+      each = records_.tickets.erase(each);
+    }
+  }
+  return flush();
+}
+
+bool TicketBook::has_waiting(uint64_t session) const {
+  const std::lock_guard lock(mutex_);
+  return std::any_of(records_.tickets.begin(), records_.tickets.end(), [&](const auto& each) { return each.second->session == session && is_own(*each.second) && is_waiting(*each.second); });
+}
+
 void TicketBook::prune(sys_seconds now) {
-  // From the store each gateway takes its own, and what a gateway that is not there any more left behind.
-  const auto leaves = [&](const Ticket& ticket) {
-    const auto version = versions_.find(ticket.number);
-    const bool is_left_behind = ticket.deadline + 2 * options_.kept_for <= now;
-    if (version != versions_.end() && (is_own(ticket) || is_left_behind)) gone_.emplace(ticket.number, version->second);
-    if (version != versions_.end()) versions_.erase(version);
-    dirty_.erase(ticket.number);
-  };
   std::size_t closed = records_.tickets.size() - open_.size();
   for (auto each = records_.tickets.begin(); each != records_.tickets.end();) {
     const Ticket& ticket = *each->second;
     const bool is_old = ticket.closed + options_.kept_for <= now;
-    if (ticket.is_open() || kept_.contains(ticket.number) || claimed_.contains(ticket.number) || (!is_old && closed <= options_.kept_max)) {
+    if (is_waiting(ticket) || (!is_old && closed <= options_.kept_max)) {
       ++each;
       continue;
     }
-    leaves(ticket);
+    take_out(ticket, now);
     each = records_.tickets.erase(each);
     --closed;
   }

@@ -94,6 +94,11 @@ class TicketBook final : public TicketDesk {
   // Returns when all that has changed is written, and what other gateways did is taken in.  Errors: those of Store; until a write
   // works again no ticket is opened.
   Result<void> flush();
+  // Of sessions of this gateway's that the record does not keep any more: their tickets go, also from the store.  Pre: none of them
+  // has one that waits.  Errors: as flush(); what is left goes with the next one.
+  Result<void> forget(const std::vector<uint64_t>& sessions);
+  // Of a session of this gateway's: open, or kept for its client.
+  [[nodiscard]] bool has_waiting(uint64_t session) const;
   // Once in a while: what is over is closed, and its session told.
   void expire(std::chrono::sys_seconds now);
   // Called without a lock held, when a reviewer or a deadline closes a ticket.  Pre: before the first other call.
@@ -147,6 +152,8 @@ class TicketBook final : public TicketDesk {
   uint64_t resume(const Ticket& asked, std::chrono::sys_seconds now);
   std::vector<uint64_t> sweep(std::chrono::sys_seconds now);  // Sessions to tell.
   void prune(std::chrono::sys_seconds now);
+  [[nodiscard]] bool is_waiting(const Ticket& ticket) const { return ticket.is_open() || kept_.contains(ticket.number) || claimed_.contains(ticket.number); }
+  void take_out(const Ticket&, std::chrono::sys_seconds now);
   void close(uint64_t ticket, TicketAnswer::State, std::string text, std::chrono::sys_seconds now);
   [[nodiscard]] Result<void> has_room(const Ticket&) const;
   [[nodiscard]] Result<TicketPtr> reviewable(uint64_t ticket, const Reviewer&, std::string_view reason) const;

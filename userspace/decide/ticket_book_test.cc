@@ -399,5 +399,19 @@ TEST_F(Tickets, SessionsAndReviewersDoNotDisturbEachOther) {
   reviewer.join();
 }
 
+TEST_F(Tickets, OfASessionThatIsNotKeptClosedOnesGoAndThoseThatWaitStay) {
+  const uint64_t waits = open(request("two-eyes")), closed = open(request("two-eyes"));
+  ASSERT_TRUE(book->deny(closed, person("ann"), "no", kNow));
+  EXPECT_TRUE(book->has_waiting(41));
+  EXPECT_FALSE(book->has_waiting(42));
+  ASSERT_TRUE(book->forget({41, 42}));
+  EXPECT_EQ(book->find(closed, kNow), nullptr);
+  EXPECT_NE(book->find(waits, kNow), nullptr);
+  ASSERT_TRUE(book->deny(waits, person("ann"), "no", kNow));
+  EXPECT_FALSE(book->has_waiting(41));
+  ASSERT_TRUE(book->forget({41}));
+  EXPECT_EQ(book->find(waits, kNow), nullptr);
+}
+
 }  // namespace
 }  // namespace weir::decide

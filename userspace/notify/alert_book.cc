@@ -250,6 +250,28 @@ void AlertBook::prune(sys_seconds now) {
   }
 }
 
+Result<void> AlertBook::forget(const std::vector<uint64_t>& sessions, sys_seconds now) {
+  {
+    const std::lock_guard lock(mutex_);
+    const std::set<uint64_t> gone(sessions.begin(), sessions.end());
+    for (auto each = alerts_.begin(); each != alerts_.end();) {
+      auto& [number, entry] = *each;
+      if (entry.alert.gateway != options_.gateway || !gone.contains(entry.alert.session)) {
+        ++each;
+      } else if (entry.alert.is_open()) {
+        if (!entry.alert.statement.empty()) dirty_.insert(number);
+        entry.alert.statement.clear();
+        ++each;
+      } else {
+        if (entry.version != 0) removed_[number] = entry.version;
+        dirty_.erase(number);
+        each = alerts_.erase(each);
+      }
+    }
+  }
+  return flush(now);
+}
+
 Result<void> AlertBook::flush(sys_seconds now) {
   const std::lock_guard writing(writer_);
   for (;;) {

@@ -71,6 +71,9 @@ class AlertBook {
   // Writes what was raised since, and takes away what is too old.  Errors: the store's: written next time.
   Result<void> flush(std::chrono::sys_seconds now);
 
+  // Of sessions of this gateway's that the record does not keep any more: closed ones go, of open ones the statement.  Errors: as flush().
+  Result<void> forget(const std::vector<uint64_t>& sessions, std::chrono::sys_seconds now);
+
   static constexpr std::size_t kReasonMax = 1'000;
 
  private:

@@ -154,5 +154,25 @@ TEST_F(AlertBookTest, IsBounded) {
   EXPECT_EQ(shared_->items.size(), 0u);
 }
 
+TEST_F(AlertBookTest, OfASessionThatIsNotKeptClosedOnesGoAndOpenOnesForgetTheStatement) {
+  start();
+  Notice with = notice("open");
+  with.statement = "select 'zebra'";
+  const auto open = book_->raise(with, now_);
+  with.rule = "closed";
+  const auto closed = book_->raise(with, now_);
+  with.session = 8;
+  with.rule = "other";
+  const auto other = book_->raise(with, now_);
+  ASSERT_TRUE(book_->close(closed.number, "benign", "x", "me", now_));
+  ASSERT_TRUE(book_->forget({7}, now_));
+  EXPECT_FALSE(book_->find(closed.number));
+  EXPECT_EQ(book_->find(open.number)->statement, "");
+  EXPECT_NE(book_->find(other.number)->statement, "");
+  start();
+  EXPECT_FALSE(book_->find(closed.number)) << "nor is it in the store";
+  EXPECT_EQ(book_->find(open.number)->statement, "");
+}
+
 }  // namespace
 }  // namespace weir::notify

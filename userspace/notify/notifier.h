@@ -57,6 +57,12 @@ class Notifier {
   // A test notice for `sink`; empty: for all.  Post: what was queued; is_waiting() says whether it is on its way.
   [[nodiscard]] std::vector<TestResult> test(const std::string& sink);
 
+  // What alerts and notices say of sessions that the record does not keep any more.  Errors: the store's.
+  Result<void> forget(const std::vector<uint64_t>& sessions, std::chrono::sys_seconds now) {
+    if (auto done = alerts_->forget(sessions, now); !done) return done;
+    return outbox_->forget(sessions);
+  }
+
   [[nodiscard]] AlertBook& alerts() { return *alerts_; }
   [[nodiscard]] const Outbox& outbox() const { return *outbox_; }
   [[nodiscard]] std::vector<SinkState> states() const { return outbox_->states(); }

@@ -190,6 +190,19 @@ void Outbox::forget_backoff() {
   for (auto& [name, queue] : queues_) queue.not_before = {};
 }
 
+Result<void> Outbox::forget(const std::vector<uint64_t>& sessions) {
+  {
+    const std::lock_guard lock(mutex_);
+    const std::set<uint64_t> gone(sessions.begin(), sessions.end());
+    for (auto& [id, entry] : entries_) {
+      if (entry.notice.statement.empty() || !gone.contains(entry.notice.session)) continue;
+      entry.notice.statement.clear();
+      dirty_.insert(id);
+    }
+  }
+  return flush();
+}
+
 Result<void> Outbox::flush() {
   const std::lock_guard writing(writer_);
   for (;;) {

@@ -77,6 +77,9 @@ class Outbox {
   // Writes what has changed.  One thread.  Errors: the store's: nothing is lost, it is written next time.
   Result<void> flush();
 
+  // Of sessions that the record does not keep any more: what still waits goes out without the statement.  Errors: as flush().
+  Result<void> forget(const std::vector<uint64_t>& sessions);
+
   [[nodiscard]] bool is_waiting(const std::string& sink, const std::string& id) const;
   [[nodiscard]] std::vector<SinkState> states() const;
   [[nodiscard]] uint64_t dropped() const;       // By the bound alone, each notice once.

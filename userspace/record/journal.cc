@@ -51,6 +51,7 @@ JournalWriter::JournalWriter(JournalOptions options, Io& io, SegmentSupply& supp
       seal_size_(options_.key ? static_cast<uint32_t>(kFrameSealSize) : 0),
       clear_(options_.key ? part_max_ : 0),
       buffers_(options_.shape.buffer_count),
+      touched_(options_.shape.buffer_count),
       closed_(options_.shape.buffer_count),
       segment_number_(options_.first_segment),
       next_group_(options_.first_group),
@@ -150,6 +151,7 @@ void JournalWriter::close_open_buffer() {
   const std::size_t end = GroupHeader::kSize + buffer.used;
   const MutableBytes padding = pending_.group(index).subspan(end, header.padded_size() - end);
   std::memset(padding.data(), 0, padding.size());
+  touched_[index] = std::max(touched_[index], header.padded_size());
   pending_.close(index, header);
   closed_[(closed_head_ + closed_count_) % closed_.size()] = index;
   ++closed_count_;
@@ -176,6 +178,31 @@ void JournalWriter::end_turn() {
 
 void JournalWriter::flush() {
   if (!in_flight_ && !is_broken_ && (closed_count_ != 0 || has_open_frames())) submit();
+}
+
+void JournalWriter::tidy() {
+  const auto clear = [&](uint32_t index, uint64_t from) {
+    if (touched_[index] <= from) return;
+    const MutableBytes old = pending_.group(index).subspan(from, touched_[index] - from);
+    std::memset(old.data(), 0, old.size());
+    touched_[index] = from;
+  };
+  for (const uint32_t index : free_) clear(index, 0);
+  if (open_) clear(*open_, GroupHeader::kSize + buffers_[*open_].used);
+  const auto clear_behind = [&](uint32_t index) { clear(index, GroupHeader{.used = buffers_[index].used}.padded_size()); };
+  for (std::size_t each = 0; each < closed_count_; ++each) clear_behind(closed_[(closed_head_ + each) % closed_.size()]);
+  if (in_flight_) clear_behind(*in_flight_);
+  is_leaving_ = segment_.has_value();
+  if (!in_flight_) leave_segment();
+}
+
+// Pre: nothing is in flight.
+void JournalWriter::leave_segment() {
+  if (!std::exchange(is_leaving_, false) || !segment_) return;
+  supply_.give_up(*segment_);
+  segment_.reset();
+  ++segment_number_;
+  pending_.publish({.durable_group = durable_group_, .segment_number = segment_number_, .durable_offset = 0});
 }
 
 void JournalWriter::arm_timer(std::optional<std::chrono::nanoseconds>& due, std::chrono::nanoseconds after) {
@@ -224,6 +251,7 @@ bool JournalWriter::begin_segment() {
   }
   WEIR_CHECK(segment_->size % kBlockSize == 0 && segment_->size >= std::size_t{options_.shape.buffer_size});
   segment_offset_ = 0;
+  is_leaving_ = false;
   return true;
 }
 
@@ -271,6 +299,7 @@ void JournalWriter::complete() {
   counters_.add(Metric::kJournalGroups);
   counters_.add(Metric::kJournalBytes, GroupHeader{.used = buffers_[index].used}.padded_size());
   free_.push_back(index);
+  leave_segment();
 }
 
 // After a failed write or sync the kernel may have dropped the dirty pages and cleared the error: the file's state is

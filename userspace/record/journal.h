@@ -58,6 +58,9 @@ class JournalWriter final : public Recorder {
   void end_turn();
   // For shutdown: what is pending goes out without waiting for company.  Then turn until is_idle().
   void flush();
+  // What ended sessions left: out of memory at once, out of the segment that is written to by beginning another one with the next
+  // group.  Seldom: before something is destroyed for good.
+  void tidy();
   [[nodiscard]] bool is_idle() const { return !in_flight_ && closed_count_ == 0 && !has_open_frames(); }
 
   [[nodiscard]] uint64_t run() const { return run_; }
@@ -73,6 +76,7 @@ class JournalWriter final : public Recorder {
     uint64_t last_waiting = 0;
     std::chrono::nanoseconds opened{}, awaited_since{};
   };
+  void leave_segment();
 
   [[nodiscard]] bool has_open_frames() const { return open_ && buffers_[*open_].used != 0; }
   [[nodiscard]] bool has_place(uint64_t message_size, bool is_new_work) const;
@@ -103,6 +107,7 @@ class JournalWriter final : public Recorder {
   std::vector<std::byte> clear_;        // A frame's message before it is encrypted: clear text is never in the mapped memory.
 
   std::vector<Buffer> buffers_;
+  std::vector<uint64_t> touched_;       // Of each buffer: bytes from its start that may not be zeros.
   std::vector<uint32_t> free_;          // A stack: the same few pages stay warm.
   std::vector<uint32_t> closed_;        // Ring of buffers that wait for their write, oldest first.
   std::size_t closed_head_ = 0, closed_count_ = 0;
@@ -111,6 +116,7 @@ class JournalWriter final : public Recorder {
   std::optional<SegmentFile> segment_;
   uint64_t segment_number_;             // Of segment_, or of the next one.
   uint64_t segment_offset_ = 0;         // Where the next group goes.
+  bool is_leaving_ = false;             // The segment is left once nothing is in flight.
   std::optional<uint32_t> in_flight_;
   Bytes writing_;                       // What of the group in flight is not yet written.
   uint64_t writing_at_ = 0;

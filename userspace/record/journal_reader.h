@@ -101,6 +101,7 @@ class CoreReader {
   std::vector<uint64_t> take_passed();
   // Pre: the journal is at rest and was read to its end.  Post: all of its segments count as passed.
   void pass_all();
+  [[nodiscard]] uint64_t current_number() const { return segments_.empty() ? 0 : segments_.front().header.number; }
   [[nodiscard]] uint64_t current_segment() const { return segments_.empty() ? 0 : segments_.front().id; }
   [[nodiscard]] std::size_t segment_count() const { return segments_.size(); }
   // After read(UINT64_MAX) on a journal at rest.

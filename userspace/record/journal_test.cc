@@ -304,6 +304,33 @@ TEST(Journal, FlushSendsAnswersWithoutWaiting) {
 }
 
 // The kill differential: whatever the moment, what was reported durable is read back, as an unbroken prefix, once.
+// Out of memory, and the next group begins a new segment; nothing that is not durable is touched.
+TEST(Journal, TidiedItForgetsWhatIsDurableAndLeavesItsSegment) {
+  Bench b;
+  std::memset(b.memory.bytes().data() + kBlockSize, 0, b.memory.bytes().size() - kBlockSize);
+  const auto in_memory = [&](std::string_view text) { return as_text(b.memory.bytes()).find(text) != std::string_view::npos; };
+  (void)b.put(Kind::kCommand, 1, std::string(400, 'x') + "zebra");
+  b.io.settle(*b.journal);
+  (void)b.put(Kind::kCommand, 2, "select 'heron'");     // In the same buffer, which is open: the end of the first stands behind it.
+  EXPECT_TRUE(in_memory("zebra"));
+  b.journal->tidy();
+  EXPECT_FALSE(in_memory("zebra"));
+  EXPECT_TRUE(in_memory("heron"));
+  b.io.settle(*b.journal);
+  EXPECT_EQ(b.disk.file_count(), 2U);
+  EXPECT_EQ(b.sequences_on_disk(), (std::vector<uint64_t>{1, 2}));
+  // In the middle of a write it waits for its end.
+  (void)b.put(Kind::kCommand, 3);
+  b.journal->end_turn();
+  b.journal->tidy();
+  b.io.settle(*b.journal);
+  EXPECT_EQ(load_progress(b.memory.bytes()).segment_number, 3U) << "it says that it has left the second one";
+  (void)b.put(Kind::kCommand, 4);
+  b.io.settle(*b.journal);
+  EXPECT_EQ(b.disk.file_count(), 3U);
+  EXPECT_EQ(b.sequences_on_disk(), (std::vector<uint64_t>{1, 2, 3, 4}));
+}
+
 TEST(JournalKill, AtEveryWriteBoundaryTheRecordIsAPrefixWithAllThatWasReported) {
   for (uint64_t seed = 1; seed <= 400; ++seed) {
     Prng prng(seed);

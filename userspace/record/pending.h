@@ -76,7 +76,7 @@ std::optional<PendingGroup> load_pending_group(Bytes memory, const PendingHeader
 // A file of pending memory, mapped shared.  All of it is written beforehand: a store into a hole on a full disk is SIGBUS.
 class PendingFile {
  public:
-  static Result<PendingFile> create(const std::string& path, PendingShape shape);   // Made anew or reused; contents are kept.
+  static Result<PendingFile> create(const std::string& path, PendingShape shape);   // Made anew or reused; all zeros.  Pre: recover() has run.
   PendingFile(PendingFile&& other) noexcept : memory_(std::exchange(other.memory_, MutableBytes{})) {}
   PendingFile& operator=(PendingFile&&) = delete;
   ~PendingFile();

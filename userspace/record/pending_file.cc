@@ -3,6 +3,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <cstring>
+
 #include "record/files.h"
 #include "record/pending.h"
 
@@ -20,6 +23,15 @@ Result<void> fill_with_zeros(int file, uint64_t size) {
   return {};
 }
 
+// What an earlier run left.  Most blocks are zeros already, and are not made dirty.
+void clear(MutableBytes memory) {
+  const std::vector<std::byte> zeros(kBlockSize);
+  for (std::size_t at = 0; at < memory.size(); at += kBlockSize) {
+    const MutableBytes block = memory.subspan(at, std::min<std::size_t>(kBlockSize, memory.size() - at));
+    if (std::memcmp(block.data(), zeros.data(), block.size()) != 0) std::memset(block.data(), 0, block.size());
+  }
+}
+
 }  // namespace
 
 Result<PendingFile> PendingFile::create(const std::string& path, PendingShape shape) {
@@ -33,7 +45,9 @@ Result<PendingFile> PendingFile::create(const std::string& path, PendingShape sh
   }
   void* place = ::mmap(nullptr, shape.bytes(), PROT_READ | PROT_WRITE, MAP_SHARED, file->get(), 0);
   if (place == MAP_FAILED) return system_error(path);
-  return PendingFile(MutableBytes(static_cast<std::byte*>(place), shape.bytes()));
+  const MutableBytes memory(static_cast<std::byte*>(place), shape.bytes());
+  clear(memory);
+  return PendingFile(memory);
 }
 
 PendingFile::~PendingFile() {

@@ -21,7 +21,7 @@ constexpr std::size_t kReadyPerCore = 2;
 constexpr uint64_t kFillStep = 1u << 20;
 // Between two steps of filling while cores write: leaves the disk to them.
 constexpr std::chrono::milliseconds kFillPause{4};
-constexpr std::string_view kSuffix = ".segment";
+constexpr std::string_view kSuffix = ".segment", kWiping = ".wiping";
 
 std::optional<uint64_t> id_of(std::string_view name) {
   if (!name.ends_with(kSuffix)) return std::nullopt;
@@ -130,6 +130,7 @@ SegmentSupply& SegmentStore::supply(uint32_t core) { return *supplies_.at(core);
 void SegmentStore::recycle(uint64_t id) {
   const std::lock_guard lock(mutex_);
   to_recycle_.push_back(id);
+  ++unwiped_;
 }
 
 SegmentStore::Counts SegmentStore::counts() const {
@@ -151,6 +152,14 @@ Result<void> SegmentStore::scan() {
     const std::string path = options_.folder + "/" + name;
     if (name.ends_with(".segment.new")) {
       ::unlink(path.c_str());  // Half made when the last run ended.
+      continue;
+    }
+    if (name.ends_with(kWiping)) {
+      // What is left of it is wiped before anything else is.
+      if (const std::optional<uint64_t> id = id_of(std::string_view(name).substr(0, name.size() - kWiping.size()))) {
+        next_id_ = std::max(next_id_, *id + 1);
+        recycle(*id);
+      }
       continue;
     }
     const std::optional<uint64_t> id = id_of(name);
@@ -178,11 +187,12 @@ void SegmentStore::run() {
     look_at_space();
     collect();
     feed();
-    const bool is_short = free_.size() < wanted_free() && !is_full_.load(std::memory_order_relaxed);
+    const bool has_wiped = wipe_one();
+    const bool is_short = !has_wiped && free_.size() < wanted_free() && !is_full_.load(std::memory_order_relaxed);
     const bool made = is_short && make_one();
     lock.lock();
     counts_.free = free_.size();
-    if (!is_stopping_ && !made) wake_.wait_for(lock, options_.poll);
+    if (!is_stopping_ && !made && !has_wiped) wake_.wait_for(lock, options_.poll);
   }
 }
 
@@ -200,7 +210,15 @@ void SegmentStore::collect() {
     const std::lock_guard lock(mutex_);
     ids.swap(to_recycle_);
   }
-  for (const uint64_t id : ids) wipe(id);
+  to_wipe_.insert(to_wipe_.end(), ids.begin(), ids.end());
+}
+
+// One at a time: cores that want a segment do not wait for all of them.
+bool SegmentStore::wipe_one() {
+  if (to_wipe_.empty()) return false;
+  wipe(to_wipe_.front());
+  to_wipe_.erase(to_wipe_.begin());
+  return true;
 }
 
 void SegmentStore::feed() {
@@ -220,24 +238,29 @@ void SegmentStore::feed() {
 }
 
 // Zeros are written, not only allocated: a write into an unwritten extent costs a journal commit of the file system.
+Result<void> SegmentStore::fill(const std::string& path, uint64_t bytes) const {
+  const Result<FileHandle> file = open_direct(path, O_WRONLY | O_CREAT);
+  if (!file) return tl::unexpected(file.error());
+  AlignedBuffer zeros(kFillStep);
+  std::fill(zeros.bytes().begin(), zeros.bytes().end(), std::byte{0});
+  for (uint64_t offset = 0; offset < bytes; offset += kFillStep) {
+    const std::size_t size = static_cast<std::size_t>(std::min(kFillStep, bytes - offset));
+    if (Result<void> done = write_at(file->get(), offset, zeros.bytes().first(size)); !done) return done;
+    if (thread_.joinable()) std::this_thread::sleep_for(kFillPause);
+  }
+  return ::fsync(file->get()) == 0 ? Result<void>{} : system_error(path);
+}
+
 bool SegmentStore::make_one() {
   const uint64_t id = next_id_++;
   const std::string path = segment_path(options_.folder, id), aside = path + ".new";
-  const auto fill = [&]() -> Result<void> {
-    const Result<FileHandle> file = open_direct(aside, O_WRONLY | O_CREAT | O_TRUNC);
-    if (!file) return tl::unexpected(file.error());
-    AlignedBuffer zeros(kFillStep);
-    std::fill(zeros.bytes().begin(), zeros.bytes().end(), std::byte{0});
-    for (uint64_t offset = 0; offset < options_.segment_size; offset += kFillStep) {
-      const std::size_t size = static_cast<std::size_t>(std::min(kFillStep, options_.segment_size - offset));
-      if (Result<void> done = write_at(file->get(), offset, zeros.bytes().first(size)); !done) return done;
-      if (thread_.joinable()) std::this_thread::sleep_for(kFillPause);
-    }
-    if (::fsync(file->get()) != 0) return system_error(aside);
+  const auto make = [&]() -> Result<void> {
+    ::unlink(aside.c_str());
+    if (Result<void> done = fill(aside, options_.segment_size); !done) return done;
     if (::rename(aside.c_str(), path.c_str()) != 0) return system_error(path);
     return PosixFiles().sync_folder(options_.folder);
   };
-  const Result<void> done = fill();
+  const Result<void> done = make();
   const std::lock_guard lock(mutex_);
   if (!done) {
     ::unlink(aside.c_str());
@@ -250,17 +273,23 @@ bool SegmentStore::make_one() {
   return true;
 }
 
+// Under another name first: whoever reads the journal meanwhile does not take zeros for damage, and a start goes on with it.
 void SegmentStore::wipe(uint64_t id) {
-  const std::string path = segment_path(options_.folder, id);
-  const Result<uint64_t> size = file_size(path);
-  bool is_kept = size && *size == options_.segment_size && free_.size() < wanted_free();
-  if (is_kept) {
-    AlignedBuffer zeros(kBlockSize);
-    std::fill(zeros.bytes().begin(), zeros.bytes().end(), std::byte{0});
-    const Result<FileHandle> file = open_direct(path, O_WRONLY | O_DSYNC);
-    is_kept = file && write_at(file->get(), 0, zeros.bytes()).has_value();
+  const std::string path = segment_path(options_.folder, id), aside = path + std::string(kWiping);
+  const auto empty = [&]() -> Result<void> {
+    if (!exists(aside) && ::rename(path.c_str(), aside.c_str()) != 0) return system_error(path);
+    if (Result<void> done = PosixFiles().sync_folder(options_.folder); !done) return done;
+    return fill(aside, file_size(aside).value_or(options_.segment_size));
+  };
+  const bool is_wiped = empty().has_value();
+  const Result<uint64_t> size = file_size(aside);
+  bool is_kept = is_wiped && size && *size == options_.segment_size && free_.size() < wanted_free();
+  is_kept = is_kept && ::rename(aside.c_str(), path.c_str()) == 0;
+  if (!is_kept) {
+    ::unlink(aside.c_str());
+    ::unlink(path.c_str());
   }
-  if (!is_kept) ::unlink(path.c_str());
+  --unwiped_;
   const std::lock_guard lock(mutex_);
   if (is_kept) {
     free_.push_back(id);

@@ -37,8 +37,10 @@ class SegmentStore {
   ~SegmentStore();                          // Stops the thread.  Pre: no core uses its supply any more.
 
   [[nodiscard]] SegmentSupply& supply(uint32_t core);
-  // The sealer is done with a segment: wiped and free again, or removed when there are enough.  Any thread.
+  // The sealer is done with a segment: all of it wiped and free again, or removed when there are enough.  Any thread.
   void recycle(uint64_t id);
+  // Segments that were recycled and still hold what they held.  Any thread.
+  [[nodiscard]] uint64_t unwiped() const { return unwiped_.load(); }
 
   struct Counts { uint64_t made = 0, reused = 0, removed = 0, failed = 0, free = 0; bool is_full = false; };
   [[nodiscard]] Counts counts() const;
@@ -50,16 +52,19 @@ class SegmentStore {
   void run();
   void look_at_space();
   void collect();
+  bool wipe_one();
   void feed();
   bool make_one();
   void wipe(uint64_t id);
+  [[nodiscard]] Result<void> fill(const std::string& path, uint64_t bytes) const;
   [[nodiscard]] std::size_t wanted_free() const;
 
   const SegmentStoreOptions options_;
   std::vector<std::unique_ptr<CoreSupply>> supplies_;
-  std::vector<uint64_t> free_;              // Helper thread only, after start().
+  std::vector<uint64_t> free_, to_wipe_;    // Helper thread only, after start().
   uint64_t next_id_ = 1;
   std::atomic<bool> is_full_{false};
+  std::atomic<uint64_t> unwiped_{0};
   mutable std::mutex mutex_;                // Guards what follows.
   std::condition_variable wake_;
   std::vector<uint64_t> to_recycle_;

@@ -27,6 +27,7 @@ class MeasuredStore final : public Store {
   Result<void> write(const std::vector<StoreWrite>& writes) override;
   Result<uint64_t> take_numbers(std::string_view sequence, uint64_t count, uint64_t floor) override;
   void watch(std::string kind, OnChange on_change) override;
+  Result<void> wipe_removed() override { return store_->wipe_removed(); }
   std::string name() const override { return store_->name(); }
   bool is_healthy() const override { return store_->is_healthy(); }
   [[nodiscard]] StoreCounts counts() const;

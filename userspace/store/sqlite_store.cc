@@ -149,7 +149,7 @@ Result<void> SqliteStore::State::set_up() {
   if (code != SQLITE_OK) return tl::unexpected<Error>(error_of(code));
   sqlite3_busy_timeout(database.get(), kBusyTimeoutMs);
   sqlite3_db_config(database.get(), SQLITE_DBCONFIG_DEFENSIVE, 1, nullptr);
-  if (auto set = execute("PRAGMA trusted_schema=OFF; PRAGMA cell_size_check=ON;"); !set) return set;
+  if (auto set = execute("PRAGMA trusted_schema=OFF; PRAGMA cell_size_check=ON; PRAGMA secure_delete=ON;"); !set) return set;
   const auto mode = ask("PRAGMA journal_mode=WAL");
   if (!mode) return tl::unexpected<Error>(mode.error());
   if (*mode != "wal") return fail(Error::Kind::kSystem, "store " + file + ": WAL is not possible here (" + *mode + "): `state` must be a local disk");
@@ -305,6 +305,15 @@ Result<uint64_t> SqliteStore::take_numbers(std::string_view sequence, uint64_t c
   });
   if (!done) return tl::unexpected<Error>(done.error());
   return first;
+}
+
+// Removed rows are zeros by then (secure_delete); the log of writes holds what they were until it is cut off.
+Result<void> SqliteStore::wipe_removed() {
+  const std::lock_guard lock(state_->mutex);
+  const auto busy = state_->ask("PRAGMA wal_checkpoint(TRUNCATE)");
+  if (!busy) return tl::unexpected<Error>(busy.error());
+  if (*busy != "0") return fail(Error::Kind::kUnavailable, "store " + state_->file + ": another process reads it, so its log cannot be cut off");
+  return {};
 }
 
 std::string SqliteStore::name() const { return state_->file; }

@@ -24,6 +24,7 @@ class SqliteStore final : public Store {
   Result<uint64_t> take_numbers(std::string_view sequence, uint64_t count, uint64_t floor) override;
   // One gateway uses the file: there is nobody else to tell of.
   void watch(std::string, OnChange) override {}
+  Result<void> wipe_removed() override;
   std::string name() const override;
   bool is_healthy() const override;
 

@@ -96,5 +96,20 @@ TEST(SqliteStore, NumbersEndBeforeTheyWrap) {
   EXPECT_EQ(*store->take_numbers("ticket", 1, 5), 6u);
 }
 
+TEST(SqliteStore, WhatWasRemovedIsInNoFile) {
+  const Folder folder;
+  const std::string marker = "zebra-4711-marker";
+  auto store = SqliteStore::open(folder.file("store.db"), "gw-1").value();
+  for (int i = 0; i < 50; ++i) ASSERT_TRUE(store->write({{"ticket", std::to_string(i), 0, "{\"statement\":\"" + marker + std::string(500, 'x') + "\"}"}}));
+  for (int i = 0; i < 50; ++i) ASSERT_TRUE(store->write({{"ticket", std::to_string(i), 1, std::nullopt}}));
+  ASSERT_TRUE(store->wipe_removed());
+  for (const char* name : {"store.db", "store.db-wal", "store.db-shm"}) {
+    std::ifstream file(folder.file(name), std::ios::binary);
+    const std::string text((std::istreambuf_iterator<char>(file)), {});
+    EXPECT_EQ(text.find(marker), std::string::npos) << name;
+  }
+  ASSERT_TRUE(store->write({{"ticket", "next", 0, "{}"}})) << "it goes on";
+}
+
 }  // namespace
 }  // namespace weir::store
