@@ -243,6 +243,26 @@ struct RecordConfig {
   std::vector<WitnessConfig> witnesses;
   TimestampConfig timestamps;
 };
+// How long the record is kept: record/retention.h carries it out.
+struct RetentionRuleConfig {
+  std::string name;
+  std::vector<std::string> targets, tags, rules, groups, subjects;  // Of each that is named one must fit; subjects and targets with `*`.
+  std::chrono::seconds keep{0};
+  bool operator==(const RetentionRuleConfig&) const = default;
+};
+struct RetentionHoldConfig {
+  std::string name, subject, target;
+  uint64_t session = 0;                      // 0: any.
+  std::string set_by, reason;
+  bool operator==(const RetentionHoldConfig&) const = default;
+};
+struct RetentionConfig {
+  std::chrono::seconds keep{400 * 24 * 3600};     // Of sessions that no rule fits.
+  std::chrono::seconds minimum{24 * 3600};        // Anything shorter is refused as a mistake.
+  std::vector<RetentionRuleConfig> rules;         // Of those that fit the longest counts.
+  std::vector<RetentionHoldConfig> holds;
+  bool operator==(const RetentionConfig&) const = default;
+};
 // Where what outlives the process is kept (core/store.h).
 struct StoreConfig {
   bool is_shared = false;                    // PostgreSQL, of several gateways; else `file`.
@@ -315,6 +335,7 @@ struct Config {
   std::string mask_hash_key_file;
   bool masks_keep_length = true;
   RecordConfig record;
+  RetentionConfig retention;
   StoreConfig store;
   ControlConfig control;
   ApiConfig api;

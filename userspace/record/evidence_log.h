@@ -55,6 +55,7 @@ class EvidenceLog {
   // Makes what was added durable and signs it.  After an error: call again, now or later; the leaves stay in their order.
   Result<void> commit();
   [[nodiscard]] uint64_t size() const { return tree_.size(); }        // Under the checkpoint.
+  [[nodiscard]] uint64_t next_index() const { return tree_.size() + pending_.size(); }   // Of the leaf that is added next.
   [[nodiscard]] bool has_pending() const { return !pending_.empty(); }
 
  private:

@@ -161,6 +161,19 @@ Result<void> PosixFiles::sync_folder(const std::string& path) {
   return {};
 }
 
+Result<void> Files::overwrite(const std::string& path) {
+  const Result<FileHandle> file = open_file(path, O_WRONLY);
+  if (!file) return file.error().kind == Error::Kind::kNotFound ? Result<void>{} : tl::unexpected(file.error());
+  struct stat status {};
+  if (::fstat(file->get(), &status) != 0) return system_error(path);
+  const std::vector<std::byte> zeros(64u << 10);
+  for (uint64_t offset = 0, size = static_cast<uint64_t>(status.st_size); offset < size; offset += zeros.size()) {
+    if (Result<void> done = write_at(file->get(), offset, Bytes(zeros).first(std::min<std::size_t>(zeros.size(), size - offset))); !done) return done;
+  }
+  if (::fdatasync(file->get()) != 0) return system_error(path);
+  return {};
+}
+
 Result<void> PosixFiles::remove(const std::string& path) {
   if (::unlink(path.c_str()) != 0 && errno != ENOENT) return system_error(path);
   return {};

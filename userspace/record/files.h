@@ -67,6 +67,7 @@ class Files {
   virtual Result<void> sync_folder(const std::string& path) = 0;
   virtual Result<void> remove(const std::string& path) = 0;                              // Absent is success.
   virtual Result<void> remove_folder(const std::string& path) = 0;                       // An empty one; absent is success.
+  virtual Result<void> overwrite(const std::string& path);                               // All of it with zeros, synced; absent is success.
 };
 
 class PosixFiles final : public Files {

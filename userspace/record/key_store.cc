@@ -39,6 +39,12 @@ Result<SecretKey> session_key(const RecordPlace& place, std::string_view archive
   return key;
 }
 
+Result<void> destroy_keys(Files& files, const std::string& keys_folder, std::string_view archive_name) {
+  const std::string path = keys_folder + "/" + keys_name(archive_name);
+  if (Result<void> done = files.overwrite(path); !done) return done;
+  return files.remove(path);
+}
+
 Result<KeyRing> open_ring(const std::string& key_file, const std::vector<std::string>& auditors) {
   KeyRing ring;
   if (key_file.empty()) return ring;

@@ -25,6 +25,9 @@ Result<SecretKey> session_key(const RecordPlace&, std::string_view archive_name,
 // Every frame of an archive, as ArchiveReader::read(): with its key from the place, if it needs one.
 Result<void> read_archive(const RecordPlace&, std::string_view archive_name, const ArchiveReader&, const std::function<bool(const FrameView&)>&);
 
+// Erases a session's content: written over and taken away.  Durable once its folder is synced.  Absent is success.
+Result<void> destroy_keys(Files&, const std::string& keys_folder, std::string_view archive_name);
+
 // What a gateway seals with and reads: its own keys, and the auditors'.  No key file: nothing, archives are not encrypted.
 Result<KeyRing> open_ring(const std::string& key_file, const std::vector<std::string>& auditors);
 // A new key file.  Refused where the state folder holds wrapped keys: a new key would not open them, and the old one is missed.

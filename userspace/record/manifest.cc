@@ -56,6 +56,16 @@ void read_requests(const json& object, RequestSet& requests) {
   }
 }
 
+std::vector<std::string> texts(const json& object, const char* key) {
+  std::vector<std::string> all;
+  if (const auto found = object.find(key); found != object.end() && found->is_array()) {
+    for (const json& each : *found) {
+      if (each.is_string()) all.push_back(each.get<std::string>());
+    }
+  }
+  return all;
+}
+
 // What format 2 adds.  False: it is missing, or a way that is not known here.
 bool read_packing(const json& object, Manifest& m) {
   const json acts = child(object, "acts"), encryption = child(object, "encryption");
@@ -170,6 +180,9 @@ std::string to_json(const Manifest& m) {
       {"requests", requests_text(s.requests)}, {"requests_cut", s.requests.is_cut()},
       {"chunks", {{"count", m.chunk_count}, {"bytes", m.chunk_bytes}, {"head", hex(m.chain_head)}}}};
   if (m.format == 1) return dump(object);
+  object["rules"] = s.rules;
+  object["rules_cut"] = s.has_more_rules;
+  object["tags"] = m.tags;
   object["chunks"]["stored"] = m.chunk_stored;
   object["acts"] = {{"count", m.acts.count}, {"digest", hex(m.acts.digest)}};
   object["compression"] = "zstd";
@@ -212,6 +225,9 @@ Result<Manifest> manifest_from_json(std::string_view text) {
     }
   }
   read_requests(object, s.requests);
+  for (std::string& rule : texts(object, "rules")) s.rules.insert(std::move(rule));
+  s.has_more_rules = !object.contains("rules") || truth(object, "rules_cut");
+  m.tags = texts(object, "tags");
   m.chunk_count = number_at(chunks, "count");
   m.chunk_bytes = number_at(chunks, "bytes");
   const Result<Digest> previous = digest_from_hex(text_at(object, "previous")), head = digest_from_hex(text_at(chunks, "head"));

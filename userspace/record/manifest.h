@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <vector>
 
 #include "base/result.h"
 #include "core/json_fields.h"
@@ -39,6 +40,7 @@ struct Manifest {
   bool is_encrypted = false;
   Digest key_commitment{};            // Of the session key.
   Digest keys_digest{};               // Of the keys file.
+  std::vector<std::string> tags;      // Of summary.rules, as the configuration had them when it was sealed.
 };
 
 std::string to_json(const Manifest&);                  // What is signed, byte for byte.

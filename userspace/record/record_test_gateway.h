@@ -162,6 +162,10 @@ class Gateway {
     flush();
     return sealer_->finish(now_);
   }
+  Result<void> try_step() {
+    flush();
+    return sealer_->step(now_);
+  }
   void seal() {
     flush();
     seal_without_flush();

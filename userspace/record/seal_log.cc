@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "record/lifetimes.h"
+
 namespace weir::record {
 
 void ListedSessions::add(const SealEntry& entry) {
@@ -22,15 +24,17 @@ void ListedSessions::add(const ActEntry& entry) {
   sequence = std::max(sequence, entry.sequence);
 }
 
-void ListedSessions::add_leaf(std::string_view leaf) {
+void ListedSessions::add_leaf(std::string_view leaf, uint64_t index) {
   if (const std::optional<SealEntry> seal = seal_from_leaf(leaf)) {
     add(*seal);
+    if (lifetimes != nullptr) lifetimes->add(*seal, index);
     last_kind = "seal";
     last_at_ns = seal->sealed_ns;
     return;
   }
   const std::optional<OtherLeaf> other = other_from_leaf(leaf);
   if (!other) return;
+  if (lifetimes != nullptr) lifetimes->add(*other);
   last_kind = other->kind;
   last_at_ns = other->at_ns;
   if (other->kind == "sessions") session_max = std::max(session_max, number_at(other->object, "highest"));

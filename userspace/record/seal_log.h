@@ -13,8 +13,11 @@
 
 namespace weir::record {
 
+class Lifetimes;
+
 // What the log says of sessions.
 struct ListedSessions {
+  Lifetimes* lifetimes = nullptr;                  // Told of what add_leaf() reads, if it is given.
   std::vector<bool> ended;                         // By session number.
   std::map<uint64_t, SealEntry> open_parts;        // Sealed in part only: the newest part.
   std::map<uint64_t, uint64_t> acts;               // The highest sequence with an act leaf, of sessions that have not ended.
@@ -25,7 +28,7 @@ struct ListedSessions {
   int64_t last_at_ns = 0;
   void add(const SealEntry&);
   void add(const ActEntry&);
-  void add_leaf(std::string_view leaf);            // Of any kind; of one that it does not know, nothing but its time.
+  void add_leaf(std::string_view leaf, uint64_t index = 0);  // Of any kind; of one that it does not know, nothing but its time.
   [[nodiscard]] bool has_ended(uint64_t session) const { return session < ended.size() && ended[session]; }
   // The event stands in a listed seal.
   [[nodiscard]] bool has(uint64_t session, uint64_t sequence) const;

@@ -13,6 +13,7 @@ SealWriter::SealWriter(std::string state, std::string gateway, std::string origi
     : state_(state), archive_(state + "/archive"), log_folder_(state + "/log"), gateway_(std::move(gateway)), key_(std::move(key)), ring_(std::move(keys)), files_(files), log_(log_folder_, log_origin(origin, gateway_), key_, files) {}
 
 Result<void> SealWriter::start(const std::vector<std::string>& unlisted) {
+  listed_.lifetimes = &lifetimes_;
   if (Result<void> done = files_.make_folder(archive_ + "/.open"); !done) return done;
   for (const std::string& open : {archive_ + "/.open", state_ + "/keys/.open"}) {
     const Result<std::vector<std::string>> left = list_folder(open);
@@ -25,7 +26,7 @@ Result<void> SealWriter::start(const std::vector<std::string>& unlisted) {
     if (Result<void> done = files_.make_folder(state_ + "/keys/.open"); !done) return done;
   }
   if (Result<void> there = check_log_is_there(archive_, log_folder_); !there) return there;
-  if (Result<void> done = log_.open([&](uint64_t, Bytes entry) { listed_.add_leaf(as_text(entry)); }); !done) return done;
+  if (Result<void> done = log_.open([&](uint64_t index, Bytes entry) { listed_.add_leaf(as_text(entry), index); }); !done) return done;
   if (listed_.last) {
     seals_ = listed_.last->seal;
     newest_ = listed_.last->digest;
@@ -78,7 +79,10 @@ void SealWriter::saw_act(const ActEntry& act) {
   log_.add(to_leaf(act));
 }
 
-void SealWriter::add(std::string_view kind, Time now, nlohmann::json object) { log_.add(to_leaf(kind, now.time_since_epoch().count(), std::move(object))); }
+void SealWriter::add(std::string_view kind, Time now, nlohmann::json object) {
+  lifetimes_.add(OtherLeaf{.kind = std::string(kind), .at_ns = now.time_since_epoch().count(), .object = object});
+  log_.add(to_leaf(kind, now.time_since_epoch().count(), std::move(object)));
+}
 
 Result<void> SealWriter::make(ArchiveBuilder& builder, Manifest& manifest, Time now) {
   manifest.gateway = gateway_;
@@ -110,12 +114,15 @@ Result<std::vector<SealEntry>> SealWriter::commit(Time now) {
     has_news_ = false;
   }
   for (Made& made : made_) {
-    if (!std::exchange(made.is_added, true)) log_.add(to_leaf(made.entry));
+    if (std::exchange(made.is_added, true)) continue;
+    made.index = log_.next_index();
+    log_.add(to_leaf(made.entry));
   }
   if (Result<void> done = log_.commit(); !done) return tl::unexpected(done.error());
   seals_ += made_.size();
   for (Made& made : made_) {
     listed_.add(made.entry);
+    lifetimes_.add(made.entry, made.index);
     if (!made.is_adopted) entries.push_back(std::move(made.entry));
   }
   made_.clear();

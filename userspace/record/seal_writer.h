@@ -10,6 +10,7 @@
 #include "record/evidence_log.h"
 #include "record/key_wrap.h"
 #include "record/keys.h"
+#include "record/lifetimes.h"
 #include "record/seal_log.h"
 
 namespace weir::record {
@@ -19,11 +20,14 @@ class SealWriter {
   using Time = std::chrono::sys_time<std::chrono::nanoseconds>;
   // `origin` of the log; empty: made of the gateway's name.
   SealWriter(std::string state, std::string gateway, std::string origin, SigningKey key, KeyRing keys, Files& files);
+  SealWriter(const SealWriter&) = delete;
+  SealWriter& operator=(const SealWriter&) = delete;
 
   // Empties archive/.open, reads the log.  `unlisted`: archives that stand in their place and go on where the log ends, in
   // order (RecoveryReport); each that does and fits our key is listed with the next commit().  Errors: as EvidenceLog::open.
   Result<void> start(const std::vector<std::string>& unlisted);
   [[nodiscard]] const ListedSessions& listed() const { return listed_; }
+  [[nodiscard]] Lifetimes& lifetimes() { return lifetimes_; }
   [[nodiscard]] std::string open_path(uint64_t session, uint32_t part) const;
   [[nodiscard]] const std::string& archive() const { return archive_; }
 
@@ -45,6 +49,7 @@ class SealWriter {
     std::string open_path, path;
     std::string keys{};                // Of the keys file; empty: not encrypted, or in its place.
     bool is_renamed = false, is_added = false, is_adopted = false;
+    uint64_t index = 0;                // Of its leaf, once it is added.
   };
   Result<void> adopt(const std::string& name);
   Result<void> place_keys();
@@ -55,6 +60,7 @@ class SealWriter {
   const KeyRing ring_;
   Files& files_;
   EvidenceLog log_;
+  Lifetimes lifetimes_;
   ListedSessions listed_;
   std::vector<Made> made_;             // In seal order; files exist, the log does not name them yet.
   uint64_t seals_ = 0;                 // Listed.

@@ -3,11 +3,13 @@
 #include <algorithm>
 #include <deque>
 #include <map>
+#include <set>
 #include <unordered_map>
 
 #include "base/check.h"
 #include "record/archive.h"
 #include "record/event_codec.h"
+#include "record/expirer.h"
 #include "record/journal_reader.h"
 #include "record/seal_writer.h"
 
@@ -37,6 +39,7 @@ struct Core {
   uint64_t current_id = 0, current_ordinal = 0;
   std::map<uint64_t, uint64_t> ordinals;           // Segment id -> ordinal, of segments with frames not yet passed.
   std::deque<std::pair<uint64_t, uint64_t>> passed;  // Ordinal, id: read to the end, not recycled.
+  std::map<uint64_t, int64_t> oldest_ns;           // Ordinal -> the oldest event in it, of segments that are not recycled.
   bool is_done = false;                            // At rest, and read to its end.
   [[nodiscard]] uint64_t limit() const { return pending.empty() ? UINT64_MAX : load_progress(pending).durable_group; }
 };
@@ -51,7 +54,7 @@ class JournalSealer final : public Sealer {
         seals_(options_.state, options_.gateway, options_.origin, std::move(key), options_.keys, files) {}
 
   Result<void> start(const std::vector<SealerCore>& cores);
-  Result<void> step(Time now) override { return work(now, options_.after_close); }
+  Result<void> step(Time now) override;
   Result<void> finish(Time now) override;
   Result<void> stop(Time now) override;
   SealerCounts counts() const override;
@@ -69,12 +72,14 @@ class JournalSealer final : public Sealer {
   Result<void> make(Gathered&, Time now);
   Result<void> commit(Time now);
   void recycle_passed();
+  [[nodiscard]] int64_t oldest_in_journal_ns() const;
 
   const SealerOptions options_;
   Files& files_;
   const Recycle recycle_;
   FileJournalFolder folder_;
   SealWriter seals_;
+  std::optional<Expirer> expirer_;
   std::vector<std::unique_ptr<Core>> cores_;
   std::unordered_map<uint64_t, std::unique_ptr<Gathered>> sessions_;
   std::optional<Error> blocked_;       // A spill that failed just now.
@@ -89,6 +94,7 @@ class JournalSealer final : public Sealer {
 
 Result<void> JournalSealer::start(const std::vector<SealerCore>& cores) {
   if (Result<void> done = seals_.start(options_.unlisted); !done) return done;
+  if (options_.retention != nullptr) expirer_.emplace(options_.state, files_, seals_, seals_.lifetimes(), *options_.retention);
   for (const SealerCore& core : cores) cores_.push_back(std::make_unique<Core>(folder_, core.core, core.pending));
   const Result<std::vector<SegmentEntry>> segments = folder_.segments();
   if (!segments) return tl::unexpected(segments.error());
@@ -123,6 +129,14 @@ Result<void> JournalSealer::work(Time now, std::chrono::milliseconds after_close
   if (!done) ++counts_.errors;
   recycle_passed();
   return done;
+}
+
+// What is over goes when there is nothing more urgent to do.
+Result<void> JournalSealer::step(Time now) {
+  if (Result<void> done = work(now, options_.after_close); !done || !expirer_) return done;
+  if (std::any_of(cores_.begin(), cores_.end(), [&](const auto& core) { return core->passed.size() > options_.segments_behind_max; })) return {};
+  const Result<void> done = expirer_->step(now, oldest_in_journal_ns(), [&] { return commit(now); });
+  return done ? done : fail(done.error().kind, "retention: " + done.error().message);
 }
 
 Result<void> JournalSealer::finish(Time now) { return work(now, std::chrono::milliseconds(0)); }
@@ -175,6 +189,9 @@ Result<void> JournalSealer::read(Core& core, Time now) {
     }
     if (Result<void> done = core.reader.read(limit, visit); !done) return done;
   }
+  // A writer that has left its segment says so before it has the next one.  All of it is durable: asked after that.
+  const uint64_t written_to = core.pending.empty() ? 0 : load_progress(core.pending).segment_number;
+  if (!blocked_ && core.reader.segment_count() == 1 && written_to > core.reader.current_number() && core.reader.next_group() > core.limit()) core.reader.pass_all();
   if (core.pending.empty() && !blocked_) {
     core.reader.pass_all();
     core.is_done = true;
@@ -228,7 +245,10 @@ void JournalSealer::take(Core& core, const JournalFrame& frame, Time now) {
   if (frame.segment_id != core.current_id) {
     core.current_id = frame.segment_id;
     core.ordinals[frame.segment_id] = ++core.current_ordinal;
+    core.oldest_ns[core.current_ordinal] = frame.frame.header.at_ns;
   }
+  int64_t& oldest = core.oldest_ns[core.current_ordinal];
+  oldest = std::min(oldest, frame.frame.header.at_ns);
   Gathered* session = gathered(core, frame, now);
   if (session == nullptr) return;
   const FrameView clear = in_clear(frame.frame);
@@ -283,7 +303,8 @@ std::vector<Gathered*> JournalSealer::due(Time now, std::chrono::milliseconds af
   std::map<uint32_t, uint64_t> pressed;  // Core -> ordinals up to this are held too long.
   for (const auto& core : cores_) {
     const std::size_t behind = core->passed.size();
-    if (behind > options_.segments_behind_max) pressed[core->index] = core->passed[behind - options_.segments_behind_max - 1].first;
+    if (behind != 0 && expirer_ && expirer_->waits_for_journal()) pressed[core->index] = core->passed.back().first;
+    else if (behind > options_.segments_behind_max) pressed[core->index] = core->passed[behind - options_.segments_behind_max - 1].first;
   }
   std::vector<Gathered*> sessions;
   for (const auto& [id, session] : sessions_) {
@@ -309,6 +330,13 @@ Result<void> JournalSealer::make(Gathered& session, Time now) {
   manifest.opened_ns = session.opened_ns;
   manifest.summary = session.summary;
   manifest.acts = session.acts;
+  if (options_.tags_of) {
+    std::set<std::string> tags;
+    for (const std::string& rule : manifest.summary.rules) {
+      for (std::string& tag : options_.tags_of(rule)) tags.insert(std::move(tag));
+    }
+    manifest.tags.assign(tags.begin(), tags.end());
+  }
   const std::size_t size = session.builder.gathered();
   const Result<void> made = seals_.make(session.builder, manifest, now);
   gathered_bytes_ -= size - session.builder.gathered();
@@ -337,10 +365,20 @@ void JournalSealer::recycle_passed() {
     }
     while (!core->passed.empty() && core->passed.front().first < held) {
       recycle_(core->passed.front().second);
+      core->oldest_ns.erase(core->passed.front().first);
       core->passed.pop_front();
       ++counts_.recycled;
     }
   }
+}
+
+// Of all events that a segment still holds.
+int64_t JournalSealer::oldest_in_journal_ns() const {
+  int64_t oldest = INT64_MAX;
+  for (const auto& core : cores_) {
+    for (const auto& [ordinal, at_ns] : core->oldest_ns) oldest = std::min(oldest, at_ns);
+  }
+  return oldest;
 }
 
 SealerCounts JournalSealer::counts() const {

@@ -22,6 +22,7 @@
 #include "record/keys.h"
 #include "record/leaf_queue.h"
 #include "record/pending.h"
+#include "record/retention_desk.h"
 
 namespace weir::record {
 
@@ -43,6 +44,8 @@ struct SealerOptions {
   std::function<nlohmann::json()> heartbeat{};
   std::chrono::seconds heartbeat_every{60};
   LeafQueue* leaves = nullptr;                  // What others have to say in the log; outlives the sealer.
+  RetentionDesk* retention = nullptr;           // What is kept, and what goes; outlives the sealer.  Null: nothing expires.
+  std::function<std::vector<std::string>(const std::string& rule)> tags_of{};   // Of a rule; called by the thread that steps the sealer.
 };
 
 // Where a live core's journal stands.  `pending` outlives the sealer.

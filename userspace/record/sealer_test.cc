@@ -2,7 +2,12 @@
 #include "record/sealer.h"
 
 #include <nlohmann/json.hpp>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <thread>
 
+#include "record/crashing_files.h"
 #include "record/key_store.h"
 #include "record/reader.h"
 #include "record/record_test_gateway.h"
@@ -11,78 +16,8 @@
 namespace weir::record {
 namespace {
 
+using test::CrashingFiles;
 using test::Gateway;
-
-// Stops at the n-th change of the disk.  With power loss, what was not synced is cut at random and renames are undone.
-class CrashingFiles final : public Files {
- public:
-  CrashingFiles(uint64_t seed, uint64_t steps, bool loses_power) : prng_(seed), left_(steps), loses_power_(loses_power) {}
-  [[nodiscard]] bool has_crashed() const { return has_crashed_; }
-
-  Result<void> make_folder(const std::string& path) override { return step([&] { return real_.make_folder(path); }); }
-  Result<void> append(const std::string& path, Bytes bytes) override {
-    if (left_ == 1 && !has_crashed_) (void)real_.append(path, bytes.first(prng_.below(bytes.size() + 1)));  // Half of it went out.
-    unsynced_.try_emplace(path, file_size(path).value_or(0));
-    return step([&] { return real_.append(path, bytes); });
-  }
-  Result<void> truncate(const std::string& path, uint64_t size) override { return step([&] { return real_.truncate(path, size); }); }
-  Result<void> sync(const std::string& path) override {
-    return step([&] {
-      unsynced_.erase(path);
-      return real_.sync(path);
-    });
-  }
-  Result<void> rename(const std::string& from, const std::string& to) override {
-    return step([&] {
-      if (!exists(to)) renamed_.emplace_back(from, to);
-      if (auto unsynced = unsynced_.extract(from)) {
-        unsynced.key() = to;
-        unsynced_.insert(std::move(unsynced));
-      }
-      return real_.rename(from, to);
-    });
-  }
-  Result<void> sync_folder(const std::string& path) override {
-    return step([&] {
-      std::erase_if(renamed_, [&](const auto& one) { return folder_of(one.second) == path; });
-      return real_.sync_folder(path);
-    });
-  }
-  Result<void> remove(const std::string& path) override {
-    return step([&] {
-      unsynced_.erase(path);
-      return real_.remove(path);
-    });
-  }
-  Result<void> remove_folder(const std::string& path) override { return step([&] { return real_.remove_folder(path); }); }
-
- private:
-  template <class Change>
-  Result<void> step(Change change) {
-    if (has_crashed_) return fail(Error::Kind::kSystem, "crashed", EIO);
-    if (--left_ > 0) return change();
-    has_crashed_ = true;
-    if (loses_power_) lose_power();
-    return fail(Error::Kind::kSystem, "crashed", EIO);
-  }
-  void lose_power() {
-    for (auto one = renamed_.rbegin(); one != renamed_.rend(); ++one) {
-      if (prng_.one_in(2)) (void)real_.rename(one->second, one->first);
-    }
-    for (const auto& [path, synced] : unsynced_) {
-      const Result<uint64_t> size = file_size(path);
-      if (size && *size > synced) (void)real_.truncate(path, synced + prng_.below(*size - synced + 1));
-    }
-  }
-
-  PosixFiles real_;
-  Prng prng_;
-  uint64_t left_;
-  bool loses_power_;
-  bool has_crashed_ = false;
-  std::map<std::string, uint64_t> unsynced_;
-  std::vector<std::pair<std::string, std::string>> renamed_;
-};
 
 void live_a_little(Gateway& gw, uint64_t first) {
   for (uint64_t session = first; session < first + 3; ++session) {
@@ -198,6 +133,43 @@ TEST(SegmentStore, MakesReusesAndReportsAFullDisk) {
   options.reserve = 0;
   options.space_low = uint64_t{1} << 60;
   EXPECT_FALSE(SegmentStore::start(options)) << "less room than the bound";
+}
+
+// What stood in it is nowhere, and it is used again; what a kill left half wiped is wiped by the next start.
+TEST(SegmentStore, ARecycledSegmentIsWipedWhole) {
+  test::TemporaryFolder folder("/dev/shm");
+  const SegmentStoreOptions options{.folder = folder.path(), .core_count = 1, .segment_size = 64u << 10, .reserve = 128u << 10, .poll = std::chrono::milliseconds(1)};
+  Result<std::unique_ptr<SegmentStore>> store = SegmentStore::start(options);
+  ASSERT_TRUE(store) << store.error().message;
+  const auto has_marker = [&] {
+    for (const auto& each : std::filesystem::directory_iterator(folder.path())) {
+      if (read_text(each.path().string(), 1u << 20).value_or("").find("zebra") != std::string::npos) return true;
+    }
+    return false;
+  };
+  const auto wait_wiped = [&] {
+    for (int turn = 0; turn < 10'000 && (*store)->unwiped() != 0; ++turn) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    EXPECT_EQ((*store)->unwiped(), 0U);
+  };
+  const std::optional<SegmentFile> taken = (*store)->supply(0).take();
+  ASSERT_TRUE(taken);
+  AlignedBuffer block(kBlockSize);
+  std::memcpy(block.bytes().data(), "zebra", 5);
+  for (const uint64_t at : {uint64_t{0}, uint64_t{32u << 10}, uint64_t{60u << 10}}) ASSERT_TRUE(write_at(taken->file, at, block.bytes()));
+  ASSERT_TRUE(has_marker());
+  const uint64_t id = taken->id;
+  (*store)->supply(0).give_up(*taken);
+  (*store)->recycle(id);
+  wait_wiped();
+  EXPECT_FALSE(has_marker());
+  store->reset();
+  std::filesystem::rename(segment_path(folder.path(), id), segment_path(folder.path(), id) + ".wiping");
+  std::filesystem::resize_file(segment_path(folder.path(), id) + ".wiping", 1000);
+  std::ofstream(segment_path(folder.path(), id) + ".wiping") << "zebra";
+  store = SegmentStore::start(options);
+  ASSERT_TRUE(store) << store.error().message;
+  wait_wiped();
+  EXPECT_FALSE(has_marker());
 }
 
 }  // namespace

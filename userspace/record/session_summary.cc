@@ -19,6 +19,12 @@ void SessionSummary::place(uint64_t sequence, int64_t at_ns) {
   ++events;
 }
 
+void SessionSummary::add_rule(std::string_view rule) {
+  if (rule.empty() || rules.contains(rule)) return;
+  if (rules.size() >= kRulesMax) has_more_rules = true;
+  else rules.emplace(rule);
+}
+
 void SessionSummary::add_undecodable(const FrameHeader& header) {
   session = header.session;
   place(header.sequence, header.at_ns);
@@ -38,6 +44,7 @@ void SessionSummary::add(const RecordEvent& event) {
   session = event.session;
   place(event.sequence, event.at.time_since_epoch().count());
   requests.add(event.request_id);
+  add_rule(event.rule);
   switch (event.kind) {
     case Kind::kOpened:
       opened_ns = event.at.time_since_epoch().count();

@@ -4,6 +4,7 @@
 #include <array>
 #include <cstdint>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -32,6 +33,10 @@ struct SessionSummary {
   uint64_t clock_steps = 0;            // Events older than the one before.
   std::optional<std::array<ByteAccount, 2>> accounts;
   RequestSet requests;                 // Of logins and commands.
+  // Rules that decided or were told of: what retention goes by.  Cut: there were more, or an earlier version did not note them.
+  std::set<std::string, std::less<>> rules;
+  bool has_more_rules = false;
+  static constexpr std::size_t kRulesMax = 64;
 
   struct Unit { uint32_t stream = 0; uint64_t id = 0; };
   // Commands without a fate or an answer yet.  Answers of one stream come in order: an answer settles what came before it.
@@ -45,6 +50,7 @@ struct SessionSummary {
 
  private:
   void place(uint64_t sequence, int64_t at_ns);
+  void add_rule(std::string_view rule);
   [[nodiscard]] bool is_awaiting(uint32_t stream, uint64_t id) const;
   void settle(uint32_t stream, uint64_t from, uint64_t upto);
 };

@@ -6,10 +6,12 @@
 
 #include "record/base64.h"
 #include "record/files.h"
+#include "record/key_store.h"
 #include "record/verify_archive.h"
 #include "record/verify_countersigned.h"
 #include "record/verify_journal.h"
 #include "record/verify_log.h"
+#include "record/verify_retention.h"
 
 namespace weir::record {
 namespace {
@@ -36,6 +38,8 @@ class Verifier {
   void check_acts();
   void check_shut_acts(const CheckedArchive&, NamedActs&);
   Result<void> check_known_head();
+  void check_expired();
+  void check_link_over_expired(const CheckedArchive&);
   void check_sessions();
   void check_session(uint64_t session, const std::vector<const CheckedArchive*>& parts);
   void check_numbers(const std::map<uint64_t, std::vector<const CheckedArchive*>>& sessions);
@@ -51,6 +55,7 @@ class Verifier {
   std::vector<CheckedArchive> archives_;
   std::map<uint64_t, const CheckedArchive*> by_seal_;
   std::optional<JournalSessions> journal_;
+  CheckedRetention retention_;
   std::set<uint64_t> named_missing_;                  // Seals that a finding names already.
 };
 
@@ -69,6 +74,7 @@ Result<VerifyReport> Verifier::run() {
     if (Result<void> done = check_countersigned(options_, *log_, *countersigned, report_); !done) return tl::unexpected(done.error());
   }
   if (Result<void> done = check_archives(); !done) return tl::unexpected(done.error());
+  check_expired();
   check_list();
   check_chain();
   check_acts();
@@ -139,6 +145,7 @@ Result<void> Verifier::check_archives() {
   if (!walked) return walked;
   archives_.resize(files.size());
   in_parallel(files.size(), options_.threads, [&](std::size_t index) { archives_[index] = check_archive(options_.place, files[index], options_.keys); }, options_.progress);
+  std::erase_if(archives_, [](const CheckedArchive& archive) { return archive.is_gone; });   // Removed meanwhile: as if it had not been there.
   for (const CheckedArchive& archive : archives_) {
     report_.findings.insert(report_.findings.end(), archive.findings.begin(), archive.findings.end());
     ++report_.archives;
@@ -168,6 +175,7 @@ void Verifier::check_chain() {
       add(Severity::kBroken, "seal-twice", archive.file.name, "seal " + std::to_string(archive.manifest.seal) + " is also " + place->second->file.name);
     }
   }
+  for (const auto& [seal, archive] : by_seal_) check_link_over_expired(*archive);
   if (by_seal_.empty()) return;
   report_.first_seal = by_seal_.begin()->first;
   report_.last_seal = by_seal_.rbegin()->first;
@@ -217,7 +225,11 @@ void Verifier::check_list() {
     expected = entry.seal + 1;
     listed.insert(entry.path);
     const auto found = by_name.find(entry.path);
-    if (found == by_name.end()) {
+    const bool is_buried = retention_.buried.contains(entry.seal);
+    if (found != by_name.end() && is_buried) add(Severity::kBroken, "tombstone-alive", entry.path, "the log says that it was destroyed by policy, and it is here: it was put back, or never removed");
+    if (found == by_name.end() && (is_buried || retention_.expiring.contains(entry.session))) {
+      named_missing_.insert(entry.seal);
+    } else if (found == by_name.end()) {
       add(Severity::kBroken, "archive-missing", entry.path, "seal " + std::to_string(entry.seal) + " of session " + std::to_string(entry.session) + " is listed, its archive is not there");
       named_missing_.insert(entry.seal);
     } else if (found->second->is_readable && to_leaf(entry_of(found->second->manifest, found->second->digest, entry.path)) != to_leaf(entry)) {
@@ -236,6 +248,38 @@ void Verifier::check_list() {
       add(Severity::kBroken, "archive-extra", archive.file.name, "no entry of the log names it");
     }
   }
+}
+
+// What is gone by policy is no finding; what is said of it must hold.
+void Verifier::check_expired() {
+  if (!log_) return;
+  retention_ = check_retention(*log_);
+  std::set<std::string> there;
+  for (const CheckedArchive& archive : archives_) there.insert(archive.file.name);
+  const auto is_unexplained = [&](const ListedSeal& seal) {
+    return !there.contains(seal.entry.path) && !retention_.buried.contains(seal.entry.seal) && !retention_.expiring.contains(seal.entry.session);
+  };
+  // What was announced since the log was read may be gone by now.
+  if (std::any_of(log_->seals.begin(), log_->seals.end(), is_unexplained)) retention_.expiring.merge(expiring_since(options_, *log_));
+  report_.findings.insert(report_.findings.end(), retention_.findings.begin(), retention_.findings.end());
+  report_.expired = retention_.expired;
+  for (const ListedSeal& seal : options_.place.keys.empty() ? std::vector<ListedSeal>{} : log_->seals) {
+    const std::string keys = keys_name(seal.entry.path);
+    if (!retention_.buried.contains(seal.entry.seal) || !exists(options_.place.keys + "/" + keys)) continue;
+    add(Severity::kBroken, "tombstone-alive", "keys/" + keys, "the log says that they were destroyed by policy, and they are here");
+  }
+  std::erase_if(report_.findings, [&](const Finding& finding) {
+    return (finding.code == "keys-missing" || finding.code == "keys-changed") && std::any_of(archives_.begin(), archives_.end(), [&](const CheckedArchive& archive) {
+             return retention_.expiring.contains(archive.file.session) && finding.where == "keys/" + keys_name(archive.file.name);
+           });
+  });
+}
+
+// The chain goes on over seals whose archives are gone: by the digest that their leaves have.
+void Verifier::check_link_over_expired(const CheckedArchive& archive) {
+  const auto before = retention_.buried.find(archive.manifest.seal - 1);
+  if (before == retention_.buried.end() || by_seal_.contains(archive.manifest.seal - 1) || before->second == archive.manifest.previous) return;
+  add(Severity::kBroken, "link-broken", archive.file.name, "it names another seal before it than the expired one that the log has");
 }
 
 // Of an archive that cannot be looked into, the signed manifest says how many acts are in it, and the digest of their entries.
@@ -313,7 +357,9 @@ void Verifier::check_session(uint64_t session, const std::vector<const CheckedAr
   uint64_t last = 0;
   for (const CheckedArchive* part : parts) {
     const Manifest& m = part->manifest;
-    if (m.part != expected) {
+    if (m.part != expected && retention_.expiring.contains(session)) {
+      // The others are gone already.
+    } else if (m.part != expected) {
       add(Severity::kBroken, "part-missing", where, "part " + std::to_string(expected) + " is not here, part " + std::to_string(m.part) + " is");
     } else if (m.summary.first_sequence != last + 1) {
       add(Severity::kAttention, "sequence-gap", where, "part " + std::to_string(m.part) + " begins with event " + std::to_string(m.summary.first_sequence) + ", not " + std::to_string(last + 1));

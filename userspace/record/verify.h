@@ -52,6 +52,16 @@ struct Vouched {
   std::string at;          // The time that it stated.
 };
 
+// What was destroyed by policy, as tombstones in the log say.
+struct ExpiredByPolicy {
+  uint64_t sessions = 0, archives = 0;
+  std::string first, last;        // When.
+  uint64_t first_seal = 0, last_seal = 0;
+  struct Policy { std::string name; uint64_t keep_s = 0, sessions = 0; };
+  std::vector<Policy> policies;
+  uint64_t in_progress = 0;       // Sessions announced, and not gone yet.
+};
+
 struct VerifyReport {
   uint64_t archives = 0, sessions = 0, events = 0, bytes = 0, live_sessions = 0;
   uint64_t shut = 0;              // Encrypted archives whose proof was checked, and whose content was not: no key was given.
@@ -65,6 +75,7 @@ struct VerifyReport {
   std::vector<LogGap> gaps;
   std::vector<Vouched> witnesses; // Those that were asked for.
   Vouched stamps;
+  ExpiredByPolicy expired;
   std::vector<Finding> findings;  // Worst first.
   // 0: verified.  1: broken.  3: verified, with findings that need attention.  (2 is for usage and unreadable input.)
   [[nodiscard]] int exit_code() const;

@@ -38,7 +38,8 @@ bool agrees(const SessionSummary& counted, const SessionSummary& stated) {
          counted.undecodable == stated.undecodable && counted.clock_steps == stated.clock_steps && counted.is_closed == stated.is_closed &&
          counted.closed_ns == stated.closed_ns && counted.reason == stated.reason && counted.first_at_ns == stated.first_at_ns &&
          counted.last_at_ns == stated.last_at_ns && same_accounts(counted, stated) &&
-         (stated.requests.is_cut() || counted.requests == stated.requests);
+         (stated.requests.is_cut() || counted.requests == stated.requests) &&
+         (stated.has_more_rules || (!counted.has_more_rules && counted.rules == stated.rules));
 }
 
 // What is sealed as it should be, and still needs a look.
@@ -83,6 +84,8 @@ CheckedArchive check_archive(const RecordPlace& place, const ArchiveFile& file, 
     checked.findings.push_back({Severity::kBroken, code, file.name, message});
   };
   const Result<ArchiveReader> reader = ArchiveReader::open(place.archive + "/" + file.name);
+  checked.is_gone = !reader && reader.error().kind == Error::Kind::kNotFound;
+  if (checked.is_gone) return checked;
   if (!reader) {
     broken("archive-changed", reader.error().message);
     return checked;

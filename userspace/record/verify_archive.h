@@ -12,6 +12,7 @@ namespace weir::record {
 
 struct CheckedArchive {
   ArchiveFile file;
+  bool is_gone = false;          // Listed, and away when it was to be read.
   bool is_readable = false;      // A manifest was there and its signature fits; what follows is then meant.
   Digest digest{};
   Manifest manifest;             // Without opened_json and login_json.

@@ -139,7 +139,13 @@ void LogChecker::look_at(uint64_t index, const OtherLeaf& leaf) {
     return;
   }
   if (leaf.at_ns < last_at_ns_) add(Severity::kAttention, "clock-back", where, "written at " + time_text(leaf.at_ns) + ", after one of " + time_text(last_at_ns_));
-  if (leaf.kind == "gap") {
+  if (auto expiring = expiring_from(leaf)) {
+    log_check_.expiring.push_back({std::move(*expiring), index, leaf.at_ns});
+  } else if (auto tombstone = tombstone_from(leaf)) {
+    log_check_.tombstones.push_back({std::move(*tombstone), index, leaf.at_ns});
+  } else if (leaf.kind == kRetentionKind) {
+    log_check_.policies.push_back({leaf.object.value("policies", nlohmann::json::object()), index});
+  } else if (leaf.kind == "gap") {
     log_check_.gaps.push_back({.from = text_at(leaf.object, "from"), .until = time_text(leaf.at_ns), .why = text_at(leaf.object, "why")});
     beat_every_ns_ = 0;
   } else if (leaf.kind == "start") {

@@ -10,11 +10,16 @@
 
 #include "record/evidence_log.h"
 #include "record/log_leaf.h"
+#include "record/tombstone.h"
 #include "record/verify.h"
 
 namespace weir::record {
 
 struct ListedSeal { SealEntry entry; uint64_t index = 0; };      // Index of its leaf.
+
+struct ListedExpiring { Expiring what; uint64_t index = 0; int64_t at_ns = 0; };
+struct ListedTombstone { Tombstone what; uint64_t index = 0; int64_t at_ns = 0; };
+struct ListedPolicies { nlohmann::json policies; uint64_t index = 0; };   // Name -> seconds.
 
 struct CheckedLog {
   bool has_checkpoint = false;       // Signed with a key that was given.
@@ -26,6 +31,9 @@ struct CheckedLog {
   std::vector<std::string> witnesses;  // Verifier keys that the newest start names.
   std::vector<ListedSeal> seals;
   std::vector<ActEntry> acts;
+  std::vector<ListedExpiring> expiring;
+  std::vector<ListedTombstone> tombstones;
+  std::vector<ListedPolicies> policies;
   std::vector<LogGap> gaps;
   std::string gateway;               // Of the newest start.
   std::string vkey;                  // Of the key that signed the checkpoint, as C2SP writes it.
