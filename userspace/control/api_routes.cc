@@ -199,6 +199,23 @@ Result<json> events(ApiCall& call) {
   return all;
 }
 
+Result<json> retention(ApiCall& call) { return ask(call, "retention"); }
+Result<json> holds(ApiCall& call) { return ask(call, "holds"); }
+Result<json> hold_remove(ApiCall& call) { return ask(call, "hold-remove", {{"hold", call.field("hold")}, {"reason", call.field("reason")}}); }
+Result<json> retention_run(ApiCall& call) { return ask(call, "retention-run", {{"reason", call.field("reason")}}); }
+Result<json> hold_add(ApiCall& call) {
+  json arguments = {{"reason", call.field("reason")}};
+  for (const char* name : {"subject", "target", "from", "to"}) {
+    if (const std::string text = call.field(name); !text.empty()) arguments[name] = text;
+  }
+  if (const std::string text = call.field("session"); !text.empty()) {
+    const auto number = parse_number(text);
+    if (!number) return fail(Error::Kind::kInvalid, "session: " + number.error().message);
+    arguments["session"] = *number;
+  }
+  return ask(call, "hold-add", std::move(arguments));
+}
+
 }  // namespace
 
 std::span<const ApiRoute> api_routes() {
@@ -238,6 +255,11 @@ std::span<const ApiRoute> api_routes() {
       {.method = "GET", .path = "/v1/bypasses", .roles = kAdmin, .run = bypasses},
       {.method = "POST", .path = "/v1/bypasses", .roles = kAdmin, .done = 201, .fields = {{"target", true}, {"for", true}, {"reason", true}}, .faults = {202, 404}, .run = bypass},
       {.method = "POST", .path = "/v1/bypasses/end", .roles = kAdmin, .fields = {{"target", true}, {"reason", true}}, .faults = {404}, .run = bypass_end},
+      {.method = "GET", .path = "/v1/retention", .roles = kAdmin | kAuditor, .run = retention},
+      {.method = "POST", .path = "/v1/retention/run", .roles = kAdmin, .fields = {{"reason", true}}, .run = retention_run},
+      {.method = "GET", .path = "/v1/retention/holds", .roles = kAdmin | kAuditor, .run = holds},
+      {.method = "POST", .path = "/v1/retention/holds", .roles = kAdmin, .done = 201, .fields = {{"session"}, {"subject"}, {"target"}, {"from"}, {"to"}, {"reason", true}}, .run = hold_add},
+      {.method = "POST", .path = "/v1/retention/holds/remove", .roles = kAdmin, .fields = {{"hold", true}, {"reason", true}}, .faults = {404, 409}, .run = hold_remove},
       {.method = "POST", .path = "/v1/reload", .roles = kAdmin, .fields = {{"reason", true}}, .faults = {202, 409}, .run = reload},
       {.method = "GET", .path = "/v1/changes", .roles = kAdmin | kAuditor, .queries = {{"all"}}, .run = changes},
       {.method = "GET", .path = "/v1/changes/{id}", .roles = kAdmin | kAuditor, .faults = {404}, .run = change},

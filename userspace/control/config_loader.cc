@@ -119,12 +119,7 @@ void read_root(MapReader& root, Digest& digest, Config& config) {
   read_approvals(root, config.approvals);
   read_notify(root.map("notify"), config.notify);
   read_record(root.map("record"), config.record);
-  if (root.has("retention")) {
-    read_retention(root.map("retention"));
-    root.has_no_effect("retention", "nothing is deleted");
-  } else {
-    root.take("retention");
-  }
+  read_retention(root.map("retention"), config.retention);
   read_changes(root.map("changes"), config);
   read_bypass(root.map("bypass"), config.bypass_max);
   read_store(root, config.store);

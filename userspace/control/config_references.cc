@@ -168,6 +168,7 @@ void check_references(LoadContext& context, const Config& config) {
   check_static_bindings(context, config);
   check_api(context, config);
   check_portal(context, config);
+  check_retention(context, config);
 }
 
 }  // namespace weir::control

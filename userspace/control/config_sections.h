@@ -18,6 +18,7 @@ void read_rules(MapReader& file, std::vector<RuleConfig>& out);
 void read_data_kinds(MapReader& file, std::vector<DataKindConfig>& out);
 void read_masks(MapReader root, Config& out);
 void read_record(MapReader root, RecordConfig& out);
+void read_retention(MapReader section, RetentionConfig& out);
 void read_store(MapReader& root, StoreConfig& out);
 void read_control(MapReader root, ControlConfig& out);
 void read_api(MapReader root, ApiConfig& out);
@@ -27,7 +28,6 @@ void read_bypass(MapReader bypass, std::chrono::seconds& out);
 void read_changes(MapReader root, Config& out);
 
 // Sections that later versions carry out; here they are checked for form.
-void read_retention(MapReader root);
 void read_evidence_log(MapReader section, RecordConfig& out);   // record.log
 void read_encryption(MapReader section, RecordConfig& out);     // record.encryption
 void read_archive(MapReader section);      // record.archive
@@ -37,6 +37,8 @@ VerbSet read_verbs(MapReader& section, std::string_view key, Need need = Need::k
 
 // What the portal needs of the rest, and what sign-in flows need of it.
 void check_portal(LoadContext& context, const Config& config);
+// Retention rules that fit nothing that is configured.
+void check_retention(LoadContext& context, const Config& config);
 // Names that point nowhere, two entries of one name, and settings that contradict one another.
 void check_references(LoadContext& context, const Config& config);
 

@@ -58,6 +58,11 @@ struct ControlPeer {
 // bypass     {target, for, reason}                        {target, until}; kInvalid: no reason, longer than bypass.max, one is on
 // bypass-end {target, reason}                            {target, counts, flows, packets_to_target, bytes_to_target, ...}; kNotFound: none is on
 // bypasses   {}                                          [{target, left_seconds, until, by, reason, flows, packets_to_target, ...}]
+// retention  {}                                          {policies: [{name, keep_s, where}..], kept, expired, held, waiting, unreadable, failures, next}
+// holds      {}                                          [{id, session?, subject?, target?, from?, until?, reason, by, at, configured, what}]
+// hold-add   {session?, subject?, target?, from?, to?, reason}  the hold; kCorrupt: nobody knows what is held
+// hold-remove {hold, reason}                              the hold; kNotFound; kDenied: the configuration's
+// retention-run {reason}                                  {expired, held, waiting, unreadable, goes_on, problem}
 // view       {act, object}                               {}: somebody is about to look at that; kUnavailable: it may not be shown
 // refused    {act, why?}                                 {}: somebody tried over the API what their role does not cover, or at the portal what `why` says
 //

@@ -2,10 +2,12 @@
 #include <boost/program_options/value_semantic.hpp>
 
 #include "control/cli_text.h"
+#include "control/config_values.h"
 #include "control/control_client.h"
 #include "control/portal_settings.h"
 #include "control/verbs.h"
 #include "core/json_fields.h"
+#include "record/retention_plan.h"
 #include "steer/steer.h"
 
 namespace weir::control {
@@ -138,6 +140,15 @@ void add_encryption(const RecordConfig& record, std::vector<steer::Finding>& fin
   }
 }
 
+void add_retention(const Config& config, std::vector<steer::Finding>& findings) {
+  const auto holds = record::read_holds(config.state, config.retention);
+  if (!holds) {
+    findings.push_back({"retention", steer::Finding::Level::kFail, holds.error().message, "put back a copy of it that is whole; `weir events --act hold-add` has what was held"});
+  } else {
+    findings.push_back({"retention", steer::Finding::Level::kOk, "sessions are kept for " + text_of(std::chrono::microseconds(config.retention.keep)) + ", other times by " + counted(config.retention.rules.size(), "rule") + "; " + counted(holds->size(), "legal hold"), ""});
+  }
+}
+
 int run_doctor(VerbCall& call) {
   const LoadedConfig loaded = load_config(call.config_path(), call.config_options(true));
   std::vector<steer::Finding> findings{config_finding(loaded)};
@@ -146,6 +157,7 @@ int run_doctor(VerbCall& call) {
   add_sinks(loaded.config.notify, findings);
   add_countersigners(loaded.config, findings);
   add_encryption(loaded.config.record, findings);
+  add_retention(loaded.config, findings);
   bool has_failed = false;
   ordered_json list = ordered_json::array();
   for (const steer::Finding& finding : findings) {

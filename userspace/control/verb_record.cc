@@ -7,6 +7,7 @@
 #include "control/config_values.h"
 #include "control/logging.h"
 #include "control/record_options.h"
+#include "control/retention_text.h"
 #include "control/verbs.h"
 #include "core/json_fields.h"
 #include "core/time_text.h"
@@ -149,6 +150,10 @@ int run_replay(VerbCall& call) {
     return static_cast<bool>(call.terminal.out);
   });
   if (call.json && array) array->end();
+  if (!replayed && replayed.error().kind == Error::Kind::kNotFound && !place->log.empty()) {
+    const auto gone = record::gone_by_policy(place->log, *session);
+    if (gone && *gone) return call.fail(kExitFinding, "session " + std::to_string(*session) + " " + gone_text(**gone) + "; `weir prove` shows that it was");
+  }
   return replayed ? kExitDone : call.fail(replayed.error());
 }
 
@@ -200,6 +205,7 @@ void print_report(VerbCall& call, const record::VerifyReport& report) {
                      {"protections", {{"witness", report.has_witness()}, {"time_stamp", report.has_stamp()}, {"earlier_checkpoint", report.has_known_head}}},
                      {"witnesses", std::move(witnesses)},
                      {"time_stamps", {{"count", report.stamps.count}, {"entries", report.stamps.size}, {"at", report.stamps.at}}},
+                     {"expired", expired_json(report.expired)},
                      {"gaps", std::move(gaps)},
                      {"findings", std::move(findings)}});
     return;
@@ -218,6 +224,7 @@ void print_report(VerbCall& call, const record::VerifyReport& report) {
   if (!report.origin.empty()) {
     out << "Log " << escape_bytes(report.origin) << ": " << std::to_string(report.log_entries) << " entries" << ", " << counted(report.heartbeats, "heartbeat") << ", root " << report.root << "\n";
   }
+  print_expired(out, report.expired);
   if (!report.gaps.empty()) {
     out << counted(report.gaps.size(), "time") << " no gateway ran; the last from " << escape_bytes(report.gaps.back().from) << " to " << escape_bytes(report.gaps.back().until) << ", " << escape_bytes(report.gaps.back().why) << "\n";
   }
@@ -274,10 +281,16 @@ int run_prove(VerbCall& call) {
   const auto folder = record_folder(call);
   if (!folder) return kExitUsage;
   const std::optional<uint32_t> part = call.has("part") ? std::optional(call.options["part"].as<uint32_t>()) : std::nullopt;
-  const auto proof = record::prove(record::RecordPlace::of(*folder).log, *session, part);
+  const std::string log = record::RecordPlace::of(*folder).log;
+  const auto proof = record::prove(log, *session, part);
   if (!proof) return call.fail(proof.error());
+  const auto gone = record::gone_by_policy(log, *session);
+  const std::string expired = gone && *gone ? "session " + std::to_string(*session) + " " + gone_text(**gone) : "";
+  if (!expired.empty() && !call.json) call.terminal.err << "weir: " << expired << "; what it proves is that the session was sealed, and how\n";
   if (call.json) {
-    call.print_json({{"session", *session}, {"proof", *proof}});
+    ordered_json said = {{"session", *session}, {"proof", *proof}};
+    if (!expired.empty()) said["expired"] = {{"policy", (*gone)->policy}, {"at", (*gone)->at}, {"keep_s", (*gone)->keep_s}};
+    call.print_json(said);
   } else {
     call.terminal.out << *proof;
   }

@@ -134,6 +134,7 @@ Verb events_verb();
 Verb verify_verb();
 Verb prove_verb();
 Verb evidence_verb();
+Verb retention_verb();
 Verb version_verb();
 Verb completion_verb();
 

@@ -22,6 +22,7 @@ TEST(ActRules, ChangesNeedAReasonWhereTheConfigurationSaysSo) {
 
 TEST(ActRules, AnswersAlwaysNeedOneAndABindingNever) {
   for (const char* verb : {"approve", "deny"}) EXPECT_FALSE(takes(verb, json::object(), false)) << verb;
+  for (const char* verb : {"hold-add", "hold-remove", "retention-run"}) EXPECT_FALSE(takes(verb, json::object(), false)) << verb;
   EXPECT_TRUE(takes("bind", json::object()));
   EXPECT_EQ(reason_of("bind", {{"reason", "night shift"}}, true).value(), "night shift");
 }

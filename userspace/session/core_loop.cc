@@ -241,6 +241,10 @@ void CoreLoop::on_posted(uint64_t value) {
       });
       break;
     case Request::kAct: return take_acts();
+    case Request::kTidyJournal:
+      journal_.tidy();
+      tidied_ = argument;
+      return;
     case Request::kDrain:
       is_draining_ = true;
       take_acts();

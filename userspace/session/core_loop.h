@@ -1,6 +1,7 @@
 // One core: one ring, one journal, its sessions.  turn() is the whole of its life: take completions, step sessions, let the
 // journal write, submit.  The same class runs in production and in simulation.
 #pragma once
+#include <atomic>
 #include <cstdint>
 #include <future>
 #include <memory>
@@ -21,7 +22,7 @@ enum class Owner : uint8_t { kListener, kSession, kJournal, kLoop, kCancel };
 constexpr OpToken owner_token(Owner owner, OpKind kind) { return {0, 0, kind, static_cast<uint8_t>(static_cast<uint8_t>(owner) << 1)}; }
 
 // What other threads ask of a core, by Io::post().
-enum class Request : uint8_t { kWakeFacts, kRuntime, kWakeSession, kCutSession, kCutBinding, kDrain, kAct };
+enum class Request : uint8_t { kWakeFacts, kRuntime, kWakeSession, kCutSession, kCutBinding, kDrain, kAct, kTidyJournal };
 constexpr uint64_t encode(Request request, uint64_t argument = 0) { return static_cast<uint64_t>(request) << 56 | (argument & 0x00ffffffffffffffULL); }
 
 class CoreLoop {
@@ -60,6 +61,8 @@ class CoreLoop {
   // A drain was asked for, every session has ended, and the journal is on disk.
   [[nodiscard]] bool is_drained() const { return is_draining_ && live_ == 0 && journal_.is_idle() && cancels_.is_idle(); }
   [[nodiscard]] uint32_t live() const { return live_; }
+  // From any thread: the argument of the last Request::kTidyJournal that was carried out.
+  [[nodiscard]] uint64_t tidied() const { return tidied_.load(); }
   [[nodiscard]] std::string describe() const;   // A line a live session.
   [[nodiscard]] uint64_t blocks_in_use() const { return blocks_.in_use(); }
 
@@ -95,6 +98,7 @@ class CoreLoop {
   std::unordered_map<uint64_t, uint32_t> slot_of_;   // Session id -> slot.
   uint32_t live_ = 0;
   bool is_draining_ = false, has_sent_ = false;
+  std::atomic<uint64_t> tidied_{0};
   std::mutex handover_mutex_;
   RuntimePtr handover_;
   std::vector<std::pair<Act, std::promise<bool>>> handed_acts_;  // Under handover_mutex_.

@@ -156,10 +156,15 @@ Result<void> Engine::open_record() {
   sealer.keys = keys_;
   sealer.journal_keys = journal_keys_;
   tell_evidence_log(sealer);
+  open_retention(sealer);
   auto opened = record::Sealer::open(sealer, std::move(*key), files_, sealed, [this](uint64_t id) { segments_->recycle(id); });
   if (!opened) return tl::unexpected<Error>(opened.error());
   sealer_ = std::make_unique<record::SealerThread>(std::move(*opened), std::chrono::milliseconds(200),
-                                                   [this](const Error& error) { logging_->log().error("sealing: {}", error.message); });
+                                                   [this, said = std::string()](const Error& error) mutable {
+                                                     const bool is_said = error.message == std::exchange(said, error.message);
+                                                     if (is_said && error.message.starts_with("retention: ")) return;   // Five times a second, else.
+                                                     logging_->log().error("sealing: {}", error.message);
+                                                   });
   return open_countersigner();
 }
 
@@ -301,6 +306,7 @@ Result<void> Engine::start_control() {
   server_->every(std::chrono::seconds(1), [this] { on_tick(); });
   server_->every(std::chrono::minutes(1), [this] { steering_->sweep(); });
   server_->start();
+  start_retention();
   if (api_listeners_.empty()) return {};
   auto api = control::ApiServer::start(options_.config.api, std::move(api_listeners_), {*this, *this, options_.config.state, portal_.get(), keys_.openers});
   if (!api) return tl::unexpected<Error>(api.error());
@@ -366,6 +372,8 @@ void Engine::hand_over(Built built) {
     certificates_ = std::make_shared<const CertificatesConfig>(runtime_->config.identity.certificates);
   }
   portal_->set(control::portal_settings(runtime_->config));
+  note_rule_tags(runtime_->config);
+  retention_->set_config(runtime_->config.retention);
   for (const auto& core : cores_) core->hand_over(runtime_);
 }
 
@@ -380,6 +388,7 @@ void Engine::serve_until_signal() {
 }
 
 void Engine::drain() {
+  if (retention_) retention_->close();
   if (steering_) steering_->clear_listeners();
   if (admission_) admission_->close();
   portal_->stop();

@@ -24,11 +24,11 @@ enum class Sort : uint8_t {
 
 Sort sort_of(std::string_view verb) {
   if (verb == "status" || verb == "bound" || verb == "sink-tests") return Sort::kPlain;
-  for (const std::string_view give : {"reload", "bind", "approve", "bypass", "change-approve", "callback", "close-alert", "test-sinks"}) {
+  for (const std::string_view give : {"reload", "bind", "approve", "bypass", "change-approve", "callback", "close-alert", "test-sinks", "hold-remove", "retention-run"}) {
     if (verb == give) return Sort::kGive;
   }
-  if (verb == "revoke" || verb == "cut" || verb == "deny" || verb == "change-deny" || verb == "bypass-end" || verb == "refused") return Sort::kTake;
-  for (const std::string_view look : {"bindings", "sessions", "profile", "rules", "grants", "explain", "tickets", "estimate", "changes", "alerts", "bypasses", "view"}) {
+  if (verb == "revoke" || verb == "cut" || verb == "deny" || verb == "change-deny" || verb == "bypass-end" || verb == "refused" || verb == "hold-add") return Sort::kTake;
+  for (const std::string_view look : {"bindings", "sessions", "profile", "rules", "grants", "explain", "tickets", "estimate", "changes", "alerts", "bypasses", "view", "retention", "holds"}) {
     if (verb == look) return Sort::kLook;
   }
   return Sort::kUnknown;
@@ -81,6 +81,9 @@ std::string object_of(std::string_view verb, const json& arguments, const Result
   if (verb == "alerts" && arguments.contains("alert")) return "alert " + shown_at(arguments, "alert");
   if (verb == "bypass") return shown_at(arguments, "target") + (answer && !is_pending(*answer) ? " until " + shown_at(*answer, "until") : " for " + shown_at(arguments, "for"));
   if (verb == "bypass-end") return shown_at(arguments, "target") + (answer ? ": " + shown_at(*answer, "counts") : "");
+  if (verb == "hold-add") return answer ? shown_at(*answer, "id") + ": " + shown_at(*answer, "what") : "a legal hold";
+  if (verb == "hold-remove") return shown_at(arguments, "hold") + (answer && !is_pending(*answer) ? ": " + shown_at(*answer, "what") : "");
+  if (verb == "retention-run") return "what is due" + (answer && !is_pending(*answer) ? ": " + shown_at(*answer, "expired") + " sessions expired" : "");
   if (verb == "view") return shown_at(arguments, "object");
   if (verb == "refused") return shown_at(arguments, "act");
   return std::string(verb);
@@ -164,6 +167,11 @@ Result<json> Engine::carry_out(std::string_view verb, const json& arguments, con
   if (verb == "bypass") return start_bypass(arguments, peer);
   if (verb == "bypass-end") return end_bypass(arguments);
   if (verb == "bypasses") return list_bypasses();
+  if (verb == "retention") return show_retention();
+  if (verb == "holds") return list_holds();
+  if (verb == "hold-add") return add_hold(arguments, peer);
+  if (verb == "hold-remove") return remove_hold(arguments);
+  if (verb == "retention-run") return run_retention();
   if (verb == "tickets") return list_tickets(arguments);
   if (verb == "alerts") return list_alerts(arguments);
   if (verb == "close-alert") return close_alert(arguments, peer);

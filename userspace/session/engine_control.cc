@@ -91,6 +91,7 @@ json Engine::status() const {
         {"errors", seals.errors},
         {"recovered", {{"interrupted", recovered_.interrupted}, {"unknown_commands", recovered_.unknown_commands}, {"torn_bytes", recovered_.torn_bytes}}}}},
       {"countersigned", countersigners()},
+      {"retention", retention_status()},
       {"store", store_status()},
       {"issuers", std::move(issuers)},
       {"targets", std::move(targets)},
@@ -357,6 +358,7 @@ std::string Engine::metrics() {
   add("weir_issuer_fetches_total", "Fetches of an issuer's keys that went well.", MetricType::kCounter, [](const Keys& keys) { return keys.fetches; });
   add("weir_issuer_failures_total", "Fetches of an issuer's keys that failed.", MetricType::kCounter, [](const Keys& keys) { return keys.failures; });
   for (control::MetricSample& sample : countersign_samples()) more.push_back(std::move(sample));
+  for (control::MetricSample& sample : retention_samples()) more.push_back(std::move(sample));
   for (control::MetricSample& sample : store_samples()) more.push_back(std::move(sample));
   for (control::MetricSample& sample : bypass_samples()) more.push_back(std::move(sample));
   for (control::MetricSample& sample : ticket_samples()) more.push_back(std::move(sample));

@@ -43,6 +43,7 @@ void EngineCore::listen() {
 }
 
 void EngineCore::post(Request request, uint64_t argument) { io_->post(encode(request, argument)); }
+uint64_t EngineCore::tidied() const { return loop_->tidied(); }
 void EngineCore::hand_over(RuntimePtr runtime) { loop_->hand_over(std::move(runtime)); }
 std::future<bool> EngineCore::hand_over_act(Act act) { return loop_->hand_over_act(std::move(act)); }
 void EngineCore::join() {

@@ -43,6 +43,7 @@ class EngineCore {
 
   void listen();                              // From here on it takes flows.
   void post(Request request, uint64_t argument = 0);
+  [[nodiscard]] uint64_t tidied() const;       // CoreLoop::tidied().  Pre: not joined.
   void hand_over(RuntimePtr runtime);
   [[nodiscard]] std::future<bool> hand_over_act(Act act);
   void join();                                // Returns once the loop is drained.

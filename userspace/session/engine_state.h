@@ -169,6 +169,17 @@ class Engine final : public control::ControlHandler, public control::ApiHost, pu
   // engine_evidence.cc: what the evidence log says of the engine beside sessions and acts.
   void tell_evidence_log(record::SealerOptions&);
   [[nodiscard]] nlohmann::json heartbeat() const;   // By the sealer's thread.
+  // engine_retention.cc
+  void open_retention(record::SealerOptions&);
+  void start_retention();
+  void note_rule_tags(const Config&);
+  [[nodiscard]] Result<nlohmann::json> add_hold(const nlohmann::json& arguments, const control::ControlPeer& peer);
+  [[nodiscard]] Result<nlohmann::json> remove_hold(const nlohmann::json& arguments);
+  [[nodiscard]] Result<nlohmann::json> list_holds() const;
+  [[nodiscard]] Result<nlohmann::json> run_retention();
+  [[nodiscard]] nlohmann::json show_retention() const;
+  [[nodiscard]] nlohmann::json retention_status() const;
+  [[nodiscard]] std::vector<control::MetricSample> retention_samples() const;
   [[nodiscard]] Result<void> open_countersigner();
   void watch_countersigner();                       // Pre: control_mutex_ is held.
   [[nodiscard]] nlohmann::json countersigners() const;
@@ -196,6 +207,10 @@ class Engine final : public control::ControlHandler, public control::ApiHost, pu
   record::KeyRing keys_;                              // Of the record.
   std::shared_ptr<record::JournalKeys> journal_keys_;
   std::shared_ptr<const record::JournalKey> journal_key_;   // Of this run; null: its journal is in clear.
+  std::unique_ptr<record::RetentionDesk> retention_;  // What is kept; the sealer looks at it.
+  std::mutex rule_tags_mutex_;
+  std::map<std::string, std::set<std::string>> rule_tags_;
+  std::atomic<uint64_t> tidy_round_{0};               // How often the cores were asked to tidy their journals.
   std::unique_ptr<record::SealerThread> sealer_;
   std::atomic<bool> is_asking_over_{false};           // Ends what the countersigner waits for.
   std::unique_ptr<record::CountersignerThread> countersigner_;
