@@ -10,11 +10,11 @@
 #include <string_view>
 
 #include "core/config.h"
+#include "core/escape.h"
 
 namespace weir::control {
 
-// Everything but printable ASCII and whole UTF-8 sequences as \n, \t or \xNN.
-std::string escape_bytes(std::string_view text);
+using weir::escape_bytes;
 // One log line as a JSON object: {"at":"2027-01-02T03:04:05.678Z","level":"info","message":"..."}
 std::string json_line(std::string_view at, std::string_view level, std::string_view message);
 

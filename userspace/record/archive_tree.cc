@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <charconv>
+#include <iterator>
 
+#include "record/archive.h"
 #include "record/files.h"
 
 namespace weir::record {
@@ -87,6 +89,28 @@ Result<void> walk_archive(const std::string& archive, std::optional<std::chrono:
     if (!visit(files, strange)) return {};
   }
   return {};
+}
+
+Result<std::vector<ArchiveFile>> archives_of(const std::string& archive, uint64_t session, std::optional<std::chrono::sys_seconds> opened) {
+  std::vector<ArchiveFile> parts;
+  if (opened) {
+    const int64_t opened_ns = std::chrono::nanoseconds(opened->time_since_epoch()).count();
+    for (uint32_t part = 1;; ++part) {
+      std::string name = archive_name(opened_ns, session, part);
+      if (!exists(archive + "/" + name)) break;
+      parts.push_back({.session = session, .part = part, .name = std::move(name)});
+    }
+    // A part that was taken away from the middle hides no later one.
+    const Result<ArchiveReader> last = parts.empty() ? fail(Error::Kind::kNotFound, "") : ArchiveReader::open(archive + "/" + parts.back().name);
+    if (last && last->manifest().is_last) return parts;
+    parts.clear();
+  }
+  const Result<void> walked = walk_archive(archive, opened, opened ? std::optional(*opened + std::chrono::seconds(1)) : std::nullopt, [&](const auto& files, const auto&) {
+    std::copy_if(files.begin(), files.end(), std::back_inserter(parts), [&](const ArchiveFile& file) { return file.session == session; });
+    return parts.empty();
+  });
+  if (!walked) return tl::unexpected(walked.error());
+  return parts;
 }
 
 }  // namespace weir::record

@@ -26,4 +26,8 @@ Result<void> walk_archive(const std::string& archive, std::optional<std::chrono:
                           // `files`: highest session first, parts in order.  `strange`: names that are no archives'.
                           const std::function<bool(const std::vector<ArchiveFile>& files, const std::vector<std::string>& strange)>& visit);
 
+// The parts of one session, in order; all stand in the folder of the day when it was opened.  `opened`, if that is known: its names are
+// asked for one by one, and a day of many sessions is not listed.
+Result<std::vector<ArchiveFile>> archives_of(const std::string& archive, uint64_t session, std::optional<std::chrono::sys_seconds> opened);
+
 }  // namespace weir::record

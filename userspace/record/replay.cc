@@ -1,6 +1,4 @@
 // `weir replay`: the events of one session, from its archives and, as far as it is not sealed, from the journals.
-#include <algorithm>
-
 #include "record/archive.h"
 #include "record/archive_tree.h"
 #include "record/event_codec.h"
@@ -47,13 +45,9 @@ class Replay {
 
  private:
   Result<void> read_archives() {
-    std::vector<ArchiveFile> parts;
-    const Result<void> walked = walk_archive(place_.archive, opened_, opened_ ? std::optional(*opened_ + std::chrono::seconds(1)) : std::nullopt, [&](const auto& files, const auto&) {
-      std::copy_if(files.begin(), files.end(), std::back_inserter(parts), [&](const ArchiveFile& file) { return file.session == session_; });
-      return parts.empty();  // All parts stand in the folder of the day when the session was opened.
-    });
-    if (!walked) return walked;
-    for (const ArchiveFile& part : parts) {
+    const Result<std::vector<ArchiveFile>> parts = archives_of(place_.archive, session_, opened_);
+    if (!parts) return tl::unexpected<Error>(parts.error());
+    for (const ArchiveFile& part : *parts) {
       const std::string path = place_.archive + "/" + part.name;
       const Result<ArchiveReader> reader = ArchiveReader::open(path);
       if (!reader) return fail(reader.error().kind, path + ": " + reader.error().message);
