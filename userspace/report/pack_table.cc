@@ -2,10 +2,12 @@
 
 #include <openssl/evp.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
+#include <iterator>
 #include <nlohmann/json.hpp>
 
 #include "base/check.h"
@@ -46,9 +48,11 @@ std::string sha256_hex(std::string_view text) {
 
 std::string csv_cell(std::string_view text) {
   std::string cell;
-  if (!text.empty() && std::strchr("=+-@\t\r", text[0]) != nullptr) cell = "'";
+  // U+FF1D, FF0B, FF0D, FF20: = + - @ as wide as an ideograph, which some spreadsheets take for the same.
+  static constexpr std::string_view kSigns[] = {"=", "+", "-", "@", "\t", "\r", "\n", "\xef\xbc\x9d", "\xef\xbc\x8b", "\xef\xbc\x8d", "\xef\xbc\xa0"};
+  if (std::any_of(std::begin(kSigns), std::end(kSigns), [&](std::string_view sign) { return text.starts_with(sign); })) cell = "'";
   cell += text;
-  if (cell.find_first_of(",\"\r\n") == std::string::npos) return cell;
+  if (cell.find_first_of(",;\"\t\r\n") == std::string::npos) return cell;
   std::string quoted = "\"";
   for (const char c : cell) {
     if (c == '"') quoted += '"';

@@ -59,7 +59,8 @@ class PackTable {
   std::string csv_digest_, jsonl_digest_;
 };
 
-// One cell of RFC 4180.  What a spreadsheet would run (a cell that begins with = + - @) has a ' before it.
+// One cell of RFC 4180.  What a spreadsheet would run (a cell that begins with = + - @, also in their full-width forms, or a control
+// character) has a ' before it.  Quoted also where another program splits: at ; and tabs.
 std::string csv_cell(std::string_view text);
 std::string sha256_hex(std::string_view text);
 
