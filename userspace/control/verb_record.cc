@@ -1,4 +1,4 @@
-// sessions, replay, verify: the record, read from its files.  Works beside a running engine, without one, and on a copy.
+// sessions, verify, prove: the record, read from its files.  Works beside a running engine, without one, and on a copy.
 #include <unistd.h>
 
 #include <boost/program_options/value_semantic.hpp>
@@ -7,6 +7,7 @@
 #include "control/config_values.h"
 #include "control/logging.h"
 #include "control/record_options.h"
+#include "control/record_text.h"
 #include "control/retention_text.h"
 #include "control/verbs.h"
 #include "core/json_fields.h"
@@ -28,26 +29,6 @@ std::string short_time(const std::string& text) {
   const std::size_t dot = text.find('.');
   return dot == std::string::npos ? text : text.substr(0, dot) + "Z";
 }
-std::string shown_at(const json& object, const char* key) {
-  const auto found = object.find(key);
-  if (found == object.end() || found->is_null()) return "";
-  return found->is_string() ? found->get<std::string>() : found->dump();
-}
-
-// A JSON array, one element a line, written as the elements come.
-class ArrayWriter {
- public:
-  explicit ArrayWriter(std::ostream& out) : out_(out) { out_ << "["; }
-  void add(const std::string& element) {
-    out_ << (is_first_ ? "\n" : ",\n") << element;
-    is_first_ = false;
-  }
-  void end() { out_ << (is_first_ ? "]\n" : "\n]\n"); }
-
- private:
-  std::ostream& out_;
-  bool is_first_ = true;
-};
 
 Result<record::SessionFilter> filter_of(const VerbCall& call) {
   record::SessionFilter filter;
@@ -97,64 +78,6 @@ int run_sessions(VerbCall& call) {
   table.print(call.terminal.out, call.colour);
   if (!filter->request.empty()) call.terminal.out << counted(in_request, "event") << " with that request; --json lists them, `weir replay` shows all of a session\n";
   return kExitDone;
-}
-
-Colour colour_of(const std::string& verdict) {
-  if (verdict == "block" || verdict == "terminate") return Colour::kRed;
-  return verdict == "mask" || verdict == "hold" ? Colour::kYellow : Colour::kNone;
-}
-
-// One event for a person: time, kind, verdict; its text below, indented.
-void print_event(VerbCall& call, const json& event) {
-  std::ostream& out = call.terminal.out;
-  const std::string at = shown_at(event, "at"), verdict = shown_at(event, "verdict"), rule = shown_at(event, "rule"), outcome = shown_at(event, "outcome");
-  const std::size_t t = at.find('T');
-  std::string line = (t == std::string::npos ? at : at.substr(t + 1, 12)) + "  " + shown_at(event, "kind");
-  if (const std::string verb = shown_at(event, "verb"); !verb.empty()) line += " " + verb;
-  out << paint(escape_bytes(line), Colour::kDim, call.colour);
-  if (!verdict.empty()) out << "  " << paint(escape_bytes(verdict), colour_of(verdict), call.colour);
-  if (!rule.empty()) out << " by " << escape_bytes(rule);
-  if (const std::string grant = shown_at(event, "grant"); !grant.empty()) out << " under " << escape_bytes(grant);
-  if (!outcome.empty()) out << ", " << escape_bytes(outcome);
-  if (const std::string request = shown_at(event, "request_id"); !request.empty()) out << ", request " << escape_bytes(request);
-  if (const std::string reason = shown_at(event, "reason"); !reason.empty()) out << ": " << escape_bytes(reason);
-  out << "\n";
-  if (const std::string text = shown_at(event, "text"); !text.empty()) out << "    " << escape_bytes(text) << "\n";
-  for (const char* key : {"parameters", "rows", "head"}) {
-    const auto found = event.find(key);
-    if (found == event.end() || found->is_null()) continue;
-    if (found->is_array() && !found->empty() && found->front().is_array()) {
-      for (const json& row : *found) out << "    | " << escape_bytes(row.dump()) << "\n";
-    } else {
-      out << "    " << key << " " << escape_bytes(found->dump()) << "\n";
-    }
-  }
-}
-
-int run_replay(VerbCall& call) {
-  const auto session = call.words().size() == 1 ? parse_number(call.words()[0]) : Result<uint64_t>(fail(Error::Kind::kInvalid, ""));
-  if (!session) return call.fail(kExitUsage, "name one session by its number; `weir sessions` lists them");
-  const auto folder = record_folder(call);
-  if (!folder) return kExitUsage;
-  const auto place = record_place(call, *folder);
-  if (!place) return call.fail(place.error());
-  tell_engine(call, "replay", "session " + std::to_string(*session));
-  std::optional<ArrayWriter> array;
-  const auto replayed = record::replay(*place, *session, [&](const std::string& line) {
-    if (call.json) {
-      if (!array) array.emplace(call.terminal.out);
-      array->add(line);
-    } else if (const json event = json::parse(line, nullptr, false); event.is_object()) {
-      print_event(call, event);
-    }
-    return static_cast<bool>(call.terminal.out);
-  });
-  if (call.json && array) array->end();
-  if (!replayed && replayed.error().kind == Error::Kind::kNotFound && !place->log.empty()) {
-    const auto gone = record::gone_by_policy(place->log, *session);
-    if (gone && *gone) return call.fail(kExitFinding, "session " + std::to_string(*session) + " " + gone_text(**gone) + "; `weir prove` shows that it was");
-  }
-  return replayed ? kExitDone : call.fail(replayed.error());
 }
 
 Colour colour_of(record::Finding::Severity severity) {
@@ -365,23 +288,6 @@ Verb sessions_verb() {
             add_state(options);
           },
           .run = run_sessions};
-}
-
-Verb replay_verb() {
-  return {.name = "replay",
-          .group = "The record",
-          .summary = "show what happened in a session",
-          .synopsis = "SESSION [--state FOLDER] [--key-file FILE]",
-          .description = "Every event in order: login, commands with parameters, verdicts and what became of them, masked rows, alerts, the end. What was masked for the client is masked here too.\n"
-                         "An encrypted session opens with the gateway's key, which the configuration names, or with --key-file: an auditor needs the folder and the own private key.\n"
-                         "JSON: [{seq, at, kind, verb, text, verdict, rule, outcome, ...}]",
-          .exits = "0 done\n1 there is no such session, its archive is damaged, or no key opens it\n2 the command line is wrong\n5 the record cannot be read",
-          .example = "weir replay 4711\nweir replay 4711 --state /mnt/copy/weir --key-file auditor.key\nweir replay 4711 --json | jq -r '.[] | select(.kind == \"command\") | .text'",
-          .add_options = [](po::options_description& options) {
-            add_key_file(options);
-            add_state(options);
-          },
-          .run = run_replay};
 }
 
 Verb verify_verb() {

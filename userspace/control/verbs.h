@@ -131,6 +131,7 @@ Verb alerts_verb();
 Verb sessions_verb();
 Verb replay_verb();
 Verb events_verb();
+Verb export_verb();
 Verb verify_verb();
 Verb prove_verb();
 Verb evidence_verb();
