@@ -278,7 +278,7 @@ void ApiRouter::answer(const ApiRequest& request, const Address& from, RateLimit
   } else {
     ++counters_.done;
     const bool is_waiting = result->is_object() && result->contains("pending");   // For a second person.
-    if (!call.is_answered) sink(whole(is_waiting ? 202 : (*route)->done, kJson, result->dump(-1, ' ', false, json::error_handler_t::replace) + "\n"));
+    if (!call.is_answered) sink(whole(is_waiting ? 202 : (*route)->done, kJson, result->dump(-1, ' ', false, json::error_handler_t::replace) + "\n", call.headers));
   }
 }
 

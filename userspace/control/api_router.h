@@ -57,6 +57,7 @@ struct ApiCall {
   nlohmann::json fields;         // The body's, texts and lists of texts, checked against the table.
   const ApiSink& sink;
   bool is_answered = false;      // The route wrote its answer itself.
+  std::string headers{};         // Whole lines of the route's own, for an answer that went well.
 
   [[nodiscard]] std::string query(std::string_view name) const;
   [[nodiscard]] std::string field(const char* name) const { return fields.value(name, std::string()); }

@@ -272,6 +272,8 @@ TEST_F(ApiRouterTest, UnknownPathsMethodsAndArgumentsAreTold) {
   EXPECT_EQ(get("/v1/status", admin, {{"x", ""}}).status, 422);
   for (const char* bad : {"0", "1001", "-1", "many"}) EXPECT_EQ(get("/v1/sessions", admin, {{"limit", bad}}).status, 422) << bad;
   EXPECT_EQ(get("/v1/sessions", admin, {{"live", "maybe"}}).status, 422);
+  EXPECT_EQ(get("/v1/sessions", admin, {{"text", "%"}}).status, 422);
+  EXPECT_EQ(get("/v1/sessions", admin, {{"before", "x"}}).status, 422);
   EXPECT_EQ(get("/v1/sessions", admin, {{"since", "yesterday"}}).status, 422);
   EXPECT_EQ(get("/v1/sessions", admin, {{"since", "8h"}, {"live", "true"}, {"blocked", "true"}, {"limit", "5"}}).status, 200);
   EXPECT_EQ(post("/v1/reload", admin, "reason=x", "application/x-www-form-urlencoded").status, 415);

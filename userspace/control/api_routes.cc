@@ -5,6 +5,7 @@
 #include "control/api_alerts.h"
 #include "control/api_tickets.h"
 #include "control/config_values.h"
+#include "control/session_filter.h"
 #include "record/reader.h"
 
 namespace weir::control {
@@ -114,9 +115,12 @@ Result<json> list(const ApiCall& call, const record::SessionFilter& filter) {
 
 Result<json> sessions(ApiCall& call) {
   record::SessionFilter filter;
-  filter.target = call.query("target");
-  filter.subject = call.query("subject");
-  filter.request = call.query("request");
+  if (auto words = read_session_words(filter, [&](const char* name) { return call.query(name); }); !words) return tl::unexpected<Error>(words.error());
+  if (const std::string before = call.query("before"); !before.empty()) {
+    const auto number = parse_number(before);
+    if (!number) return fail(Error::Kind::kInvalid, "parameter before is the number of a session");
+    filter.before = *number;
+  }
   const auto is_live = flag_of(call, "live"), is_blocked = flag_of(call, "blocked");
   if (!is_live) return tl::unexpected<Error>(is_live.error());
   if (!is_blocked) return tl::unexpected<Error>(is_blocked.error());
@@ -126,8 +130,12 @@ Result<json> sessions(ApiCall& call) {
   const auto limit = limit_of(call);
   if (!limit) return tl::unexpected<Error>(limit.error());
   filter.count_max = *limit;
-  if (auto seen = look(call, "sessions", filter.request.empty() ? "sessions" : "request " + filter.request); !seen) return tl::unexpected<Error>(seen.error());
-  return list(call, filter);
+  if (auto seen = look(call, "sessions", asked_of_events(filter).empty() ? "sessions" : asked_of_events(filter)); !seen) return tl::unexpected<Error>(seen.error());
+  uint64_t locked = 0;
+  filter.tell_locked = [&](uint64_t) { ++locked; };
+  auto listed = list(call, filter);
+  if (locked != 0) call.headers = "Weir-Locked: " + std::to_string(locked) + "\r\n";
+  return listed;
 }
 
 Result<json> session(ApiCall& call) {
@@ -226,7 +234,7 @@ std::span<const ApiRoute> api_routes() {
       {.method = "GET", .path = "/v1/bindings", .roles = kAdmin | kAuditor, .run = bindings},
       {.method = "POST", .path = "/v1/bindings", .access = ApiAccess::kToken, .done = 201, .fields = {{"reason"}}, .faults = {409}, .run = bind},
       {.method = "POST", .path = "/v1/bindings/revoke", .roles = kAdmin, .fields = {{"id"}, {"address"}, {"subject"}, {"token_id"}, {"reason", true}}, .faults = {202, 404}, .run = revoke},
-      {.method = "GET", .path = "/v1/sessions", .roles = kAdmin | kAuditor, .queries = {{"live"}, {"blocked"}, {"target"}, {"subject"}, {"request"}, {"since"}, {"until"}, {"limit"}}, .run = sessions},
+      {.method = "GET", .path = "/v1/sessions", .roles = kAdmin | kAuditor, .queries = {{"live"}, {"blocked"}, {"who"}, {"subject"}, {"group"}, {"target"}, {"verb"}, {"object"}, {"rule"}, {"verdict"}, {"request"}, {"text"}, {"since"}, {"until"}, {"limit"}, {"before"}}, .run = sessions},
       {.method = "GET", .path = "/v1/sessions/{id}", .roles = kAdmin | kAuditor, .faults = {404}, .run = session},
       {.method = "POST", .path = "/v1/sessions/{id}/cut", .roles = kAdmin, .fields = {{"reason", true}}, .faults = {202, 404}, .run = cut},
       {.method = "GET", .path = "/v1/sessions/{id}/replay", .roles = kAuditor, .faults = {404}, .run = replay},

@@ -216,6 +216,8 @@ TEST_F(Cli, WhatWaitsForASecondPersonIsSaidShownAndAnswered) {
   EXPECT_EQ(weir({"changes", "approve", "7", "--reason", "CHG-2"}).code, kExitDone);
   EXPECT_EQ(engine.asked.back(), std::pair(std::string("change-approve"), json{{"change", 7}, {"reason", "CHG-2"}}));
   EXPECT_EQ(weir({"changes", "deny", "7", "--reason", "no"}).code, kExitDenied);
+  weir({"sessions", "--text", "drop staff"});
+  EXPECT_EQ(engine.asked.back(), std::pair(std::string("view"), json{{"act", "sessions"}, {"object", "text drop staff"}})) << "it tells of what was said";
   const std::size_t asked = engine.asked.size();
   EXPECT_THAT(weir({"changes", "approve", "7"}).err, HasSubstr("a reason is required"));
   for (const std::vector<std::string>& wrong : {std::vector<std::string>{"changes", "approve", "--reason", "x"}, {"changes", "approve", "abc", "--reason", "x"}, {"changes", "approve", "0", "--reason", "x"}, {"changes", "7", "8"}}) {
@@ -353,6 +355,14 @@ TEST_F(Cli, AnEmptyRecordListsNothing) {
   EXPECT_EQ(weir({"replay", "1"}).code, kExitFinding);
   EXPECT_EQ(weir({"replay"}).code, kExitUsage);
   EXPECT_EQ(weir({"sessions", "--since", "yesterday"}).code, kExitUsage);
+  EXPECT_EQ(json::parse(weir({"sessions", "--who", "user:ann", "--group", "dba", "--target", "orders-db", "--verb", "write", "--object", "orders", "--rule", "r", "--verdict", "block", "--text", "drop", "--limit", "3", "--before", "9", "--json"}).out), json::array());
+  EXPECT_EQ(weir({"sessions", "--text", "%'"}).code, kExitUsage) << "no word: it would find all";
+  EXPECT_EQ(weir({"sessions", "--who", "user:ann", "--subject", "user:bob"}).code, kExitUsage);
+  EXPECT_EQ(weir({"index"}).code, kExitFinding) << "there is none yet";
+  EXPECT_EQ(weir({"index", "--rebuild"}).code, kExitFinding) << "nor a record";
+  std::filesystem::create_directories(folder_ + "/copy/archive");
+  EXPECT_EQ(weir({"index", "--state", folder_ + "/copy", "--rebuild"}).code, kExitDone);
+  EXPECT_EQ(json::parse(weir({"index", "--state", folder_ + "/copy", "--json"}).out)["sessions"], 0);
   EXPECT_THAT(weir({"sessions", "--request", "ticket-7"}).out, HasSubstr("0 events with that request"));
   EXPECT_EQ(json::parse(weir({"sessions", "--request", "ticket-7", "--json"}).out), json::array());
   EXPECT_EQ(weir({"verify", "--key", folder_ + "/none.pub"}).code, kExitUsage);

@@ -33,7 +33,8 @@ void tell_engine(VerbCall& call, const char* act, const std::string& object);
 
 // The record to be read into, with what opens its encrypted archives: --key-file, else the configuration's key of the gateway, if it can
 // be read.  Who cannot read it is told so by the first archive that needs it.
-inline Result<record::RecordPlace> record_place(VerbCall& call, const std::string& folder) {
+// `is_needed`: an index is read faster with a key, and that is all it is asked for.
+inline Result<record::RecordPlace> record_place(VerbCall& call, const std::string& folder, bool is_needed = true) {
   record::RecordPlace place = record::RecordPlace::of(folder);
   std::string file = call.has("key-file") ? call.text("key-file") : std::string();
   if (file.empty() && !call.has("state")) {
@@ -42,7 +43,7 @@ inline Result<record::RecordPlace> record_place(VerbCall& call, const std::strin
   if (file.empty()) return place;
   auto opener = record::read_opener(file);
   if (!opener && call.has("key-file")) return fail(Error::Kind::kInvalid, opener.error().message);
-  if (!opener && opener.error().kind != Error::Kind::kNotFound) call.terminal.err << "weir: encrypted archives cannot be read: " << opener.error().message << "\n";
+  if (!opener && is_needed && opener.error().kind != Error::Kind::kNotFound) call.terminal.err << "weir: encrypted archives cannot be read: " << opener.error().message << "\n";
   if (opener) place.openers.push_back(std::move(*opener));
   return place;
 }

@@ -10,6 +10,7 @@
 
 #include "control/cli_text.h"
 #include "control/record_options.h"
+#include "control/session_filter.h"
 #include "control/verbs.h"
 #include "control/version.h"
 #include "core/escape.h"
@@ -168,9 +169,11 @@ Result<Wanted> read_wanted(VerbCall& call) {
   }
   std::string narrowed;
   const auto add = [&](const char* name, const std::string& value) { narrowed += (narrowed.empty() ? "" : ", ") + std::string(name) + (value.empty() ? "" : " " + value); };
-  for (auto [name, place] : {std::pair{"who", &wanted.filter.subject}, std::pair{"target", &wanted.filter.target}, std::pair{"request", &wanted.filter.request}}) {
-    if (*place = call.text(name); !place->empty()) add(name, *place);
+  if (auto words = read_session_words(wanted.filter, [&](const char* name) { return call.text(name); }); !words) return tl::unexpected<Error>(words.error());
+  for (const SessionFilterOption& option : kSessionFilterOptions) {
+    if (const std::string& value = wanted.filter.*option.place; !value.empty()) add(option.name, value);
   }
+  wanted.filter.tell = [&call](const std::string& why) { call.terminal.err << "weir export: " << why << "\n"; };
   for (auto [name, place] : {std::pair{"from", &wanted.filter.since}, std::pair{"to", &wanted.filter.until}}) {
     if (!call.has(name)) continue;
     const auto moment = parse_moment(call.text(name));
@@ -249,13 +252,11 @@ Verb export_verb() {
                 ("output", po::value<std::string>()->value_name("FILE"), "-, or nothing: the standard output")
                 ("from", po::value<std::string>()->value_name("TIME"), "sessions opened at or after; a time, or how long ago, such as 8h")
                 ("to", po::value<std::string>()->value_name("TIME"), "opened before")
-                ("who", po::value<std::string>()->value_name("NAME"), "only this subject")
-                ("target", po::value<std::string>()->value_name("NAME"), "only this target")
-                ("request", po::value<std::string>()->value_name("ID"), "only those in which a command or login carried this request id")
                 ("blocked", "only sessions with at least one blocked command")
                 ("closed", "only sessions that have ended")
                 ("limit", po::value<uint64_t>()->value_name("N"), "at most so many sessions")
                 ("state", po::value<std::string>()->value_name("FOLDER"), "a state folder or a copy of one; else the configuration's");
+            for (const SessionFilterOption& option : kSessionFilterOptions) options.add_options()(option.name, po::value<std::string>()->value_name(option.value_name), option.help);
             add_key_file(options);
           },
           .run = run_export};

@@ -7,7 +7,9 @@
 #include "control/portal_settings.h"
 #include "control/verbs.h"
 #include "core/json_fields.h"
+#include "record/reader.h"
 #include "record/retention_plan.h"
+#include "record/sealed_view.h"
 #include "steer/steer.h"
 
 namespace weir::control {
@@ -149,6 +151,15 @@ void add_retention(const Config& config, std::vector<steer::Finding>& findings) 
   }
 }
 
+// Without it lists read the archives: slow, not wrong.
+void add_index(const std::string& state, std::vector<steer::Finding>& findings) {
+  const record::RecordPlace place = record::RecordPlace::of(state);
+  if (place.index.empty()) return;
+  const auto view = record::view_by_index(place);
+  if (view || view.error().kind == Error::Kind::kNotFound) return;
+  findings.push_back({"index", steer::Finding::Level::kWarn, view.error().message, "a running engine makes it again (weir status says how far it is), and so does weir index --rebuild"});
+}
+
 int run_doctor(VerbCall& call) {
   const LoadedConfig loaded = load_config(call.config_path(), call.config_options(true));
   std::vector<steer::Finding> findings{config_finding(loaded)};
@@ -158,6 +169,7 @@ int run_doctor(VerbCall& call) {
   add_countersigners(loaded.config, findings);
   add_encryption(loaded.config.record, findings);
   add_retention(loaded.config, findings);
+  add_index(loaded.config.state, findings);
   bool has_failed = false;
   ordered_json list = ordered_json::array();
   for (const steer::Finding& finding : findings) {

@@ -9,6 +9,7 @@
 #include "control/record_options.h"
 #include "control/record_text.h"
 #include "control/retention_text.h"
+#include "control/session_filter.h"
 #include "control/verbs.h"
 #include "core/json_fields.h"
 #include "core/time_text.h"
@@ -30,26 +31,36 @@ std::string short_time(const std::string& text) {
   return dot == std::string::npos ? text : text.substr(0, dot) + "Z";
 }
 
-Result<record::SessionFilter> filter_of(const VerbCall& call) {
+Result<record::SessionFilter> filter_of(VerbCall& call) {
   record::SessionFilter filter;
-  filter.target = call.text("target");
-  filter.subject = call.text("subject");
-  filter.request = call.text("request");
+  if (auto words = read_session_words(filter, [&](const char* name) { return call.text(name); }); !words) return tl::unexpected<Error>(words.error());
+  if (call.has("before")) filter.before = call.options["before"].as<uint64_t>();
+  filter.tell = [&call](const std::string& why) { call.terminal.err << "weir " << call.verb.name << ": " << why << "\n"; };
   filter.only_blocked = call.has("blocked");
   if (call.has("live")) filter.is_live = true;
   if (auto period = read_period(call, filter); !period) return tl::unexpected<Error>(period.error());
   return filter;
 }
 
+// Sessions that a search could not look into.
+void tell_locked(VerbCall& call, uint64_t count) {
+  if (count == 0) return;
+  call.terminal.err << "weir " << call.verb.name << ": " << counted(count, "session") << (count >= record::kLockedMax ? " or more" : "")
+                    << " that may fit could not be looked into: encrypted, and no key that was given opens them, or their keys were destroyed (--key-file FILE)\n";
+}
+
 int run_sessions(VerbCall& call) {
-  const auto filter = filter_of(call);
+  auto filter = filter_of(call);
   if (!filter) return call.fail(filter.error());
+  uint64_t locked = 0;
+  filter->tell_locked = [&](uint64_t) { ++locked; };
   const auto folder = record_folder(call);
   if (!folder) return kExitUsage;
-  // The list alone tells of no command; of a request it tells all.
-  if (!filter->request.empty()) tell_engine(call, "sessions", "request " + filter->request);
+  // The list alone tells of no command; narrowed by what was said it tells of that, and of a request all.
+  const std::string asked = asked_of_events(*filter);
+  if (!asked.empty()) tell_engine(call, "sessions", asked);
   // Manifests are in clear: only who looks into sessions needs a key.
-  const auto place = filter->request.empty() ? Result<record::RecordPlace>(record::RecordPlace::of(*folder)) : record_place(call, *folder);
+  const auto place = record_place(call, *folder, !asked.empty());
   if (!place) return call.fail(place.error());
   if (call.json) {
     ArrayWriter array(call.terminal.out);
@@ -58,6 +69,7 @@ int run_sessions(VerbCall& call) {
       return static_cast<bool>(call.terminal.out);
     });
     array.end();
+    tell_locked(call, locked);
     return listed ? kExitDone : call.fail(listed.error());
   }
   TextTable table({{"SESSION", TextTable::Align::kRight}, {"OPENED"}, {"CLOSED"}, {"SUBJECT"}, {"TARGET"}, {"COMMANDS", TextTable::Align::kRight}, {"BLOCKED", TextTable::Align::kRight},
@@ -76,6 +88,7 @@ int run_sessions(VerbCall& call) {
   });
   if (!listed) return call.fail(listed.error());
   table.print(call.terminal.out, call.colour);
+  tell_locked(call, locked);
   if (!filter->request.empty()) call.terminal.out << counted(in_request, "event") << " with that request; --json lists them, `weir replay` shows all of a session\n";
   return kExitDone;
 }
@@ -267,23 +280,25 @@ Verb sessions_verb() {
   return {.name = "sessions",
           .group = "The record",
           .summary = "list sessions, live and sealed",
-          .synopsis = "[--live] [--blocked] [--target NAME] [--subject NAME] [--request ID] [--since TIME] [--until TIME]",
-          .description = "Newest first, read from the record itself: works without an engine, and on a copy.\n"
-                         "--request finds what carried that request id: a traceparent or its trace id, a sqlcommenter comment or one key='value' of it, an application_name. It reads each archive's manifest in the time that "
-                         "is asked for (as any list does), and of those that may have it, all of the archive; a session with more than 1000 different ids is always read. Bound it with --since.\n"
+          .synopsis = "[--who NAME] [--target NAME] [--object NAME] [--text WORDS] [--since TIME] [--limit N] [FILTER...]",
+          .description = "The highest number first, live and sealed; works without an engine, and on a copy. All that is given must hold. What a command is looked for by (--verb, --object, --rule, --verdict, --text) may each be of another command.\n"
+                         "Sealed sessions come from the index (`weir index`), a cache; where it cannot be used, from the archives, which takes longer. --text finds whole words, ASCII letters in either case, all of which must stand in statements of the session.\n"
+                         "Page by page: --limit, then --before with the last number shown.\n"
+                         "--request finds what carried that request id: a traceparent or its trace id, a sqlcommenter comment or one key='value' of it, an application_name. All of each archive that may have it is read, "
+                         "and always of a session with more than 1000 different ids. Bound it with --since.\n"
                          "JSON: [{id, target, subject, opened, closed, reason, commands, blocked, masked, bytes: {to_target: {kernel, handshake, parsed, opaque, refused, injected}, to_client: {...}}}]; "
                          "closed is null while a session is live; with --request also request_commands: the lines of its replay that carried it.",
           .exits = "0 done\n2 the command line is wrong, or the configuration does not say where the state is\n5 the record cannot be read",
-          .example = "weir sessions --since 8h --blocked\nweir sessions --json | jq '.[] | select(.masked > 0) | .id'\nweir sessions --request 4bf92f3577b34da6a3ce929d0e0e4736 --since 1d --json",
+          .example = "weir sessions --since 8h --blocked\nweir sessions --who user:ann --object public.customers --verb write\nweir sessions --text 'drop staff' --limit 20\nweir sessions --json | jq '.[] | select(.masked > 0) | .id'\nweir sessions --request 4bf92f3577b34da6a3ce929d0e0e4736 --since 1d --json",
           .add_options = [](po::options_description& options) {
             options.add_options()("live", "only sessions that are open now")
                 ("blocked", "only sessions with at least one blocked command")
-                ("target", po::value<std::string>()->value_name("NAME"), "only this target")
-                ("subject", po::value<std::string>()->value_name("NAME"), "only this subject")
-                ("request", po::value<std::string>()->value_name("ID"), "only those in which a command or login carried this request id")
+                ("subject", po::value<std::string>()->value_name("NAME"), "the same as --who")
                 ("since", po::value<std::string>()->value_name("TIME"), "opened at or after; a time, or how long ago, such as 8h")
                 ("until", po::value<std::string>()->value_name("TIME"), "opened before")
-                ("limit", po::value<uint64_t>()->value_name("N"), "at most so many");
+                ("limit", po::value<uint64_t>()->value_name("N"), "at most so many")
+                ("before", po::value<uint64_t>()->value_name("ID"), "with a lower number than this: the next page");
+            for (const SessionFilterOption& option : kSessionFilterOptions) options.add_options()(option.name, po::value<std::string>()->value_name(option.value_name), option.help);
             add_key_file(options);
             add_state(options);
           },

@@ -136,6 +136,7 @@ Verb verify_verb();
 Verb prove_verb();
 Verb evidence_verb();
 Verb retention_verb();
+Verb index_verb();
 Verb version_verb();
 Verb completion_verb();
 

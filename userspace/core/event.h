@@ -54,6 +54,8 @@ struct RecordEvent {
   std::string_view sqlstate;
   std::string_view request_id;  // kLogin, kCommand: what the client says it belongs to.  At most 256 bytes of printable ASCII, masked as text is.
   std::string_view grant;       // kLogin, kCommand: the one that admits it.
+  VerbSet verbs = 0;            // kCommand: what it does, and to what ("schema.name, ..."), as it was judged; nothing if it could not be read.
+  std::string_view objects;
   // False: nobody holds bytes back for this event (`durability: async`), so it waits for the next group or commit_every.
   // Only openings, logins, commands, stand-ins and acts are ever waited for; of other kinds it is not looked at.
   bool is_awaited = true;

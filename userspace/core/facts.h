@@ -71,6 +71,7 @@ static_assert(static_cast<int>(Shape::kCount) <= 64);
 constexpr ShapeSet bit(Shape s) { return ShapeSet{1} << static_cast<int>(s); }
 std::string_view name_of(Shape shape);
 std::string_view name_of(Verb verb);
+std::vector<std::string_view> names_of(VerbSet verbs);
 
 struct RelationRef {
   std::string schema;        // Resolved by the catalogue; else as written (may be empty).

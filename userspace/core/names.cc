@@ -77,6 +77,15 @@ std::string_view name_of(Shape shape) {
   return "";
 }
 
+std::vector<std::string_view> names_of(VerbSet verbs) {
+  std::vector<std::string_view> names;
+  for (unsigned at = 0; at < 16; ++at) {
+    const auto one = static_cast<VerbSet>(verbs & (1u << at));
+    if (one != 0 && !name_of(static_cast<Verb>(one)).empty()) names.push_back(name_of(static_cast<Verb>(one)));
+  }
+  return names;
+}
+
 std::string_view name_of(Verb verb) {
   switch (verb) {
     case Verb::kRead: return "read";

@@ -55,8 +55,8 @@ struct Verdict {
   // What a reviewer must approve.  With kHold: before it passes.  With kAllow: it only prepares (PostgreSQL Parse, Bind) what will
   // be held when it is to run.
   std::span<const std::string_view> approvals{};  // Names; all are needed.  Session arena, of snapshot memory.
-  VerbSet verbs = 0;                              // kHold: what the command does.
-  std::string_view objects;                       // kHold: what it does it to.  Session arena.
+  VerbSet verbs = 0;                              // What the command does; 0: it could not be read.
+  std::string_view objects;                       // What it does it to, "schema.name, ...".  Session arena.
 };
 
 constexpr bool passes(Verdict::Action a) { return a == Verdict::Action::kMask || a == Verdict::Action::kAllow; }

@@ -160,6 +160,7 @@ Verdict CommandJudge::judge_text(const Unit& unit, Bytes wire) {
   if (plan->is_write && state_.write_back_rule() != nullptr) look_for_write_back(unit.text);
   if (!state_.column_rules().empty()) state_.note_command(unit.id, plan, nullptr);
   Verdict verdict = conclude(*plan, nullptr);
+  name_objects({plan.get(), nullptr}, verdict);
   explain_hold(unit, {plan.get(), nullptr}, verdict);
   if (!passes(verdict.action) && !verdict.observed) return verdict;
   note_passed(*plan);
@@ -198,6 +199,7 @@ Verdict CommandJudge::judge_by_id(const Unit& unit, Bytes wire) {
   if (unit.field_count != 0) match_parameters(unit, wire, is_write);
   if (!state_.column_rules().empty()) state_.note_command(unit.id, plans[0], plans[1]);
   Verdict verdict = conclude(*plans[0], plans[1].get());
+  name_objects({plans[0].get(), plans[1].get()}, verdict);
   explain_hold(unit, {plans[0].get(), plans[1].get()}, verdict);
   if (!passes(verdict.action) && !verdict.observed) return verdict;
   for (const PlanPtr& plan : plans) {
@@ -400,14 +402,27 @@ Verdict CommandJudge::conclude(const StatementPlan& plan, const StatementPlan* o
   return verdict;
 }
 
-// For the reviewer: what it does, and to what.
+// For the record and for the reviewer: what it does, and to what.
+void CommandJudge::name_objects(std::array<const StatementPlan*, 2> plans, Verdict& verdict) {
+  for (const StatementPlan* plan : plans) {
+    if (plan == nullptr || !plan->facts) continue;
+    verdict.verbs |= plan->facts->verbs;
+    if (verdict.objects.empty()) {
+      verdict.objects = plan->objects;
+    } else if (!plan->objects.empty()) {
+      verdict.objects = context_.arena.keep(std::string(verdict.objects) + ", " + plan->objects);  // Two meanings of a name in flight.
+      return;
+    }
+  }
+  verdict.objects = context_.arena.keep(verdict.objects);  // A plan may leave its cache before the unit is settled.
+}
+
 void CommandJudge::explain_hold(const Unit& unit, std::array<const StatementPlan*, 2> plans, Verdict& verdict) {
   if (verdict.action != Verdict::Action::kHold || verdict.observed) return;
   if (unit.only_prepares) {  // The hold waits for the run, when the parameters are known too.
     verdict.action = Verdict::Action::kAllow;
     return;
   }
-  std::string objects;
   for (const StatementPlan* plan : plans) {
     if (plan == nullptr || !plan->facts) continue;
     const auto& kinds = plan->facts->kinds;
@@ -417,15 +432,7 @@ void CommandJudge::explain_hold(const Unit& unit, std::array<const StatementPlan
       verdict.reason = "what a reviewer must approve is not prepared by SQL: send it itself, or prepare it by the protocol";
       return;
     }
-    verdict.verbs |= plan->facts->verbs;
-    for (const RelationRef& relation : plan->facts->relations) {
-      if (!relation.is_read && !relation.is_written) continue;
-      if (!objects.empty()) objects += ", ";
-      if (!relation.schema.empty()) objects += relation.schema + ".";
-      objects += relation.name;
-    }
   }
-  verdict.objects = context_.arena.keep(std::string_view(objects));
 }
 
 Verdict CommandJudge::finish(const Ruling& ruling) {

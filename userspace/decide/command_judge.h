@@ -38,6 +38,7 @@ class CommandJudge {
   void look_for_write_back(Bytes text);
   void look_for_write_back_value(std::string_view value);
   void explain_hold(const Unit& unit, std::array<const StatementPlan*, 2> plans, Verdict& verdict);
+  void name_objects(std::array<const StatementPlan*, 2> plans, Verdict& verdict);
   static void name_grant(const StatementPlan& plan, Verdict& verdict);
   [[nodiscard]] Verdict finish(const Ruling& ruling);
   [[nodiscard]] Verdict block(std::string_view name, std::string_view reason);

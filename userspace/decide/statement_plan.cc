@@ -18,6 +18,7 @@ class Planner {
 
   PlanPtr make(std::string_view why) {
     judge_readable(why);
+    name_objects();
     if (!plan_->is_refused) judge_grants();
     match_rules();
     if (plan_->facts)
@@ -59,6 +60,21 @@ class Planner {
         return plan_->builtin.hold(0, "opaque", reason, state_.target()->opaque_approval);
       case Opaque::kAllow:
         return;
+    }
+  }
+
+  void name_objects() {
+    if (facts() == nullptr) return;
+    std::string& objects = plan_->objects;
+    for (const RelationRef& relation : facts()->relations) {
+      if (!relation.is_read && !relation.is_written) continue;
+      if (objects.size() + relation.schema.size() + relation.name.size() > StatementPlan::kObjectsSizeMax) {
+        objects += ", ...";
+        return;
+      }
+      if (!objects.empty()) objects += ", ";
+      if (!relation.schema.empty()) objects += relation.schema + ".";
+      objects += relation.name;
     }
   }
 

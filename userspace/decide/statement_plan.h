@@ -38,6 +38,8 @@ struct StatementPlan {
   bool is_refused = false;           // Before rules: identity, opaque, grammar or grant.  Patterns add alerts only.
   bool is_grammar_error = false;
   bool is_write = false;  // It may change data: masked values in it would destroy the originals.
+  std::string objects;    // What it reads or writes, "schema.name, ...", for the record and for reviewers; at most kObjectsSizeMax, then ", ...".
+  static constexpr std::size_t kObjectsSizeMax = 1'000;
 
   std::vector<ColumnMask> outputs;  // By output column; valid if outputs_are_known.
   ColumnMask any_output;            // For a column that `outputs` does not tell of.

@@ -13,7 +13,7 @@ enum Field : uint32_t {
   kUnitId = 1, kInReplyTo = 2, kStream = 3, kPrincipal = 4, kUnitKind = 5, kPart = 6, kDirection = 7, kWireOffset = 8, kWireSize = 9,
   kVerb = 10, kText = 11, kBody = 12, kAction = 13, kObserved = 14, kRule = 15, kReason = 16, kFate = 17, kRows = 18, kBytes = 19,
   kMasked = 20, kSqlstate = 21, kToTarget = 22, kToClient = 23,
-  kRequestId = 24, kGrant = 25,
+  kRequestId = 24, kGrant = 25, kVerbs = 26, kObjects = 27,
 };
 enum WireType : uint32_t { kVarint = 0, kFixed64 = 1, kLengthDelimited = 2, kFixed32 = 5 };
 
@@ -97,6 +97,7 @@ bool decode_number(const FieldReader& reader, RecordEvent& event) noexcept {
     case kRows: event.rows = value; return true;
     case kBytes: event.bytes = value; return true;
     case kMasked: event.masked = value; return true;
+    case kVerbs: event.verbs = static_cast<VerbSet>(value); return value <= UINT16_MAX;
     default: return true;  // Of a newer version.
   }
 }
@@ -111,6 +112,7 @@ bool decode_bytes(const FieldReader& reader, RecordEvent& event, Accounts& accou
     case kSqlstate: event.sqlstate = as_text(reader.bytes); return true;
     case kRequestId: event.request_id = as_text(reader.bytes); return true;
     case kGrant: event.grant = as_text(reader.bytes); return true;
+    case kObjects: event.objects = as_text(reader.bytes); return true;
     case kToTarget:
     case kToClient:
       event.accounts = accounts.data();
@@ -137,6 +139,7 @@ EncodedEvent::EncodedEvent(const RecordEvent& event) noexcept {
   number(kRows, event.rows);
   number(kBytes, event.bytes);
   number(kMasked, event.masked);
+  number(kVerbs, event.verbs);
   if (event.accounts != nullptr) {
     account(kToTarget, event.accounts[0]);
     account(kToClient, event.accounts[1]);
@@ -149,6 +152,7 @@ EncodedEvent::EncodedEvent(const RecordEvent& event) noexcept {
   text(kSqlstate, as_bytes(event.sqlstate));
   text(kRequestId, as_bytes(event.request_id));
   text(kGrant, as_bytes(event.grant));
+  text(kObjects, as_bytes(event.objects));
   end_scalars();
 }
 

@@ -29,9 +29,9 @@ class EncodedEvent {
   void account(uint32_t field, const ByteAccount&) noexcept;
   void end_scalars() noexcept;
 
-  static constexpr std::size_t kScratchSize = 512;         // 14 numbers of at most 12 bytes, 8 heads, 2 accounts of 68.
+  static constexpr std::size_t kScratchSize = 512;         // 15 numbers of at most 12 bytes, 9 heads, 2 accounts of 68.
   std::array<std::byte, kScratchSize> scratch_;
-  std::array<Bytes, 20> pieces_;  // 8 texts with what stands before each, and the rest.
+  std::array<Bytes, 20> pieces_;  // 9 texts with what stands before each, and the rest.
   std::size_t scratch_used_ = 0, scratch_begun_ = 0, piece_count_ = 0, piece_ = 0;
   uint64_t size_ = 0;
 };

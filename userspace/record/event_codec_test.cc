@@ -53,6 +53,8 @@ TEST(EventCodec, AllFieldsComeBack) {
   event.sqlstate = "42501";
   event.request_id = "ticket-4711";
   event.grant = "app-reads";
+  event.verbs = Verb::kRead | Verb::kWrite;
+  event.objects = "public.orders, public.items";
   event.accounts = accounts.data();
   const std::vector<std::byte> bytes = encode(event);
   RecordEvent back;
@@ -77,6 +79,8 @@ TEST(EventCodec, AllFieldsComeBack) {
   EXPECT_EQ(back.rule, "mask-cards");
   EXPECT_EQ(back.request_id, "ticket-4711");
   EXPECT_EQ(back.grant, "app-reads");
+  EXPECT_EQ(back.verbs, Verb::kRead | Verb::kWrite);
+  EXPECT_EQ(back.objects, "public.orders, public.items");
   EXPECT_EQ(back.reason, "because");
   EXPECT_EQ(back.fate, Fate::kUnknown);
   EXPECT_EQ(back.rows, 1000U);

@@ -190,6 +190,13 @@ std::string GatewayKeys::names() const {
   return names;
 }
 
+std::optional<SecretKey> GatewayKeys::derive(std::string_view id, Bytes salt, std::string_view info) const {
+  for (const Key& key : keys_) {
+    if (key.id == id) return hkdf_sha256(key.secret.bytes(), salt, info);
+  }
+  return std::nullopt;
+}
+
 Result<std::shared_ptr<const AuditorKey>> AuditorKey::read(const std::string& path) {
   const Result<std::string> pem = read_text(path, kKeyFileMax);
   if (!pem) return tl::unexpected(pem.error());
@@ -231,6 +238,14 @@ std::optional<SecretKey> AuditorSecret::open(const json& wrap, const WrapContext
   if (ephemeral == nullptr) return std::nullopt;
   const std::optional<SecretKey> by = agreed(key_.get(), ephemeral.get(), point, point_of(key_.get()));
   return by ? opened(*by, "auditor", wrap, context) : std::nullopt;
+}
+
+std::optional<SecretKey> AuditorSecret::derive(std::string_view id, Bytes salt, std::string_view info) const {
+  Point secret{};
+  const Wiped wiped(secret);
+  std::size_t size = secret.size();
+  if (id != id_ || EVP_PKEY_get_raw_private_key(key_.get(), raw(secret.data()), &size) != 1 || size != secret.size()) return std::nullopt;
+  return hkdf_sha256(secret, salt, info);
 }
 
 Result<std::shared_ptr<const KeyOpener>> read_opener(const std::string& path) {

@@ -32,6 +32,9 @@ class KeyOpener {
   // nullopt: it was not wrapped for a key that is held here, or was changed.
   [[nodiscard]] virtual std::optional<SecretKey> open(const nlohmann::json& wrap, const WrapContext&) const = 0;
   [[nodiscard]] virtual std::string names() const = 0;     // Ids of what is held here, for messages.
+  [[nodiscard]] virtual std::string first_id() const = 0;  // Of the key that new things are made with.
+  // A key for something else than wraps (HKDF-SHA256 over the secret that is called `id`), as often as it is asked for.  nullopt: it is not held here.
+  [[nodiscard]] virtual std::optional<SecretKey> derive(std::string_view id, Bytes salt, std::string_view info) const = 0;
 };
 
 // The gateway's own keys, of a file: lines "weir-key-1 <64 hex digits>", '#' begins a comment.  The first wraps, all open.
@@ -46,6 +49,8 @@ class GatewayKeys final : public KeyWrapper, public KeyOpener {
   Result<nlohmann::json> wrap(const SecretKey&, const WrapContext&) const override;
   std::optional<SecretKey> open(const nlohmann::json& wrap, const WrapContext&) const override;
   std::string names() const override;
+  std::string first_id() const override { return keys_.front().id; }
+  std::optional<SecretKey> derive(std::string_view id, Bytes salt, std::string_view info) const override;
 
  private:
   struct Key { std::string id; SecretKey secret; };
@@ -71,6 +76,8 @@ class AuditorSecret final : public KeyOpener {
   static Result<std::shared_ptr<const AuditorSecret>> read(const std::string& path);
   std::optional<SecretKey> open(const nlohmann::json& wrap, const WrapContext&) const override;
   std::string names() const override { return id_; }
+  std::string first_id() const override { return id_; }
+  std::optional<SecretKey> derive(std::string_view id, Bytes salt, std::string_view info) const override;
 
  private:
   std::shared_ptr<evp_pkey_st> key_;

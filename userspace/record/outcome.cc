@@ -40,6 +40,17 @@ std::string outcome_of(Fate fate, std::string_view sqlstate) {
   return "";
 }
 
+// "schema.name, ..." as a list.
+json object_names(std::string_view text) {
+  json names = json::array();
+  while (!text.empty()) {
+    const std::size_t end = std::min(text.find(", "), text.size());
+    names.push_back(std::string(text.substr(0, end)));
+    text.remove_prefix(std::min(end + 2, text.size()));
+  }
+  return names;
+}
+
 json to_json(const RecordEvent& event) {
   json line = {{"seq", event.sequence}, {"at", time_text(event.at.time_since_epoch().count())}, {"kind", name_of(event.kind)},
                {"verb", std::string(event.verb)}, {"text", std::string(as_text(event.text))}, {"verdict", ""},
@@ -51,6 +62,8 @@ json to_json(const RecordEvent& event) {
   if (event.observed) line["observed"] = true;
   if (!event.request_id.empty()) line["request_id"] = std::string(event.request_id);
   if (!event.grant.empty()) line["grant"] = std::string(event.grant);
+  if (event.verbs != 0) line["verbs"] = names_of(event.verbs);
+  if (!event.objects.empty()) line["objects"] = object_names(event.objects);
   if (event.unit.id != 0) line["unit"] = event.unit.id;
   if (event.unit.stream != 0) line["stream"] = event.unit.stream;
   if (event.unit.in_reply_to != 0) line["in_reply_to"] = event.unit.in_reply_to;

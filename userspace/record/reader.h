@@ -20,6 +20,7 @@ struct RecordPlace {
   std::string archive{};
   std::string journal{};    // Empty: none.
   std::string log{};        // Empty: none.
+  std::string index{};      // A file of session_index.h; empty: none.  What it cannot tell is read from the rest.
   std::string keys{};       // Wrapped keys of encrypted archives; empty: none.
   std::vector<std::shared_ptr<const KeyOpener>> openers{};   // What opens them; lists, counts and proofs need none.
   static RecordPlace of(const std::string& folder);   // Finds out which of the two `folder` is.
@@ -27,7 +28,13 @@ struct RecordPlace {
 
 struct SessionFilter {
   std::optional<uint64_t> session{};
-  std::string target{}, subject{};                    // Exact; empty: any.
+  // Exact; empty: any.  `group`: one of the subject's when it opened.  All that is given must hold.
+  std::string target{}, subject{}, group{};
+  // Of its commands, each of some command; empty: any.  `verb`: read, write, ddl, ... (core/facts.h), or the protocol's ("query").
+  // `object`: "schema.name" or "name".  `rule`, `verdict`: as a replay shows them, "observed" for what was not carried out.
+  // `text`: words, all of which stand in statements (session_words.h says what a word is).
+  std::string verb{}, object{}, rule{}, verdict{}, text{};
+  uint64_t before = UINT64_MAX;                       // Numbers below it: the next page.
   // Of which a command or login carried this: a whole request id, a trace id (32 hex digits), or one key='value' pair of a
   // comment.  A line then has `request_commands` (as replay() tells of them, at most kRequestCommandsMax; `request_commands_cut`).
   // Manifests say by hashes which archives may have it; those are read, and of live sessions the journal.
@@ -36,6 +43,12 @@ struct SessionFilter {
   bool only_blocked = false;                          // With at least one blocked command.
   std::optional<bool> is_live{};
   uint64_t count_max = UINT64_MAX;
+  // Told once why the index is not used, and that it takes longer.
+  std::function<void(const std::string&)> tell{};
+  // Told of each session, down to the last one that was shown, that fits as far as its manifests say, and whose events cannot be looked into: it is encrypted, and
+  // no key of the place opens it, or its keys were destroyed.  At most kLockedMax of the index.  (Of a request manifests say enough: such a session is
+  // shown, with `is_locked` and what of `request_commands` can be read.)
+  std::function<void(uint64_t session)> tell_locked{};
   bool is_gateway = false;                            // The sessions that hold acts, and no others; else all others.
 };
 
@@ -43,11 +56,12 @@ struct SessionFilter {
 inline constexpr std::string_view kAboutGateway = "gateway";
 
 inline constexpr std::size_t kRequestCommandsMax = 1'000;
+inline constexpr uint64_t kLockedMax = 10'000;
 
 // A line of JSON without its newline.  False: enough.
 using LineSink = std::function<bool(const std::string&)>;
 
-// Newest first.  One object a session: {id, target, subject, opened, closed, reason, commands, blocked, masked,
+// By number, the highest first.  One object a session: {id, target, subject, opened, closed, reason, commands, blocked, masked,
 // bytes: {to_target: {kernel, handshake, parsed, opaque, refused, injected}, to_client: {...}}, ...}; README lists all.
 Result<void> list_sessions(const RecordPlace&, const SessionFilter&, const LineSink&);
 

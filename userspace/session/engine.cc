@@ -165,6 +165,7 @@ Result<void> Engine::open_record() {
                                                      if (is_said && error.message.starts_with("retention: ")) return;   // Five times a second, else.
                                                      logging_->log().error("sealing: {}", error.message);
                                                    });
+  start_index();
   return open_countersigner();
 }
 
@@ -407,6 +408,7 @@ void Engine::drain() {
   }
   is_asking_over_ = true;
   countersigner_.reset();
+  index_.reset();
   if (sealer_) {
     if (auto finished = sealer_->finish(); !finished) logging_->log().error("sealing: {}", finished.error().message);
     sealer_.reset();

@@ -89,6 +89,7 @@ json Engine::status() const {
         {"seals", seals.seals},
         {"open_sessions", seals.open_sessions},
         {"errors", seals.errors},
+        {"index", index_status()},
         {"recovered", {{"interrupted", recovered_.interrupted}, {"unknown_commands", recovered_.unknown_commands}, {"torn_bytes", recovered_.torn_bytes}}}}},
       {"countersigned", countersigners()},
       {"retention", retention_status()},
@@ -360,6 +361,7 @@ std::string Engine::metrics() {
   for (control::MetricSample& sample : countersign_samples()) more.push_back(std::move(sample));
   for (control::MetricSample& sample : retention_samples()) more.push_back(std::move(sample));
   for (control::MetricSample& sample : store_samples()) more.push_back(std::move(sample));
+  for (control::MetricSample& sample : index_samples()) more.push_back(std::move(sample));
   for (control::MetricSample& sample : bypass_samples()) more.push_back(std::move(sample));
   for (control::MetricSample& sample : ticket_samples()) more.push_back(std::move(sample));
   for (control::MetricSample& sample : portal_->samples()) more.push_back(std::move(sample));

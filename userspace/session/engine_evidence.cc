@@ -141,4 +141,26 @@ std::vector<control::MetricSample> Engine::countersign_samples() const {
   return all;
 }
 
+// A cache of what sessions can be looked for by: its troubles are told and stop nothing.
+void Engine::start_index() {
+  record::RecordPlace place = record::RecordPlace::of(options_.config.state);
+  place.openers = keys_.openers;
+  index_ = std::make_unique<record::IndexThread>(std::move(place), std::chrono::milliseconds(500),
+                                                 [this](const Error& error) { logging_->log().error("index: {}", error.message); });
+}
+
+json Engine::index_status() const {
+  const record::FeedCounts counts = index_->counts();
+  return {{"sessions", counts.sessions}, {"behind", counts.behind}, {"errors", counts.errors}, {"rebuilds", counts.rebuilds}, {"error", counts.error}};
+}
+
+std::vector<control::MetricSample> Engine::index_samples() const {
+  const record::FeedCounts counts = index_->counts();
+  const auto value = [](uint64_t number) { return static_cast<double>(number); };
+  return {{"weir_index_seals_total", "", "Seals that were put into the search index since the start.", MetricType::kCounter, value(counts.sessions)},
+          {"weir_index_behind", "", "Entries of the evidence log that the search index has not seen.", MetricType::kGauge, value(counts.behind)},
+          {"weir_index_errors_total", "", "Steps of the search index that failed; it is a cache, and sealing goes on.", MetricType::kCounter, value(counts.errors)},
+          {"weir_index_rebuilds_total", "", "Times the search index was damaged, of another version or of another log, and was begun anew.", MetricType::kCounter, value(counts.rebuilds)}};
+}
+
 }  // namespace weir::session

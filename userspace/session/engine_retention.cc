@@ -5,6 +5,7 @@
 #include "control/config_values.h"
 #include "core/json_fields.h"
 #include "core/time_text.h"
+#include "record/session_index.h"
 #include "session/engine_state.h"
 
 namespace weir::session {
@@ -59,6 +60,7 @@ void Engine::start_retention() {
   around.forget.push_back([this](const std::vector<uint64_t>& sessions) { return tickets_->forget(sessions); });
   around.forget.push_back([this](const std::vector<uint64_t>& sessions) { return notifier_->forget(sessions, wall_seconds()); });
   around.forget.push_back([this](const std::vector<uint64_t>&) { return store_->wipe_removed(); });
+  around.forget.push_back([file = record::index_path(options_.config.state)](const std::vector<uint64_t>& sessions) { return record::forget_sessions(file, sessions); });
   around.is_in_use = [this](uint64_t session) { return tickets_->has_waiting(session); };
   around.tidy_journal = [this] {
     const uint64_t round = ++tidy_round_;

@@ -24,6 +24,7 @@
 #include "identify/token.h"
 #include "notify/notifier.h"
 #include "record/countersigner.h"
+#include "record/index_feed.h"
 #include "record/recovery.h"
 #include "record/sealer.h"
 #include "record/segment_store.h"
@@ -184,6 +185,9 @@ class Engine final : public control::ControlHandler, public control::ApiHost, pu
   void watch_countersigner();                       // Pre: control_mutex_ is held.
   [[nodiscard]] nlohmann::json countersigners() const;
   [[nodiscard]] std::vector<control::MetricSample> countersign_samples() const;
+  void start_index();
+  [[nodiscard]] nlohmann::json index_status() const;
+  [[nodiscard]] std::vector<control::MetricSample> index_samples() const;
 
   EngineOptions options_;
   std::chrono::system_clock::time_point started_ = std::chrono::system_clock::now();
@@ -215,6 +219,7 @@ class Engine final : public control::ControlHandler, public control::ApiHost, pu
   std::atomic<bool> is_asking_over_{false};           // Ends what the countersigner waits for.
   std::unique_ptr<record::CountersignerThread> countersigner_;
   std::map<std::string, record::CountersignState::Health> countersign_told_;
+  std::unique_ptr<record::IndexThread> index_;        // Reads what the sealer wrote; a cache.
   std::unique_ptr<store::MeasuredStore> store_;       // What outlives the process; ends after all that writes to it.
   std::unique_ptr<identify::BindingTable> bindings_;
   identify::EndedBindings ended_bindings_;

@@ -13,11 +13,7 @@ namespace {
 using nlohmann::json;
 
 json verbs_of(VerbSet verbs) {
-  json names = json::array();
-  for (const Verb verb : {Verb::kRead, Verb::kWrite, Verb::kDdl, Verb::kAdmin, Verb::kExec, Verb::kShell, Verb::kFile, Verb::kForward, Verb::kImpersonate, Verb::kReplicate, Verb::kSession}) {
-    if ((verbs & bit(verb)) != 0) names.push_back(weir::name_of(verb));
-  }
-  return names;
+  return names_of(verbs);
 }
 
 json describe(const decide::Ticket& ticket) {

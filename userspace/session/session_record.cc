@@ -150,6 +150,8 @@ bool Session::record_command(const Unit& unit, const Verdict& verdict, Bytes wir
   } else if (unit.kind == UnitKind::kCommand) {
     event.text = judged_by_->policy->redact(context, *codec_, unit, wire);
     event.body = parameters(context, unit, wire);
+    event.verbs = verdict.verbs;
+    event.objects = verdict.objects;
   }
   tell_notices(unit, verdict, unit.kind == UnitKind::kCommand ? event.text : Bytes());
   return write(event, group);

@@ -78,14 +78,18 @@ def _expiry_case(name, is_encrypted, how):
         context.extra_rules(RULE.format(word=gone + "-asks", approval="short"))
         context.use(_config(name, is_encrypted))
         # Held before it can expire, by who it is of: both sessions are of the same identity, so by its number.
-        held = _session_of(context, f"select '{kept}'")
+        held = _session_of(context, f"select '{kept}' as stayshere")
         done = context.lab.weir("retention", "hold", "add", "--session", str(held), "--reason", "case 17", "--json")
         expect_equal(done.returncode, 0, done.stderr)
         hold = re.search(r'"id":"([^"]+)"', done.stdout).group(1)
-        session = _session_of(context, f"select '{gone}'")
+        session = _session_of(context, f"select '{gone}' as soonaway")
         asked = _session_of(context, f"select '{gone}-asks'")   # Waited for a reviewer: its ticket holds the statement.
+        listed = lambda word: {row["id"] for row in context.lab.weir_json("sessions", "--text", word)}
+        expect(held in listed("stayshere"), "a search finds what is there")
         _expire(context, session)
         _expire(context, asked)
+        # By another word: a search is on the record, with what was looked for.
+        expect_equal(listed("soonaway"), set(), "what a search for a word of what expired finds")
         wait_until("nothing of them is left", lambda: not _files_with(context.retention_state, gone), 20, 0.2)
         expect_equal(_files_with(context.retention_state, gone), [], "files that hold what has expired")
 
