@@ -5,12 +5,14 @@
 
 #include "record/archive.h"
 #include "record/key_store.h"
+#include "record/manifest.h"
 
 namespace weir::record {
 namespace {
 
 constexpr int64_t kSecondNs = 1'000'000'000;
 constexpr std::chrono::nanoseconds kAgainSoon = std::chrono::seconds(1);      // What waits for the journal, or for a reviewer.
+constexpr std::chrono::nanoseconds kDoubtFor = std::chrono::hours(24);
 constexpr std::chrono::nanoseconds kAgainLater = std::chrono::minutes(10);    // What cannot be read, or is held.
 
 }  // namespace
@@ -24,7 +26,7 @@ Result<void> Expirer::step(Nanoseconds now, int64_t oldest_in_journal_ns, const 
 
 void Expirer::tell(const Result<void>& outcome) {
   if (!outcome) ++counts_.failures;
-  counts_.problem = outcome ? "" : outcome.error().message;
+  counts_.problem = outcome ? doubt_ : outcome.error().message;
   counts_.kept = lifetimes_.kept();
   counts_.held = fates_[Fate::kHeld];
   counts_.unreadable = fates_[Fate::kUnreadable];
@@ -55,7 +57,9 @@ Result<void> Expirer::carry_on(Nanoseconds now, int64_t oldest_in_journal_ns, co
     if (Result<void> done = resume(); !done) return done;
   }
   if (batch_.empty()) {
-    if (!std::exchange(desk_.is_look_due_, false) && now.time_since_epoch().count() < next_look_ns_) return {};
+    const bool is_asked = std::exchange(desk_.is_look_due_, false);
+    if (is_clock_doubted(now.time_since_epoch().count(), is_asked)) return {};
+    if (!is_asked && now.time_since_epoch().count() < next_look_ns_) return {};
     choose(now, oldest_in_journal_ns);
     if (batch_.empty()) return {};
   }
@@ -74,6 +78,20 @@ Result<void> Expirer::say_policies(Nanoseconds now, const RetentionConfig& confi
   if (lifetimes_.policies() == leaf["policies"]) return {};
   seals_.add(kRetentionKind, now, leaf);
   return commit();
+}
+
+// Time that passes while somebody looks is believed; time that is said to have passed meanwhile is not, at once.
+bool Expirer::is_clock_doubted(int64_t now_ns, bool is_asked) {
+  const int64_t before_ns = std::exchange(seen_ns_, now_ns), leap_max_ns = desk_.around_->leap_max.count();
+  const bool leaps = leap_max_ns != 0 && before_ns != 0 && now_ns - before_ns > leap_max_ns;
+  if (leaps) {
+    doubted_until_ns_ = now_ns + kDoubtFor.count();
+    doubt_ = "the clock went from " + time_text(before_ns) + " to " + time_text(now_ns) + " since the last look: nothing expires for a day; if it is right, `weir retention --run` goes on now";
+  }
+  doubted_until_ns_ = is_asked ? 0 : std::min(doubted_until_ns_, now_ns + kDoubtFor.count());   // Put right, it is not waited for.
+  if (now_ns < doubted_until_ns_) return true;
+  doubt_.clear();
+  return false;
 }
 
 // What decides has changed: all is looked at again.

@@ -24,9 +24,9 @@ class Expirer {
   static constexpr std::size_t kLooksPerStep = 256;            // Manifests read in one step.
   static constexpr std::chrono::seconds kLookEvery{60};
 
-  // All outlive it.
-  Expirer(const std::string& state, Files& files, SealWriter& seals, Lifetimes& lifetimes, RetentionDesk& desk)
-      : archive_(state + "/archive"), keys_(state + "/keys"), by_index_(state + "/log"), files_(files), seals_(seals), lifetimes_(lifetimes), desk_(desk) {}
+  // All outlive it.  `last_at_ns`: of the log's last entry, before this run; 0: there is none.
+  Expirer(const std::string& state, Files& files, SealWriter& seals, Lifetimes& lifetimes, RetentionDesk& desk, int64_t last_at_ns)
+      : archive_(state + "/archive"), keys_(state + "/keys"), by_index_(state + "/log"), files_(files), seals_(seals), lifetimes_(lifetimes), desk_(desk), seen_ns_(last_at_ns) {}
 
   // Pre: nothing that was sealed waits for commit().  `oldest_in_journal_ns`: the oldest event that a segment holds.
   // An error leaves all as it was: call again later.
@@ -41,6 +41,7 @@ class Expirer {
 
   Result<void> carry_on(Nanoseconds now, int64_t oldest_in_journal_ns, const Commit& commit);
   Result<void> say_policies(Nanoseconds now, const RetentionConfig&, const Commit&);
+  bool is_clock_doubted(int64_t now_ns, bool is_asked);
   void start_over();
   Result<void> resume();
   void choose(Nanoseconds now, int64_t oldest_in_journal_ns);
@@ -67,6 +68,9 @@ class Expirer {
   std::vector<Hold> holds_;
   RetentionConfig config_;
   int64_t next_look_ns_ = 0;
+  int64_t seen_ns_;                                            // The time of the step before.
+  int64_t doubted_until_ns_ = 0;
+  std::string doubt_;                                          // Why nothing goes just now.
   int64_t tidy_asked_ns_ = 0, tidied_ns_ = 0;                  // What is older than that is in no core's memory.
   std::vector<Doomed> batch_;                                  // Announced, or about to be.
   bool is_announced_ = false, is_destroyed_ = false, is_buried_ = false;

@@ -34,6 +34,9 @@ class RetentionDesk {
     std::function<bool(uint64_t session)> is_in_use;   // A ticket of it waits: not now.
     std::function<void()> tidy_journal;                // Content of ended sessions out of journal segments and memory, soon.
     std::function<bool()> is_journal_tidy;             // What was asked last is done.
+    // A clock that goes on by more than this between two steps, or between the log's last entry and the first step, may be wrong, and
+    // would make all of the record due: nothing more is announced for a day, or until look_now().  0: it is believed.
+    std::chrono::nanoseconds leap_max{0};
   };
 
   // `files` outlives it.

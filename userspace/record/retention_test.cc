@@ -184,6 +184,39 @@ struct Scene {
   RetentionDesk desk;
 };
 
+// A wrong clock would make the whole record due.
+TEST(Expiry, AClockThatLeapsDestroysNothingForADayUnlessSomebodySaysSo) {
+  for (const bool is_asked : {false, true}) {
+    for (const bool is_restart : {false, true}) {
+      Scene scene;
+      RetentionDesk::Surroundings around;
+      around.leap_max = kDay;
+      scene.desk.set_surroundings(around);
+      ASSERT_TRUE(scene.gw.try_step());
+      scene.gw.advance(30 * kDay);
+      if (is_restart) scene.gw.start();
+      ASSERT_TRUE(scene.gw.try_step());
+      EXPECT_THAT(scene.there(), ElementsAre(1, 2, 3));
+      EXPECT_THAT(scene.desk.counts().problem, HasSubstr("nothing expires for a day"));
+      for (int hour = 0; hour < (is_asked ? 0 : 23); ++hour) {
+        scene.gw.advance(hours(1));
+        ASSERT_TRUE(scene.gw.try_step());
+      }
+      EXPECT_THAT(scene.there(), ElementsAre(1, 2, 3));
+      if (is_asked) {
+        ASSERT_TRUE(scene.expire());
+      } else {
+        for (int step = 0; step < 8; ++step) {
+          scene.gw.advance(hours(1));
+          ASSERT_TRUE(scene.gw.try_step());
+        }
+      }
+      EXPECT_THAT(scene.there(), IsEmpty());
+      EXPECT_EQ(scene.desk.counts().problem, "");
+    }
+  }
+}
+
 TEST(Expiry, WhatIsOverGoesWithItsKeysAndTheRestVerifies) {
   Scene scene;
   scene.desk.set_surroundings({});

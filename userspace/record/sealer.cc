@@ -94,7 +94,7 @@ class JournalSealer final : public Sealer {
 
 Result<void> JournalSealer::start(const std::vector<SealerCore>& cores) {
   if (Result<void> done = seals_.start(options_.unlisted); !done) return done;
-  if (options_.retention != nullptr) expirer_.emplace(options_.state, files_, seals_, seals_.lifetimes(), *options_.retention);
+  if (options_.retention != nullptr) expirer_.emplace(options_.state, files_, seals_, seals_.lifetimes(), *options_.retention, seals_.listed().last_at_ns);
   for (const SealerCore& core : cores) cores_.push_back(std::make_unique<Core>(folder_, core.core, core.pending));
   const Result<std::vector<SegmentEntry>> segments = folder_.segments();
   if (!segments) return tl::unexpected(segments.error());

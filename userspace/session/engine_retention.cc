@@ -69,6 +69,7 @@ void Engine::start_retention() {
   around.is_journal_tidy = [this] {
     return segments_->unwiped() == 0 && std::all_of(cores_.begin(), cores_.end(), [this](const auto& core) { return core->tidied() >= tidy_round_; });
   };
+  around.leap_max = std::chrono::hours(24);
   retention_->set_surroundings(std::move(around));
 }
 
