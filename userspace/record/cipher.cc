@@ -69,9 +69,15 @@ void seal_bytes(const SecretKey& key, const Nonce& nonce, Bytes associated, Byte
 }
 
 bool open_bytes(const SecretKey& key, const Nonce& nonce, Bytes associated, Bytes sealed, std::vector<std::byte>& out) {
-  if (sealed.size() < kTagSize || sealed.size() >= INT_MAX || associated.size() >= INT_MAX) return false;
-  const std::size_t plain = sealed.size() - kTagSize;
-  out.resize(plain);
+  if (sealed.size() < kTagSize) return false;
+  out.resize(sealed.size() - kTagSize);
+  return open_bytes(key, nonce, associated, sealed, MutableBytes(out));
+}
+
+bool open_bytes(const SecretKey& key, const Nonce& nonce, Bytes associated, Bytes sealed, MutableBytes out) {
+  WEIR_CHECK(sealed.size() == out.size() + kTagSize);
+  if (sealed.size() >= INT_MAX || associated.size() >= INT_MAX) return false;
+  const std::size_t plain = out.size();
   std::array<std::byte, kTagSize> tag{};
   std::memcpy(tag.data(), sealed.data() + plain, kTagSize);
   const CipherPtr context(EVP_CIPHER_CTX_new(), &EVP_CIPHER_CTX_free);

@@ -55,6 +55,8 @@ void seal_bytes(const SecretKey&, const Nonce&, Bytes associated, Bytes plain, s
 // Post: out is the plain text, sealed.size() - kTagSize bytes.  False: it was not sealed with this key, nonce and associated data; out is
 // then without meaning.
 [[nodiscard]] bool open_bytes(const SecretKey&, const Nonce&, Bytes associated, Bytes sealed, std::vector<std::byte>& out);
+// The same, where there is room for it already.  Pre: out.size() + kTagSize is sealed.size(); they do not overlap.
+[[nodiscard]] bool open_bytes(const SecretKey&, const Nonce&, Bytes associated, Bytes sealed, MutableBytes out);
 
 SecretKey hkdf_sha256(Bytes secret, Bytes salt, std::string_view info);
 

@@ -41,6 +41,10 @@ Result<std::string> read_bundle(const std::string& log, uint64_t index, unsigned
 TileSource tiles_on_disk(const std::string& log);
 // All entries of a tree of `size`, in order; hashes nothing.  kCorrupt names the bundle that is none.
 Result<void> read_entries(const std::string& log, uint64_t size, const EntryVisitor&);
+// Those from `from` on, for who has read the rest already; `visit`'s false ends it.
+Result<void> read_entries_from(const std::string& log, uint64_t from, uint64_t size, const std::function<bool(uint64_t index, Bytes entry)>& visit);
+// What entry `index` of a log of `size` hashes to (RFC 6962).  kNotFound: it has none so far.
+Result<Digest> entry_hash(const std::string& log, uint64_t index, uint64_t size);
 
 class EvidenceLog {
  public:

@@ -8,7 +8,7 @@
 #include <thread>
 
 #include "record/archive_events.h"
-#include "record/log_tail.h"
+#include "record/evidence_log.h"
 #include "record/manifest.h"
 #include "record/merkle.h"
 #include "record/seal_log.h"

@@ -137,16 +137,14 @@ Result<FrameView> JournalKeys::open(const FrameView& frame, std::vector<std::byt
   const Bytes payload = frame.payload();
   if (payload.size() < kFrameSealSize) return fail(Error::Kind::kCorrupt, "a frame of session " + std::to_string(frame.header.session) + " is too short");
   std::memcpy(nonce.data(), payload.data(), nonce.size());
-  std::vector<std::byte> text;
-  if (!open_bytes(key->second->secret, nonce, frame.whole.subspan(kClearSize, FrameHeader::kSize - kClearSize), payload.subspan(kFrameNonceSize), text)) {
+  plain.resize(frame.whole.size() - kFrameSealSize);
+  if (!open_bytes(key->second->secret, nonce, frame.whole.subspan(kClearSize, FrameHeader::kSize - kClearSize), payload.subspan(kFrameNonceSize), MutableBytes(plain).subspan(FrameHeader::kSize))) {
     return fail(Error::Kind::kCorrupt, "event " + std::to_string(frame.header.sequence) + " of session " + std::to_string(frame.header.session) + " is not what the gateway wrote");
   }
   FrameHeader header = frame.header;
   header.key_id = 0;
-  header.size = static_cast<uint32_t>(FrameHeader::kSize + text.size());
-  plain.resize(header.size);
+  header.size = static_cast<uint32_t>(plain.size());
   store(plain, header);
-  std::memcpy(plain.data() + FrameHeader::kSize, text.data(), text.size());
   return FrameView{header, plain};
 }
 

@@ -1,5 +1,6 @@
 // A record from the journal to verify, over real files: sealing, parts, recovery, reading.
 #include <atomic>
+#include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <thread>
@@ -100,6 +101,35 @@ TEST(Record, AClosedSessionIsSealedListedReplayedAndVerifies) {
   EXPECT_EQ(report.exit_code(), 0) << findings_of(report);
   EXPECT_EQ(report.archives, 1U);
   EXPECT_TRUE(report.has_head);
+}
+
+// Nobody knows whether it fits: a list that passes over it would look whole.
+TEST(Record, ADamagedArchiveIsToldInEveryNarrowedList) {
+  Gateway gw;
+  gw.start();
+  for (uint64_t session = 1; session <= 2; ++session) {
+    gw.open(session, session == 1 ? "orders-db" : "billing", "user:ann");
+    gw.command(session, 1, "select 1");
+    gw.close(session);
+  }
+  gw.seal();
+  std::filesystem::resize_file(gw.state() + "/archive/" + archive_name(gw.time_ns(), 1, 1), 100);
+  std::vector<SessionFilter> filters(7);
+  filters[0].target = "orders-db";
+  filters[1].subject = "user:eve";
+  filters[2].only_blocked = true;
+  filters[3].is_live = false;
+  filters[3].target = "nowhere";
+  filters[4].request = "r-1";
+  filters[5].text = "nothing";
+  filters[6].since = std::chrono::sys_seconds(std::chrono::seconds(gw.time_ns() / 1'000'000'000 - 60));
+  filters[6].target = "nowhere";
+  for (const SessionFilter& filter : filters) {
+    const std::vector<json> rows = sessions_of(RecordPlace::of(gw.state()), filter);
+    ASSERT_EQ(rows.size(), 1U) << "filter " << &filter - filters.data();
+    EXPECT_EQ(rows[0]["id"], 1);
+    EXPECT_FALSE(rows[0]["broken"].get<std::string>().empty());
+  }
 }
 
 // What is sealed while somebody reads moves from the journal to an archive: it is in both or in one, never in half.

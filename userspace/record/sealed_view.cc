@@ -2,7 +2,7 @@
 
 #include "record/files.h"
 #include "record/index_feed.h"
-#include "record/log_tail.h"
+#include "record/evidence_log.h"
 #include "record/reader.h"
 
 namespace weir::record {

@@ -240,7 +240,8 @@ class Listing {
   bool add_request(uint64_t session, int64_t opened_ns, const std::vector<std::string>& archives, bool is_named, json& line) const {
     json commands = json::array();
     bool is_cut = false;
-    const auto opened = std::chrono::sys_seconds(std::chrono::seconds(opened_ns / 1'000'000'000));
+    std::optional<std::chrono::sys_seconds> opened;
+    if (opened_ns != 0) opened = std::chrono::sys_seconds(std::chrono::seconds(opened_ns / 1'000'000'000));
     const Result<void> done = replay(place_, session, [&](const std::string& text) {
       json event = parse_object(text);
       if (!matches_request(text_at(event, "request_id"), filter_.request)) return true;
@@ -278,16 +279,18 @@ class Listing {
 
   void emit(uint64_t session, const SessionRow& row, const std::vector<std::string>& archives, WordMatcher words) {
     const auto opened = std::chrono::sys_seconds(std::chrono::seconds(row.opened_ns / 1'000'000'000));
-    const bool fits_time = (!filter_.since || opened >= *filter_.since) && (!filter_.until || opened < *filter_.until);
-    if (!fits_time || (filter_.is_live && *filter_.is_live == row.is_closed)) return;
+    // Of what cannot be read nobody knows whether it fits: it is told of, not passed over.
+    const bool is_unknown = !row.broken.empty(), has_time = !is_unknown || row.opened_ns != 0;
+    const bool fits_time = !has_time || ((!filter_.since || opened >= *filter_.since) && (!filter_.until || opened < *filter_.until));
+    if (!fits_time || (!is_unknown && filter_.is_live && *filter_.is_live == row.is_closed)) return;
     json line = to_json(session, row);
     bool may_have_more = false;
     const WordSet of_row = row_words(line, row.total, key_, may_have_more);
     WordSet missing;
     std::set_difference(wanted_.of_row.begin(), wanted_.of_row.end(), of_row.begin(), of_row.end(), std::back_inserter(missing));
-    // Only its archives say which requests it has, if there are too many for its manifests, or they cannot be read.
-    if (!filter_.request.empty() && (may_have_more || !row.broken.empty())) std::erase(missing, word_of(key_, WordKind::kRequest, std::to_string(request_hash(filter_.request))));
-    if (!missing.empty()) return;
+    // Only its archives say which requests it has, if there are too many for its manifests.
+    if (!filter_.request.empty() && may_have_more) std::erase(missing, word_of(key_, WordKind::kRequest, std::to_string(request_hash(filter_.request))));
+    if (!missing.empty() && !is_unknown) return;
     std::string broken = row.broken;
     if (!has_words(session, archives, std::move(words), broken)) return;
     if (!broken.empty()) line["broken"] = broken;

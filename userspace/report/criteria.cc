@@ -18,7 +18,7 @@ const std::vector<Criterion>& soc2_criteria() {
        {"coverage", "gaps", "impersonation", "refusals"},
        "That traffic which is never routed through this host does not exist; attacks inside permitted commands; attacks by volume; physical access."},
       {"CC6.7", "Movement and removal of information is restricted to those authorised, and protected on the way.",
-       {"sessions", "plaintext", "masking", "views"},
+       {"sessions", "plaintext", "masking", "views", "retention", "expired"},
        "Data inside what was not read; inference through permitted queries; what a client does with what it lawfully got; encryption beyond the target's socket."},
       {"CC6.8", "Unauthorised or harmful software is prevented, or found and acted on.",
        {"runs", "refusals"},

@@ -325,7 +325,7 @@ void EvidencePack::add_act(const json& act) {
   } else if (name == "approve" || name == "deny") {
     table("answers").add({at, name, by, object, reason, outcome});
     if (outcome.starts_with("denied")) add_exception(at, "answer-refused", "act " + name, by + " on " + object + ": " + outcome);
-  } else if (name == "reload" || name == "start" || name == "change-approve" || name == "change-deny" || name.starts_with("bypass")) {
+  } else if (name == "reload" || name == "start" || name == "change-approve" || name == "change-deny" || name.starts_with("bypass") || name.starts_with("hold-") || name == "retention-run") {
     const json change = object_at(act, "change"), digest = object_at(change, "digest");
     std::string parts;
     const auto listed = change.find("parts");
@@ -347,8 +347,17 @@ void EvidencePack::add_log_entry(const json& entry) {
     last_start_ = entry;
     last_beat_ = nullptr;
   }
+  if (kind == "seal" && seal_first_ == 0 && at >= from_text_) seal_first_ = number_at(entry, "seal");
+  if (kind == "tombstone" && (is_in_period(at) || (seal_first_ != 0 && number_at(entry, "seal") >= seal_first_))) {
+    table("expired").add({at, std::to_string(number_at(entry, "session")), std::to_string(number_at(entry, "part")), std::to_string(number_at(entry, "seal")), text_at(entry, "digest"), text_at(entry, "policy"),
+                          std::to_string(number_at(entry, "keep_s"))});
+  }
+  if (kind == "retention" && at < from_text_) policies_before_ = entry;
   if (!is_in_period(at)) return;
-  if (kind == "gap") {
+  if (kind == "retention") {
+    add_policies(std::exchange(policies_before_, nullptr));
+    add_policies(entry);
+  } else if (kind == "gap") {
     const std::string why = text_at(entry, "why");
     table("gaps").add({text_at(entry, "from"), at, why});
     if (why == "killed") add_exception(at, "gateway-killed", "log", "no gateway ran from " + text_at(entry, "from") + ", and the one before did not end in order");
@@ -391,6 +400,12 @@ void EvidencePack::add_heartbeat(const json& entry, const std::string& at) {
 }
 
 void EvidencePack::set_verifier(VerifierResult result) { verifier_ = std::move(result); }
+
+void EvidencePack::add_policies(const json& entry) {
+  if (!entry.is_object()) return;
+  const json policies = object_at(entry, "policies");
+  for (const auto& [policy, seconds] : policies.items()) table("retention").add({text_at(entry, "at"), policy, seconds.dump()});
+}
 
 void EvidencePack::look_for_exceptions() {
   for (const VerifierResult::Finding& finding : verifier_.findings) {
@@ -472,6 +487,7 @@ Result<void> EvidencePack::write_file(const std::string& name, std::string_view 
 
 Result<PackSummary> EvidencePack::finish(const std::vector<std::string>& extra) {
   write_sums();
+  add_policies(policies_before_);
   look_for_exceptions();
   PageData page{.scope = scope_, .verifier = verifier_, .tables = {}, .days = {}};
   for (const std::string& name : order_) {

@@ -103,6 +103,7 @@ class EvidencePack {
   void add_command(const nlohmann::json& event);
   void add_alert(const nlohmann::json& event);
   void add_heartbeat(const nlohmann::json& entry, const std::string& at);
+  void add_policies(const nlohmann::json& entry);
   [[nodiscard]] bool is_in_period(const std::string& at) const;
   void write_sums();
   void look_for_exceptions();
@@ -123,6 +124,8 @@ class EvidencePack {
   VerifierResult verifier_;
   PackSummary summary_;
   nlohmann::json last_beat_, last_start_;
+  nlohmann::json policies_before_;              // The newest entry `retention` from before the period; null: none, or told.
+  uint64_t seal_first_ = 0;                     // The first that was sealed since the period began; 0: none so far.
   std::vector<std::pair<std::string, std::string>> sums_;   // File, digest.
 };
 

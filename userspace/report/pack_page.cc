@@ -135,7 +135,7 @@ void Page::completeness() {
   chart("Refused logins and commands", &PageDay::refused);
   chart("Packets dropped by the kernel side", &PageDay::dropped);
   chart("Heartbeats", &PageDay::heartbeats);
-  for (const char* name : {"coverage", "gaps", "runs"}) rows_of(name);
+  for (const char* name : {"coverage", "gaps", "runs", "expired", "retention"}) rows_of(name);
   heading("identities", "By identity");
   for (const char* name : {"identities", "grants", "logins", "weak-identity"}) rows_of(name);
   heading("activity", "What was done");
@@ -161,7 +161,7 @@ void Page::criteria() {
 
 void Page::limits() {
   heading("limits", "Limits");
-  paragraph("This speaks of what was routed through this gateway and nothing else. Grants are those of the configuration on the day that this was made; what changed in them stands under Changes. Rows are what the gateway "
+  paragraph("This speaks of what was routed through this gateway and nothing else, and of what was not destroyed by policy since (table Sessions destroyed by policy). Grants are those of the configuration on the day that this was made; what changed in them stands under Changes. Rows are what the gateway "
             "recorded: it does not see what happens inside a target after a command has reached it.");
   paragraph("Whoever runs the gateway must see to these; the record cannot:");
   out("<ul>\n");

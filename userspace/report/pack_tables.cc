@@ -27,9 +27,12 @@ const std::vector<TableInfo>& pack_tables() {
       {"plaintext", "Sessions with a leg in clear", "every session with a login whose client leg or target leg had no TLS", {"session", "opened", "subject", "target", "leg"}},
       {"weak-identity", "Identities known by address alone", "every subject with sessions under assurance `static`: whoever holds the address is taken for it", {"subject", "sessions"}},
       {"bindings", "Identities bound, revoked and cut", "every act bind, revoke and cut of the period", {"at", "act", "by", "object", "reason", "outcome"}},
-      {"changes", "Changes", "every act of the period that changed what the gateway does: reloads, files that changed before a start, second persons, bypasses",
+      {"changes", "Changes", "every act of the period that changed what the gateway does: reloads, files that changed before a start, second persons, bypasses, legal holds, expiry by hand",
        {"at", "act", "by", "object", "reason", "outcome", "digest_before", "digest_after", "parts"}},
       {"views", "Who looked", "every other act of the period: looks at sessions, replays, tickets, rules, grants, and requests that were refused", {"at", "act", "by", "object", "outcome"}},
+      {"expired", "Sessions destroyed by policy", "every entry `tombstone` of the evidence log that was written in the period, or is of a session that was sealed since the period began: these are in no other table, and only the log still says that they were",
+       {"at", "session", "part", "seal", "digest", "policy", "kept_seconds"}},
+      {"retention", "How long the record is kept", "entries `retention` of the evidence log: the policies in force when the period began, and each change of them in it", {"since", "policy", "keep_seconds"}},
       {"runs", "Runs of the gateway", "entries `start` and `stop` of the evidence log in the period, with the programs that the kernel side had", {"at", "what", "version", "config", "programs", "recovered"}},
   };
   return kTables;

@@ -287,6 +287,35 @@ TEST_F(Pack, CountersAreTakenByHowMuchTheyRoseInThePeriod) {
   EXPECT_EQ(rows("runs").size(), 2u) << "the start in the period, and the programs that it ran";
 }
 
+// A population that policy has made smaller says so.
+TEST_F(Pack, WhatWasDestroyedByPolicyIsToldWithThePolicy) {
+  EvidencePack pack = begin();
+  pack.set_verifier(verified());
+  const auto seal = [&](const char* at, uint64_t number) { pack.add_log_entry({{"kind", "seal"}, {"at", at}, {"seal", number}, {"session", number}}); };
+  const auto bury = [&](const char* at, uint64_t number) {
+    pack.add_log_entry({{"kind", "tombstone"}, {"at", at}, {"seal", number}, {"session", number}, {"part", 1u}, {"digest", "d"}, {"policy", "short"}, {"keep_s", 86'400u}});
+  };
+  pack.add_log_entry({{"kind", "retention"}, {"at", "2027-01-01T00:00:00.0Z"}, {"policies", {{"default", 1u}}}});
+  pack.add_log_entry({{"kind", "retention"}, {"at", "2027-02-01T00:00:00.0Z"}, {"policies", {{"default", 86'400u}}}});
+  seal("2027-02-27T00:00:00.0Z", 1);
+  seal("2027-02-27T00:00:00.0Z", 2);
+  bury("2027-02-28T00:00:00.0Z", 1);
+  seal("2027-03-01T10:00:00.0Z", 3);
+  bury("2027-03-01T11:00:00.0Z", 2);
+  pack.add_log_entry({{"kind", "retention"}, {"at", "2027-03-01T12:00:00.0Z"}, {"policies", {{"default", 172'800u}, {"short", 60u}}}});
+  bury("2027-04-02T00:00:00.0Z", 3);
+  finish(pack);
+  const auto gone = rows("expired");
+  ASSERT_EQ(gone.size(), 2u) << "destroyed in the period; of the period, and destroyed since";
+  EXPECT_EQ(gone[0]["session"], "2");
+  EXPECT_EQ(gone[1]["session"], "3");
+  EXPECT_EQ(gone[1]["policy"], "short");
+  const auto policies = rows("retention");
+  ASSERT_EQ(policies.size(), 3u) << "what was in force when it began, and the change in it";
+  EXPECT_EQ(policies[0]["keep_seconds"], "86400");
+  EXPECT_EQ(policies[2]["policy"], "short");
+}
+
 TEST_F(Pack, ProgramsThatChangeWithoutAStartAreAnException) {
   EvidencePack pack = begin();
   pack.set_verifier(verified());

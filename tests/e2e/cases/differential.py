@@ -63,8 +63,9 @@ def recorded(context, sessions):
 
 
 def _shape(text):
-    """A text with its constants taken out, as the record keeps it where they may be masked values."""
-    return re.sub(r"\$\d+|'(?:[^']|'')*'|\b\d+(?:\.\d+)?\b", "?", text)
+    """A text with its constants and comments taken out, as the record keeps it where they may be masked values."""
+    bare = re.sub(r"\$\d+|'(?:[^']|'')*'|\b\d+(?:\.\d+)?\b", "?", text)
+    return re.sub(r"/\*.*?\*/", "", bare, flags=re.S).strip()
 
 
 def compare(seen, record, after_kill=False):

@@ -42,6 +42,8 @@ def pack(context):
                          (recorded[number]["subject"], recorded[number]["commands"], recorded[number]["blocked"]), f"session {number}")
         expect_equal(told["rows"]["sessions"], len(listed), "the count")
         expect(any(int(row["session"]) == refused and row["rule"] for row in _rows(folder, "refusals")), "the refusal")
+        expect(any(row["policy"] == "default" and int(row["keep_seconds"]) > 0 for row in _rows(folder, "retention")), "how long the record is kept")
+        expect_equal(_rows(folder, "expired"), [], "nothing is")
         with open(os.path.join(folder, "tables", "sessions.csv"), newline="", encoding="utf-8") as file:
             expect_equal(sum(1 for _ in csv.DictReader(file)), len(listed), "rows of the CSV")
         for path in glob.glob(os.path.join(folder, "**"), recursive=True):
