@@ -9,7 +9,7 @@ import shutil
 import signal
 import subprocess
 
-from weirlab import LabError, wait_until
+from weirlab import REPOSITORY, LabError, wait_until
 
 GATEWAY_IP = "198.18.1.1"
 
@@ -199,6 +199,30 @@ class Weir(Direct):
         return [mode for mode in wanted if mode.tls == self.tls]
 
 
+class Unrecorded(Weir):
+    """The product with its journal taken out (bench/unrecorded.cc): what recording costs is the difference to `weir-async`.
+    It does only half the work, so it proves nothing and is a trial."""
+    is_weir = False
+
+    def __init__(self, lab, config):
+        super().__init__(lab, "weir-try-unrecorded", config, is_trial=True)
+        self.binary = os.path.join(REPOSITORY, "build", "release", "bench", "weir-unrecorded")
+
+    def with_binary(self, act):
+        before = os.environ.get("WEIR")
+        os.environ["WEIR"] = self.binary
+        try:
+            act()
+        finally:
+            os.environ.pop("WEIR") if before is None else os.environ.update(WEIR=before)
+
+    def start(self):
+        self.with_binary(super().start)
+
+    def stop(self):
+        self.with_binary(super().stop)
+
+
 def _without_rules(text):
     return re.sub(r"(?ms)^rule_files:.*?(?=^masks:)", "", text)
 
@@ -246,5 +270,6 @@ def make_contenders(lab, folder):
         Weir(lab, "weir-bare", variant("bench-bare", lambda text: _async(_without_rules(text)), "plain")),
         Weir(lab, "weir-tls", variant("bench-tls", _auto_cores), tls=True),
         Weir(lab, "weir-try-two-cores-sync", lab.config_path("plain"), is_trial=True),
+        Unrecorded(lab, variant("bench-unrecorded", _async, "plain")),
         *(Weir(lab, f"weir-try-{name}", variant(f"bench-try-{name}", edit, "plain"), is_trial=True) for name, edit in TRIALS.items()),
     ]

@@ -72,6 +72,7 @@ def make_modes(people_script):
     """people_script: a pgbench script that reads masked columns by key."""
     return [
         Mode("simple-8", "tps", False, _rate(SIMPLE8)),
+        Mode("tpcb-8", "tps", False, _rate(["-M", "simple", "-c", "8", "-j", "2"])),
         Mode("prepared-8", "tps", False, _rate(["-S", "-M", "prepared", "-c", "8", "-j", "2"])),
         Mode("prepared-1", "ms", False, _latency(["-S", "-M", "prepared", "-c", "1", "-j", "1"])),
         Mode("people-8", "tps", False, _rate(["-M", "simple", "-c", "8", "-j", "2", "-f", people_script])),

@@ -9,7 +9,7 @@ namespace {
 
 constexpr uint32_t kMagic = 0x4b4e4843;  // "CHNK"
 constexpr uint32_t kFlagLast = 1;
-constexpr int kLevel = 3;
+constexpr int kLevel = 1;
 
 // Never twice for different messages under one key: an index is packed once, and the end mark, whose index is used again if
 // more came after an end that failed, has a space of its own and is always empty.

@@ -72,6 +72,26 @@ void FrameSealer::seal(MutableBytes frame, Bytes plain) {
   WEIR_CHECK(EVP_CIPHER_CTX_ctrl(context_.get(), EVP_CTRL_GCM_GET_TAG, static_cast<int>(kTagSize), out) == 1);
 }
 
+FrameOpener::FrameOpener(std::shared_ptr<const JournalKey> key) : key_(std::move(key)), context_(EVP_CIPHER_CTX_new(), &EVP_CIPHER_CTX_free) {
+  WEIR_CHECK(context_ != nullptr && key_ != nullptr);
+  WEIR_CHECK(EVP_DecryptInit_ex2(context_.get(), EVP_aes_256_gcm(), raw(key_->secret.bytes().data()), nullptr, nullptr) == 1);
+}
+
+bool FrameOpener::open(Bytes associated, Bytes payload, MutableBytes out) {
+  WEIR_CHECK(payload.size() == out.size() + kFrameSealSize);
+  if (payload.size() >= INT_MAX || associated.size() >= INT_MAX) return false;
+  const Bytes sealed = payload.subspan(kFrameNonceSize);
+  std::array<std::byte, kTagSize> tag{};
+  std::memcpy(tag.data(), sealed.data() + out.size(), kTagSize);
+  int size = 0;
+  WEIR_CHECK(EVP_DecryptInit_ex2(context_.get(), nullptr, nullptr, raw(payload.data()), nullptr) == 1);
+  WEIR_CHECK(EVP_DecryptUpdate(context_.get(), nullptr, &size, raw(associated.data()), static_cast<int>(associated.size())) == 1);
+  if (!out.empty()) WEIR_CHECK(EVP_DecryptUpdate(context_.get(), raw(out.data()), &size, raw(sealed.data()), static_cast<int>(out.size())) == 1);
+  WEIR_CHECK(EVP_CIPHER_CTX_ctrl(context_.get(), EVP_CTRL_GCM_SET_TAG, static_cast<int>(kTagSize), tag.data()) == 1);
+  std::array<unsigned char, 16> rest{};
+  return EVP_DecryptFinal_ex(context_.get(), rest.data(), &size) == 1;
+}
+
 Result<JournalKeys> JournalKeys::read(const std::string& journal, const std::vector<std::shared_ptr<const KeyOpener>>& openers) {
   JournalKeys all;
   all.folder_ = journal;
@@ -82,7 +102,7 @@ Result<JournalKeys> JournalKeys::read(const std::string& journal, const std::vec
     if (!id) continue;
     Result<std::shared_ptr<const JournalKey>> key = read_key(journal, *id, openers);
     if (key) {
-      all.keys_.emplace(*id, std::move(*key));
+      all.keys_.emplace(*id, std::make_shared<FrameOpener>(std::move(*key)));
     } else if (key.error().kind != Error::Kind::kNotFound) {
       all.shut_.emplace(*id, Error{.kind = key.error().kind, .message = journal + "/" + name + ": " + key.error().message});
     }
@@ -98,7 +118,7 @@ Result<std::shared_ptr<const JournalKey>> JournalKeys::draw(Files& files, const 
   const Result<std::string> text = wrap_for_all(ring, key->secret, context_of(id, commitment_of(key->secret)));
   if (!text) return tl::unexpected(text.error());
   if (Result<void> done = replace_file(files, keys_path(folder_, id), as_bytes(*text)); !done) return tl::unexpected(done.error());
-  keys_.emplace(id, key);
+  keys_.emplace(id, std::make_shared<FrameOpener>(key));
   return key;
 }
 
@@ -133,12 +153,10 @@ Result<FrameView> JournalKeys::open(const FrameView& frame, std::vector<std::byt
     if (why != shut_.end()) return tl::unexpected(why->second);
     return fail(Error::Kind::kNotFound, keys_path(folder_, id) + ": the journal is encrypted, and the key of its run is not there");
   }
-  Nonce nonce{};
   const Bytes payload = frame.payload();
   if (payload.size() < kFrameSealSize) return fail(Error::Kind::kCorrupt, "a frame of session " + std::to_string(frame.header.session) + " is too short");
-  std::memcpy(nonce.data(), payload.data(), nonce.size());
   plain.resize(frame.whole.size() - kFrameSealSize);
-  if (!open_bytes(key->second->secret, nonce, frame.whole.subspan(kClearSize, FrameHeader::kSize - kClearSize), payload.subspan(kFrameNonceSize), MutableBytes(plain).subspan(FrameHeader::kSize))) {
+  if (!key->second->open(frame.whole.subspan(kClearSize, FrameHeader::kSize - kClearSize), payload, MutableBytes(plain).subspan(FrameHeader::kSize))) {
     return fail(Error::Kind::kCorrupt, "event " + std::to_string(frame.header.sequence) + " of session " + std::to_string(frame.header.session) + " is not what the gateway wrote");
   }
   FrameHeader header = frame.header;

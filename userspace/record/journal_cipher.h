@@ -45,7 +45,19 @@ class FrameSealer {
   std::unique_ptr<evp_cipher_ctx_st, void (*)(evp_cipher_ctx_st*)> context_;
 };
 
-// The readers' side: the keys of a journal folder, as far as they could be opened.  Not changed while it is read from.
+// The readers' side of one key: its context is made once, not for every frame.
+class FrameOpener {
+ public:
+  explicit FrameOpener(std::shared_ptr<const JournalKey> key);
+  // Pre: `payload` is as seal() left it, of at least kFrameSealSize bytes; `out` has what it had before.  False: it is not what was sealed.
+  [[nodiscard]] bool open(Bytes associated, Bytes payload, MutableBytes out);
+
+ private:
+  std::shared_ptr<const JournalKey> key_;
+  std::unique_ptr<evp_cipher_ctx_st, void (*)(evp_cipher_ctx_st*)> context_;
+};
+
+// The keys of a journal folder, as far as they could be opened.  Used by one thread at a time.
 class JournalKeys {
  public:
   // A key that none of the openers opens is no error before a frame needs it.
@@ -61,7 +73,7 @@ class JournalKeys {
 
  private:
   std::string folder_;
-  std::map<uint32_t, std::shared_ptr<const JournalKey>> keys_;
+  std::map<uint32_t, std::shared_ptr<FrameOpener>> keys_;
   std::map<uint32_t, Error> shut_;    // Why a key is not among them.
 };
 

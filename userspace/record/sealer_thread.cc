@@ -1,3 +1,4 @@
+#include <pthread.h>
 #include <sys/resource.h>
 
 #include <condition_variable>
@@ -26,6 +27,7 @@ struct SealerThread::Shared {
   std::thread thread;
 
   void run() {
+    ::pthread_setname_np(::pthread_self(), "weir-sealer");
     ::setpriority(PRIO_PROCESS, 0, kNice);  // Of this thread alone, on Linux.
     std::unique_lock lock(mutex);
     while (!is_stopping) {
