@@ -60,7 +60,7 @@ WEIR_INLINE int guard_packet(struct __sk_buff *skb, __u32 offset)
 	enum guard_sender sender;
 	int has_socket, away;
 
-	packet_parse(skb, offset, skb->protocol, frame_vlan(skb), &packet);
+	parse_frame(skb, &packet, offset);
 	if (packet.shape == PACKET_NOT_IP)
 		return VERDICT_NEXT; /* Counted where it came in. */
 	if (packet.shape == PACKET_TAGS) {

@@ -164,6 +164,18 @@ WEIR_INLINE __u16 frame_vlan(const struct __sk_buff *skb)
 	return skb->vlan_present ? skb->vlan_tci & 0x0fff : WEIR_VLAN_NONE;
 }
 
+/*
+ * The headers of a frame whose network header (or whose tags) start at `offset`.  A global function: the verifier looks at it once
+ * by itself.  Inlined, each way through its loops is walked again with every branch that comes after, a quarter of a second a program.
+ */
+__attribute__((noinline)) int parse_frame(struct __sk_buff *skb, struct packet *packet, __u32 offset)
+{
+	if (!packet)
+		return 1;
+	packet_parse(skb, offset, skb->protocol, frame_vlan(skb), packet);
+	return 0;
+}
+
 /* Bits of others stay. */
 WEIR_INLINE void set_mark(struct __sk_buff *skb, __u32 mark)
 {

@@ -226,7 +226,7 @@ WEIR_INLINE int from_client(struct __sk_buff *skb, __u32 offset, const __u8 *mac
 	struct decision decision;
 	int ours = 0;
 
-	packet_parse(skb, offset, skb->protocol, frame_vlan(skb), &packet);
+	parse_frame(skb, &packet, offset);
 	if (packet.shape == PACKET_NOT_IP) {
 		count(WEIR_NOT_IP);
 		return VERDICT_NEXT;
@@ -267,7 +267,7 @@ WEIR_INLINE int from_target(struct __sk_buff *skb, __u32 offset)
 	enum flow_state flow;
 	int drains, away, socket, ours = 0;
 
-	packet_parse(skb, offset, skb->protocol, frame_vlan(skb), &packet);
+	parse_frame(skb, &packet, offset);
 	if (packet.shape == PACKET_NOT_IP || packet.shape == PACKET_TAGS) {
 		count(WEIR_NOT_IP);
 		return VERDICT_NEXT;
