@@ -65,7 +65,9 @@ pid_of() {
 wait_gone() {
   local pid=$1 tries=$(($2 * 10))
   while [ "$tries" -gt 0 ]; do
-    [ -d "/proc/$pid" ] && [ "$(awk '/^State/ {print $2}' "/proc/$pid/status" 2>/dev/null)" != Z ] || return 0
+    # A zombie whose threads are still ending holds its files.
+    [ -d "/proc/$pid" ] || return 0
+    [ "$(awk '/^State/ {print $2}' "/proc/$pid/status" 2>/dev/null)" != Z ] || [ "$(ls "/proc/$pid/task" 2>/dev/null | wc -l)" -gt 1 ] || return 0
     sleep 0.1
     tries=$((tries - 1))
   done

@@ -527,9 +527,20 @@ TEST(Record, TwoEnginesCannotTakeOneStateFolder) {
   test::TemporaryFolder folder;
   const Result<StateLock> first = StateLock::take(folder.path());
   ASSERT_TRUE(first);
-  const Result<StateLock> second = StateLock::take(folder.path());
+  const Result<StateLock> second = StateLock::take(folder.path(), std::chrono::milliseconds(0));
   ASSERT_FALSE(second);
   EXPECT_EQ(second.error().kind, Error::Kind::kUnavailable);
+}
+
+TEST(Record, AStateFolderIsWaitedForWhileItsLastEngineEnds) {
+  test::TemporaryFolder folder;
+  std::optional<StateLock> first(std::move(*StateLock::take(folder.path())));
+  std::thread ending([&] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    first.reset();
+  });
+  EXPECT_TRUE(StateLock::take(folder.path(), std::chrono::minutes(1)));
+  ending.join();
 }
 
 }  // namespace

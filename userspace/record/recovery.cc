@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <map>
+#include <thread>
 #include <unordered_map>
 
 #include "base/check.h"
@@ -393,12 +394,18 @@ CoreNumbers RecoveryReport::numbers(uint32_t core) const {
   return {.core = core};
 }
 
-Result<StateLock> StateLock::take(const std::string& state) {
+Result<StateLock> StateLock::take(const std::string& state, std::chrono::milliseconds patience) {
   PosixFiles files;
   if (Result<void> done = files.make_folder(state + "/journal"); !done) return tl::unexpected(done.error());
   Result<FileHandle> file = open_file(state + "/journal/lock", O_RDWR | O_CREAT, 0600);
   if (!file) return tl::unexpected(file.error());
-  if (::flock(file->get(), LOCK_EX | LOCK_NB) != 0) {
+  // The threads of one that was just killed may still be ending, and it is theirs until the last has.
+  const auto end = std::chrono::steady_clock::now() + patience;
+  while (::flock(file->get(), LOCK_EX | LOCK_NB) != 0) {
+    if (std::chrono::steady_clock::now() < end) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(20));
+      continue;
+    }
     return fail(Error::Kind::kUnavailable, state + ": another gateway runs on this state folder", errno);
   }
   return StateLock(std::move(*file));

@@ -50,7 +50,8 @@ struct RecoveryReport {
 // Keeps `state/journal/lock` for as long as it lives: one engine a state folder.
 class StateLock {
  public:
-  static Result<StateLock> take(const std::string& state);
+  // Waits for `patience`: an engine that was killed lets go when the last of its threads has ended.
+  static Result<StateLock> take(const std::string& state, std::chrono::milliseconds patience = std::chrono::seconds(3));
 
  private:
   explicit StateLock(FileHandle file) : file_(std::move(file)) {}
