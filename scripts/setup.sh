@@ -8,7 +8,7 @@ set -euo pipefail
 build=(build-essential gcc g++ cmake ninja-build ccache mold pkg-config git
   clang clang-tidy clang-format libclang-rt-dev lld llvm bpftool linux-libc-dev libbpf-dev libelf-dev zlib1g-dev liburing-dev libcap-dev libmnl-dev
   libhyperscan-dev libpg-query-dev libprotobuf-c-dev libssl-dev libboost1.74-dev libboost-program-options-dev libspdlog-dev libfmt-dev
-  libexpected-dev libpq-dev libsqlite3-dev libyaml-cpp-dev nlohmann-json3-dev libcurl4-openssl-dev libzstd-dev libgtest-dev libgmock-dev libbenchmark-dev)
+  libexpected-dev libpq-dev libsqlite3-dev libyaml-cpp-dev nlohmann-json3-dev libcurl4-openssl-dev libzstd-dev libzip-dev libgtest-dev libgmock-dev libbenchmark-dev)
 # What the lab, the tests and the side-by-side measurements run.
 lab=(iproute2 nftables postgresql-15 postgresql-client-15 jq python3 ca-certificates curl iputils-ping tcpdump zstd openssl psmisc procps util-linux
   zsh fish iperf3 haproxy nginx libnginx-mod-stream pgbouncer python3-scapy python3-cryptography)

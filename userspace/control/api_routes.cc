@@ -3,6 +3,7 @@
 
 #include "control/api_router.h"
 #include "control/api_alerts.h"
+#include "control/api_sessions.h"
 #include "control/api_tickets.h"
 #include "control/config_values.h"
 #include "control/session_filter.h"
@@ -17,18 +18,10 @@ constexpr RoleSet kAdmin = role_bit(ApiRole::kAdmin), kReviewer = role_bit(ApiRo
 constexpr RoleSet kAnyRole = kAdmin | kReviewer | kAuditor;
 constexpr uint64_t kListDefault = 100, kListMax = 1'000;
 constexpr std::size_t kStatementMax = 32u << 10;  // Below body_size_max, its JSON escapes aside.
-constexpr std::size_t kPieceSize = 32u << 10;
 
 uint64_t id_of(const ApiCall& call) { return parse_number(call.id).value_or(0); }
 
 Result<json> ask(ApiCall& call, std::string_view verb, json arguments = json::object()) { return call.services.handler.handle(verb, arguments, call.peer); }
-
-// Puts on the record that somebody looks; without that nothing is shown.
-Result<void> look(ApiCall& call, std::string_view act, const std::string& object) {
-  const auto seen = ask(call, "view", {{"act", act}, {"object", object}});
-  if (!seen) return tl::unexpected<Error>(seen.error());
-  return {};
-}
 
 Result<json> health(ApiCall&) { return json{{"status", "ok"}}; }
 Result<json> status(ApiCall& call) { return ask(call, "status"); }
@@ -36,15 +29,16 @@ Result<json> bindings(ApiCall& call) { return ask(call, "bindings"); }
 Result<json> rules(ApiCall& call) { return ask(call, "rules"); }
 Result<json> rules_profile(ApiCall& call) { return ask(call, "profile"); }
 Result<json> grants(ApiCall& call) { return ask(call, "grants"); }
+Result<json> sign_off(ApiCall& call) {
+  json arguments = {{"decision", call.field("decision")}, {"reason", call.field("reason")}};
+  if (call.fields.contains("grants")) arguments["grants"] = call.fields["grants"];
+  for (const char* name : {"all", "list"}) {
+    if (const std::string text = call.field(name); !text.empty()) arguments[name] = text;
+  }
+  return ask(call, "sign-off", std::move(arguments));
+}
 // The engine's own judgement: who, target and the rest as the engine takes them; nothing is sent to the target.
 Result<json> explain(ApiCall& call) { return ask(call, "explain", call.fields); }
-Result<bool> flag_of(const ApiCall& call, std::string_view name) {
-  const std::string text = call.query(name);
-  if (text.empty() || text == "false") return false;
-  if (text == "true") return true;
-  return fail(Error::Kind::kInvalid, "parameter " + std::string(name) + " is neither true nor false");
-}
-
 Result<json> changes(ApiCall& call) {
   const auto all = flag_of(call, "all");
   if (!all) return tl::unexpected<Error>(all.error());
@@ -93,16 +87,6 @@ Result<uint64_t> limit_of(const ApiCall& call) {
   return number;
 }
 
-Result<void> span_of(const ApiCall& call, std::optional<std::chrono::sys_seconds>& since, std::optional<std::chrono::sys_seconds>& until) {
-  for (const char* name : {"since", "until"}) {
-    if (call.query(name).empty()) continue;
-    const auto moment = parse_moment(call.query(name));
-    if (!moment) return fail(Error::Kind::kInvalid, "parameter " + std::string(name) + ": " + moment.error().message);
-    (name[0] == 's' ? since : until) = *moment;
-  }
-  return {};
-}
-
 Result<json> list(const ApiCall& call, const record::SessionFilter& filter) {
   json all = json::array();
   const auto listed = record::list_sessions(call.services.place(), filter, [&](const std::string& line) {
@@ -114,19 +98,9 @@ Result<json> list(const ApiCall& call, const record::SessionFilter& filter) {
 }
 
 Result<json> sessions(ApiCall& call) {
-  record::SessionFilter filter;
-  if (auto words = read_session_words(filter, [&](const char* name) { return call.query(name); }); !words) return tl::unexpected<Error>(words.error());
-  if (const std::string before = call.query("before"); !before.empty()) {
-    const auto number = parse_number(before);
-    if (!number) return fail(Error::Kind::kInvalid, "parameter before is the number of a session");
-    filter.before = *number;
-  }
-  const auto is_live = flag_of(call, "live"), is_blocked = flag_of(call, "blocked");
-  if (!is_live) return tl::unexpected<Error>(is_live.error());
-  if (!is_blocked) return tl::unexpected<Error>(is_blocked.error());
-  if (*is_live) filter.is_live = true;
-  filter.only_blocked = *is_blocked;
-  if (auto span = span_of(call, filter.since, filter.until); !span) return tl::unexpected<Error>(span.error());
+  auto read = session_filter_of(call);
+  if (!read) return tl::unexpected<Error>(read.error());
+  record::SessionFilter& filter = *read;
   const auto limit = limit_of(call);
   if (!limit) return tl::unexpected<Error>(limit.error());
   filter.count_max = *limit;
@@ -148,40 +122,13 @@ Result<json> session(ApiCall& call) {
   return found->front();
 }
 
-// Lines as they are read, in pieces: memory does not grow with the session.
-class ChunkedLines {
- public:
-  explicit ChunkedLines(ApiCall& call) : call_(call) {}
-  bool add(const std::string& line) {
-    piece_ += line;
-    piece_ += '\n';
-    return piece_.size() < kPieceSize || flush();
-  }
-  bool end() { return flush() && call_.sink("0\r\n\r\n"); }
-
- private:
-  bool flush() {
-    if (!call_.is_answered) {
-      call_.is_answered = true;
-      if (!call_.sink(answer_head(200, "application/x-ndjson", nullptr, ""))) return false;
-    }
-    if (piece_.empty()) return true;
-    char size[24];
-    std::snprintf(size, sizeof size, "%zx\r\n", piece_.size());
-    const bool is_taken = call_.sink(size + std::exchange(piece_, {}) + "\r\n");
-    return is_taken;
-  }
-  ApiCall& call_;
-  std::string piece_;
-};
-
 Result<json> replay(ApiCall& call) {
-  ChunkedLines lines(call);
+  ChunkedAnswer lines(call, "application/x-ndjson");
   Result<void> seen;
   bool is_first = true, is_taken = true;
   const auto replayed = record::replay(call.services.place(), id_of(call), [&](const std::string& line) {
     if (std::exchange(is_first, false)) seen = look(call, "replay", "session " + call.id);
-    is_taken = seen && lines.add(line);
+    is_taken = seen && lines.add(line + "\n");
     return is_taken;
   });
   if (!seen) return tl::unexpected<Error>(seen.error());
@@ -238,10 +185,12 @@ std::span<const ApiRoute> api_routes() {
       {.method = "GET", .path = "/v1/sessions/{id}", .roles = kAdmin | kAuditor, .faults = {404}, .run = session},
       {.method = "POST", .path = "/v1/sessions/{id}/cut", .roles = kAdmin, .fields = {{"reason", true}}, .faults = {202, 404}, .run = cut},
       {.method = "GET", .path = "/v1/sessions/{id}/replay", .roles = kAuditor, .faults = {404}, .run = replay},
+      {.method = "GET", .path = "/v1/export", .roles = kAuditor, .queries = {{"format"}, {"live"}, {"blocked"}, {"who"}, {"subject"}, {"group"}, {"target"}, {"verb"}, {"object"}, {"rule"}, {"verdict"}, {"request"}, {"text"}, {"since"}, {"until"}, {"limit"}, {"before"}}, .run = api_export},
       {.method = "GET", .path = "/v1/events", .roles = kAuditor, .queries = {{"act"}, {"since"}, {"until"}, {"limit"}}, .run = events},
       {.method = "GET", .path = "/v1/rules", .roles = kAnyRole, .run = rules},
       {.method = "GET", .path = "/v1/rules/profile", .roles = kAnyRole, .run = rules_profile},
       {.method = "GET", .path = "/v1/grants", .roles = kAnyRole, .run = grants},
+      {.method = "POST", .path = "/v1/grants/sign-off", .roles = kAdmin | kReviewer, .fields = {{.name = "grants", .is_list = true}, {"all"}, {"decision", true}, {"reason", true}, {"list"}}, .faults = {404, 409}, .run = sign_off},
       {.method = "POST",
        .path = "/v1/explain",
        .roles = kAdmin | kAuditor,

@@ -222,6 +222,22 @@ TEST_F(ApiServerTest, AStopEndsConnectionsThatWait) {
   EXPECT_FALSE(client().handshake());
 }
 
+struct Whole { std::string text, trailer; std::size_t chunks = 0; };
+// Chunks back to what was said; what stands behind the last is the trailer.
+Whole unchunked(const std::string& body) {
+  Whole whole;
+  std::size_t at = 0;
+  for (std::size_t size = 1; size != 0; ++whole.chunks) {
+    size = std::stoul(body.substr(at), nullptr, 16);
+    at = body.find("\r\n", at) + 2;
+    whole.text += body.substr(at, size);
+    at += size + (size == 0 ? 0 : 2);
+  }
+  EXPECT_TRUE(body.ends_with("\r\n"));
+  whole.trailer = body.substr(at, body.size() - at - 2);
+  return whole;
+}
+
 TEST_F(ApiServerTest, AReplayStreamsTheRecordAndIsItselfAnAct) {
   record::test::Gateway gateway;
   gateway.start();
@@ -236,16 +252,8 @@ TEST_F(ApiServerTest, AReplayStreamsTheRecordAndIsItselfAnAct) {
   EXPECT_EQ(answer.status, 200);
   EXPECT_TRUE(answer.has_header("Content-Type: application/x-ndjson"));
   EXPECT_TRUE(answer.has_header("Transfer-Encoding: chunked"));
-  // Chunks back to lines.
-  std::string lines;
-  std::size_t at = 0, chunks = 0;
-  for (std::size_t size = 1; size != 0; ++chunks) {
-    size = std::stoul(answer.body.substr(at), nullptr, 16);
-    at = answer.body.find("\r\n", at) + 2;
-    lines += answer.body.substr(at, size);
-    at += size + 2;
-  }
-  EXPECT_EQ(at, answer.body.size());
+  const auto [lines, trailer, chunks] = unchunked(answer.body);
+  EXPECT_EQ(trailer, "");
   EXPECT_GT(chunks, 3u);
   EXPECT_EQ(std::count(lines.begin(), lines.end(), '\n'), 2'002);
   EXPECT_EQ(json::parse(lines.substr(0, lines.find('\n')))["kind"], "opened");
@@ -271,6 +279,65 @@ TEST_F(ApiServerTest, AReplayThatCannotBeRecordedShowsNothing) {
   engine_.failures["view"] = {Error::Kind::kUnavailable, "the record is full", 0};
   start();
   const Answer answer = ask(get("/v1/sessions/1/replay", authority_.token_of(ApiRole::kAuditor)));
+  EXPECT_EQ(answer.status, 503);
+  EXPECT_THAT(answer.body, Not(HasSubstr("orders-db")));
+}
+
+TEST_F(ApiServerTest, AnExportStreamsWhatFitsInEachFormAndIsItselfAnAct) {
+  record::test::Gateway gateway;
+  gateway.start();
+  for (uint64_t session = 1; session <= 3; ++session) {
+    gateway.open(session, session == 2 ? "other-db" : "orders-db", "user:ann");
+    for (uint64_t unit = 1; unit <= 400; ++unit) gateway.command(session, unit, "select " + std::to_string(unit) + " as a_number_that_takes_some_room");
+    gateway.close(session);
+  }
+  gateway.seal();
+  record_ = gateway.state();
+  start();
+  const std::string auditor = authority_.token_of(ApiRole::kAuditor);
+  const Answer answer = ask(get("/v1/export?target=orders-db&format=jsonl", auditor));
+  EXPECT_EQ(answer.status, 200);
+  EXPECT_TRUE(answer.has_header("Content-Type: application/x-ndjson"));
+  EXPECT_TRUE(answer.has_header("Trailer: Weir-Sessions, Weir-Unread"));
+  const Whole whole = unchunked(answer.body);
+  EXPECT_GT(whole.chunks, 3u);
+  EXPECT_EQ(whole.trailer, "Weir-Sessions: 2\r\nWeir-Unread: 0\r\n");
+  EXPECT_EQ(std::count(whole.text.begin(), whole.text.end(), '\n'), 2 * 402);
+  EXPECT_EQ(json::parse(whole.text.substr(0, whole.text.find('\n')))["session"], 3u);
+  const Answer csv = ask(get("/v1/export?format=csv&limit=1", auditor));
+  EXPECT_TRUE(csv.has_header("Content-Type: text/csv; charset=utf-8"));
+  EXPECT_THAT(unchunked(csv.body).trailer, HasSubstr("Weir-Sessions: 1\r\n"));
+  EXPECT_EQ(unchunked(ask(get("/v1/export?who=nobody", auditor)).body).text, "") << "none fits: an answer that is whole";
+  EXPECT_EQ(ask(get("/v1/export?format=xml", auditor)).status, 422);
+  EXPECT_EQ(ask(get("/v1/export?limit=0", auditor)).status, 422);
+  EXPECT_EQ(ask(get("/v1/export", authority_.token_of(ApiRole::kAdmin))).status, 403);
+  server_->stop();
+  EXPECT_EQ(engine_.asked[0].verb, "view");
+  EXPECT_EQ(engine_.asked[0].arguments, (json{{"act", "export"}, {"object", "sessions target orders-db, format jsonl"}}));
+}
+
+TEST_F(ApiServerTest, AnExportThatCannotBeRecordedShowsNothingAndASlowClientHoldsUpNobody) {
+  record::test::Gateway gateway;
+  gateway.start();
+  gateway.open(1, "orders-db", "user:ann");
+  for (uint64_t unit = 1; unit <= 30'000; ++unit) gateway.command(1, unit, "select " + std::to_string(unit) + " as a_number_that_takes_some_room");
+  gateway.close(1);
+  gateway.seal();
+  record_ = gateway.state();
+  authority_.config.answer_timeout = std::chrono::seconds(1);
+  start();
+  const std::string auditor = authority_.token_of(ApiRole::kAuditor);
+  Client slow(port_, folder_ / "api.crt");
+  ASSERT_TRUE(slow.handshake());
+  slow.send(get("/v1/export", auditor));   // And reads nothing.
+  EXPECT_EQ(ask(get("/v1/health", "")).status, 200) << "others are answered meanwhile";
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(60);
+  while (server_->counters().timeouts == 0 && std::chrono::steady_clock::now() < deadline) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  EXPECT_EQ(server_->counters().timeouts, 1u) << "it is given up at its deadline";
+  server_->stop();
+  engine_.failures["view"] = {Error::Kind::kUnavailable, "the record is full", 0};
+  start();
+  const Answer answer = ask(get("/v1/export", auditor));
   EXPECT_EQ(answer.status, 503);
   EXPECT_THAT(answer.body, Not(HasSubstr("orders-db")));
 }

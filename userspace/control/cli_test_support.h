@@ -101,6 +101,7 @@ class FakeEngine final : public ControlHandler {
     if (verb == "approve") return json{{"by", "local:ann"}, {"what", "approved"}, {"changed", is_changed}};
     if (verb == "alerts") return json::array({{{"number", 17}, {"state", "open"}, {"event", "alert"}, {"severity", "high"}, {"subject", "user:ann\x1b[31m"}, {"count", 3}, {"last", "2037-01-01T00:00:00Z"}}});
     if (verb == "close-alert") return json{{"number", 17}, {"by", "local:ann"}};
+    if (verb == "sign-off") return json{{"what", "remove: read, write"}, {"list", "ab"}};
     if (verb == "test-sinks") return json::array({{{"sink", "siem"}, {"id", "n1"}}});
     if (verb == "sink-tests") return json::array({{{"sink", "siem"}, {"id", "n1"}, {"sent", false}, {"error", test_looks-- > 0 ? "" : "cannot connect"}}});
     if (verb == "deny") return fail(Error::Kind::kDenied, "ticket 17 was denied by user:bob");

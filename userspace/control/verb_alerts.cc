@@ -55,7 +55,7 @@ int run_close(VerbCall& call, const Config& config) {
   const auto number = call.words().size() == 2 ? parse_number(call.words()[1]) : Result<uint64_t>(weir::fail(Error::Kind::kInvalid, ""));
   if (!number || *number == 0) return call.fail(kExitUsage, "name one alert by its number; `weir alerts list` has them");
   const std::string as = call.text("as");
-  if (as != "benign" && as != "incident") return call.fail(kExitUsage, "say what it was: --as benign or --as incident");
+  if (as != "benign" && as != "incident" && as != "duplicate") return call.fail(kExitUsage, "say what it was: --as benign, --as incident or --as duplicate");
   if (call.text("reason").empty()) return call.fail(kExitUsage, "a reason is required: --reason TEXT");
   int code = kExitDone;
   const auto answer = call.ask(config, "close-alert", {{"alert", *number}, {"as", as}, {"reason", call.text("reason")}}, code);
@@ -109,7 +109,7 @@ Verb alerts_verb() {
   return {.name = "alerts",
           .group = "Reviews",
           .summary = "what somebody should look at: list, close; test the sinks",
-          .synopsis = "list [--open | --all] | close ALERT --as benign|incident --reason TEXT | test [--sink NAME]",
+          .synopsis = "list [--open | --all] | close ALERT --as benign|incident|duplicate --reason TEXT | test [--sink NAME]",
           .description = "list shows alerts, the newest first: rules that fired, refusals, bursts of drops, a record without room, a provider or store that is down. The same again within notify.repeat is one alert "
                          "with a count. An alert is open until somebody closes it; who (the login on this host), as what and why goes on the record.\n"
                          "test sends a test notice to every sink of the configuration, or to one, and says what became of it within 3 s.\n"
@@ -120,7 +120,7 @@ Verb alerts_verb() {
           .example = "weir alerts list\nweir alerts list --all --json | jq '.[] | select(.severity == \"critical\")'\nweir alerts close 17 --as benign --reason 'CHG-17, a planned run'\nweir alerts test --sink siem",
           .add_options = [](po::options_description& options) {
             options.add_options()("open", "list: open ones alone, as without it")("all", "list: closed ones too")
-                ("as", po::value<std::string>()->value_name("WHAT"), "close: benign or incident")
+                ("as", po::value<std::string>()->value_name("WHAT"), "close: benign, incident or duplicate (of one that the reason names)")
                 ("reason", po::value<std::string>()->value_name("TEXT"), "close: why; required")
                 ("sink", po::value<std::string>()->value_name("NAME"), "test: this sink alone");
           },

@@ -6,6 +6,7 @@
 #include <fstream>
 
 #include "control/cli_text.h"
+#include "control/pack_files.h"
 #include "control/policy_json.h"
 #include "control/record_options.h"
 #include "control/verbs.h"
@@ -14,6 +15,7 @@
 #include "record/evidence_log.h"
 #include "record/prove.h"
 #include "record/reader.h"
+#include "record/retention_plan.h"
 #include "record/verify.h"
 #include "report/evidence_pack.h"
 
@@ -23,6 +25,8 @@ namespace {
 namespace po = boost::program_options;
 using nlohmann::json;
 using nlohmann::ordered_json;
+
+constexpr std::chrono::seconds kPrintTimeout{60};
 
 class Maker {
  public:
@@ -41,7 +45,8 @@ class Maker {
   [[nodiscard]] bool needs_key(const Result<void>& read) const { return !read && read.error().kind == Error::Kind::kDenied && place_.openers.empty(); }
   void add_grants(report::EvidencePack& pack);
   Result<void> add_sessions(report::EvidencePack& pack, const report::Scope& scope);
-  Result<void> add_acts(report::EvidencePack& pack, const report::Scope& scope);
+  Result<void> add_acts(report::EvidencePack& pack);
+  Result<void> add_holds(report::EvidencePack& pack);
   Result<void> add_log(report::EvidencePack& pack);
   Result<void> add_proofs(report::EvidencePack& pack);
   Result<void> copy(const report::EvidencePack& pack, const std::string& from, const std::string& name);
@@ -141,15 +146,36 @@ Result<void> Maker::add_sessions(report::EvidencePack& pack, const report::Scope
   return shut ? listed : shut;
 }
 
-Result<void> Maker::add_acts(report::EvidencePack& pack, const report::Scope& scope) {
+// Of any time: what was decided before the period may hold in it, and what was done in it may be answered later.
+Result<void> Maker::add_acts(report::EvidencePack& pack) {
   record::ActFilter filter;
-  filter.since = scope.from;
-  filter.until = scope.until;
   filter.count_max = UINT64_MAX;
   return record::list_acts(place_, filter, [&](const std::string& line) {
     if (const json act = json::parse(line, nullptr, false); act.is_object()) pack.add_act(act);
     return true;
   });
+}
+
+Result<void> Maker::add_holds(report::EvidencePack& pack) {
+  if (place_.log.empty()) return {};
+  RetentionConfig configured;
+  if (!call_.has("state") || call_.has("config")) {
+    if (const auto loaded = call_.load(false)) configured = loaded->config.retention;
+  }
+  const auto holds = record::read_holds(std::filesystem::path(place_.log).parent_path().string(), configured);
+  if (!holds) return tl::unexpected(holds.error());
+  for (const record::Hold& hold : *holds) {
+    std::string what;
+    const auto add = [&](const std::string& part) { what += (what.empty() ? "" : ", ") + part; };
+    if (hold.session) add("session " + std::to_string(*hold.session));
+    if (!hold.subject.empty()) add(hold.subject);
+    if (!hold.target.empty()) add("target " + hold.target);
+    if (hold.from) add("from " + utc_text(*hold.from));
+    if (hold.until) add("until " + utc_text(*hold.until));
+    pack.add_hold({{"id", hold.id}, {"what", what}, {"by", hold.by}, {"at", utc_text_if_set(hold.at)}, {"reason", hold.reason}, {"configured", hold.is_configured}});
+  }
+  pack.note_holds_known();
+  return {};
 }
 
 Result<void> Maker::add_log(report::EvidencePack& pack) {
@@ -194,8 +220,9 @@ Result<void> Maker::add_proofs(report::EvidencePack& pack) {
 
 Result<void> Maker::fill(report::EvidencePack& pack, const report::Scope& scope) {
   add_grants(pack);
+  if (auto done = told(pack, "acts", add_acts(pack)); !done) return done;
+  if (auto done = told(pack, "legal holds", add_holds(pack)); !done) return done;
   if (auto done = told(pack, "sessions", add_sessions(pack, scope)); !done) return done;
-  if (auto done = told(pack, "acts", add_acts(pack, scope)); !done) return done;
   if (auto done = told(pack, "evidence log", add_log(pack)); !done) return done;
   return told(pack, "proofs", add_proofs(pack));
 }
@@ -207,6 +234,14 @@ Result<report::PackSummary> Maker::make(const std::string& folder, report::Scope
   auto pack = report::EvidencePack::begin(folder, scope);
   if (!pack) return tl::unexpected(pack.error());
   pack->set_verifier(std::move(*result));
+  if (!call_.has("no-pdf")) {
+    const char* path = call_.terminal.environment("PATH");
+    pack->set_printer([this, browser = find_browser(path == nullptr ? "" : path)](const std::string& html, const std::string& pdf) -> Result<void> {
+      if (browser.empty()) return fail(Error::Kind::kNotFound, "no browser (chromium) is on PATH");
+      step("printing");
+      return print_page(browser, html, pdf, kPrintTimeout);
+    });
+  }
   const auto filled = fill(*pack, scope);
   auto made = filled ? pack->finish(extra_) : tl::unexpected<Error>(filled.error());
   // Half a pack is none, and would be in the way of the next attempt.
@@ -239,12 +274,16 @@ int run_evidence(VerbCall& call) {
   if (place.log.empty()) return call.fail(kExitUsage, *folder + " has no evidence log: give a state folder, or a copy of one, with --state");
   auto keys = record_keys(call);
   if (!keys) return call.fail(keys.error());
-  std::string output = call.text("output");
+  const std::string zip = call.text("zip");
+  if (!zip.empty() && call.has("output")) return call.fail(kExitUsage, "give --output for a folder or --zip for one file, not both");
+  std::error_code ignored;
+  if (!zip.empty() && std::filesystem::exists(zip, ignored)) return call.fail(kExitUsage, zip + " is there already: name a file that is not");
+  std::string output = zip.empty() ? call.text("output") : zip + ".new";
   if (output.empty()) output = "evidence-" + utc_text(scope.from).substr(0, 10) + "-" + utc_text(scope.until).substr(0, 10);
   scope.version = kVersion;
   scope.made_at = utc_text(std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now()));
   scope.made_by = "uid " + std::to_string(getuid());
-  scope.command = "weir evidence --from " + utc_text(scope.from) + " --to " + utc_text(scope.until) + " --framework soc2 --proofs " + call.text("proofs") + " --output " + shell_word(output);
+  scope.command = "weir evidence --from " + utc_text(scope.from) + " --to " + utc_text(scope.until) + " --framework soc2 --proofs " + call.text("proofs") + (zip.empty() ? " --output " + shell_word(output) : " --zip " + shell_word(zip)) + (call.has("no-pdf") ? " --no-pdf" : "");
   for (const char* key : {"state", "head", "tsa-ca", "key-file"}) {
     if (call.has(key)) scope.command += std::string(" --") + key + " " + shell_word(call.text(key));
   }
@@ -254,14 +293,21 @@ int run_evidence(VerbCall& call) {
   const auto made = maker.make(output, scope);
   if (call.terminal.err_is_terminal && !call.json) call.terminal.err << "\r\x1b[K" << std::flush;
   if (!made) return call.fail(made.error());
+  if (!zip.empty()) {
+    const auto zipped = zip_folder(output, std::filesystem::path(zip).stem().string(), zip);
+    std::filesystem::remove_all(output, ignored);
+    if (!zipped) return call.fail(zipped.error());
+    output = zip;
+  }
   if (call.json) {
     ordered_json rows;
     for (const auto& [name, count] : made->rows) rows[name] = count;
     call.print_json({{"folder", output}, {"verified", maker.is_verified()}, {"sessions", made->sessions}, {"commands", made->commands}, {"refused", made->refused}, {"identities", made->identities},
-                     {"exceptions", made->exceptions}, {"proofs", maker.proofs()}, {"rows", std::move(rows)}});
+                     {"exceptions", made->exceptions}, {"proofs", maker.proofs()}, {"pdf", made->has_pdf}, {"pdf_problem", made->pdf_problem}, {"rows", std::move(rows)}});
   } else {
-    call.terminal.out << output << "/index.html: " << counted(made->sessions, "session") << ", " << counted(made->commands, "command") << ", " << made->refused << " refused, " << counted(made->exceptions, "exception") << ", "
+    call.terminal.out << output << (zip.empty() ? "/index.html: " : ": ") << counted(made->sessions, "session") << ", " << counted(made->commands, "command") << ", " << made->refused << " refused, " << counted(made->exceptions, "exception") << ", "
                       << counted(maker.proofs(), "proof") << "\n";
+    if (!made->has_pdf && !call.has("no-pdf")) call.terminal.out << "no PDF: " << made->pdf_problem << "\n";
     if (!maker.is_verified()) call.terminal.out << paint("The record does not verify", Colour::kRed, call.colour) << ": the pack says so; `weir verify` says where\n";
   }
   return maker.is_verified() ? kExitDone : kExitFinding;
@@ -273,17 +319,19 @@ Verb evidence_verb() {
   return {.name = "evidence",
           .group = "The record",
           .summary = "write an evidence pack: one folder for an auditor",
-          .synopsis = "--from TIME [--to TIME] [--output FOLDER] [--key FILE] [--head FILE] [--witness FILE] [--state FOLDER] ...",
+          .synopsis = "--from TIME [--to TIME] [--output FOLDER | --zip FILE] [--key FILE] [--head FILE] [--state FOLDER] ...",
           .description = "A report (index.html), its tables as CSV and JSON Lines with row counts and digests, proofs of sessions, the log's checkpoint and key, and SHA256SUMS. Exceptions come first; each table is a whole population with the query "
                          "that made it; laid out by criterion of the 2017 Trust Services Criteria, with what the data does not prove. It holds who did what and when, and no statement: `weir replay` shows those.\n"
-                         "The whole record is verified first. Works without an engine, and on a copy. Grants that nobody used are listed where the configuration can be read.\n"
-                         "JSON: {folder, verified, sessions, commands, refused, identities, exceptions, proofs, rows: {TABLE: N}}",
+                         "The whole record is verified first. Works without an engine, and on a copy. Where a browser (chromium) is on PATH, the report is there as PDF too (report.pdf); without one the pack says so. Grants that nobody used are listed where the configuration can be read.\n"
+                         "JSON: {folder, verified, sessions, commands, refused, identities, exceptions, proofs, pdf, pdf_problem, rows: {TABLE: N}}",
           .exits = "0 done, and the record verifies\n1 done, and the record does not verify: the pack says so first\n2 the command line is wrong, or there is no such record\n4 the archives are encrypted, and no key was given\n5 the record cannot be read, or the pack not be written",
-          .example = "weir evidence --from 2027-01-01T00:00:00Z --to 2027-07-01T00:00:00Z\nweir evidence --from 90d --state /mnt/copy/weir --key log.pub --head checkpoint.january --output pack",
+          .example = "weir evidence --from 2027-01-01T00:00:00Z --to 2027-07-01T00:00:00Z\nweir evidence --from 90d --state /mnt/copy/weir --key log.pub --head checkpoint.january --output pack\nweir evidence --from 90d --zip january.zip --no-pdf",
           .add_options = [](po::options_description& options) {
             options.add_options()("from", po::value<std::string>()->value_name("TIME"), "when the period begins; a time, or how long ago, such as 90d")
                 ("to", po::value<std::string>()->value_name("TIME"), "when it ends, not included; now if not given")
                 ("output", po::value<std::string>()->value_name("FOLDER"), "a folder that is not there yet; evidence-FROM-TO if not given")
+                ("zip", po::value<std::string>()->value_name("FILE"), "one zip in place of a folder; a file that is not there yet")
+                ("no-pdf", "print no PDF, also where a browser is there")
                 ("framework", po::value<std::string>()->value_name("NAME")->default_value("soc2"), "soc2")
                 ("proofs", po::value<std::string>()->value_name("WHICH")->default_value("exceptions"), "of which sessions: those with a refusal, a held command, an alert or an exception; all; none")
                 ("key", po::value<std::vector<std::string>>()->value_name("FILE"), "public key of the seals, PEM; else the one beside record.signing.key_file")

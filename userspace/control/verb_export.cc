@@ -9,21 +9,17 @@
 #include <filesystem>
 
 #include "control/cli_text.h"
+#include "control/export_run.h"
 #include "control/record_options.h"
 #include "control/session_filter.h"
 #include "control/verbs.h"
-#include "control/version.h"
 #include "core/escape.h"
-#include "core/json_fields.h"
 #include "core/time_text.h"
-#include "record/sealed_parts.h"
-#include "report/export.h"
 
 namespace weir::control {
 namespace {
 
 namespace po = boost::program_options;
-using nlohmann::json;
 
 // Not an ExitCode of every verb: what could be read was exported, and the rest was told.
 constexpr int kExitPartly = 3;
@@ -94,65 +90,6 @@ class Output {
   std::string buffer_;
 };
 
-// Streams: holds one event, the parts of one session, and what an exporter waits for.
-class Run {
- public:
-  Run(VerbCall& call, const record::RecordPlace& place, report::ExportFormat format, Output& output)
-      : call_(call), place_(place), output_(output), exporter_(report::make_exporter(format, [this](std::string_view line) { output_.write(line); }, kVersion)) {}
-
-  // The sessions that fit, the highest number first.
-  Result<void> add(const record::SessionFilter& filter) {
-    return record::list_sessions(place_, filter, [&](const std::string& line) {
-      if (const json session = json::parse(line, nullptr, false); session.is_object()) add_session(session);
-      return output_.is_taken();
-    });
-  }
-  [[nodiscard]] uint64_t sessions() const { return sessions_; }
-  [[nodiscard]] uint64_t events() const { return events_; }
-  [[nodiscard]] uint64_t unread() const { return unread_; }
-
- private:
-  void add_session(const json& session) {
-    const uint64_t id = number_at(session, "id");
-    ++sessions_;
-    // Of one whose manifest cannot be read nobody knows when it was: it is looked for in all days, found, and told of.
-    std::optional<std::chrono::sys_seconds> opened;
-    if (const auto at_ns = parse_utc_ns(text_at(session, "opened")); at_ns && text_at(session, "broken").empty()) opened = std::chrono::floor<std::chrono::seconds>(std::chrono::sys_time<std::chrono::nanoseconds>(std::chrono::nanoseconds(*at_ns)));
-    auto parts = record::sealed_parts(place_, id, opened);
-    if (!parts) return tell(id, parts.error());
-    const json facts = session.value("facts", json::object());
-    exporter_->begin_session(session, parts->empty() ? text_at(facts, "gateway") : parts->front().gateway);
-    std::size_t part = 0;
-    const auto replayed = record::replay(place_, id, [&](const std::string& text) {
-      const json event = json::parse(text, nullptr, false);
-      if (!event.is_object()) return true;
-      const uint64_t sequence = number_at(event, "seq");
-      while (part < parts->size() && (*parts)[part].last_sequence < sequence) ++part;
-      report::Proof proof;
-      if (part < parts->size() && sequence >= (*parts)[part].first_sequence) {
-        const record::SealedPart& sealed = (*parts)[part];
-        proof = {sealed.name, sealed.part, sealed.seal, sealed.digest, sealed.sealed_ns};
-      }
-      exporter_->add(event, proof);
-      ++events_;
-      return output_.is_taken();
-    }, opened);
-    exporter_->end_session();
-    if (!replayed) tell(id, replayed.error());
-  }
-
-  void tell(uint64_t session, const Error& error) {
-    ++unread_;
-    call_.terminal.err << "weir export: session " << session << " cannot be read" << (error.kind == Error::Kind::kDenied ? " without its key" : "") << ": " << escape_bytes(error.message) << "\n";
-  }
-
-  VerbCall& call_;
-  const record::RecordPlace& place_;
-  Output& output_;
-  std::unique_ptr<report::Exporter> exporter_;
-  uint64_t sessions_ = 0, events_ = 0, unread_ = 0;
-};
-
 struct Wanted {
   std::vector<uint64_t> sessions;      // Those, or what fits the filter.
   record::SessionFilter filter;
@@ -206,7 +143,14 @@ int run_export(VerbCall& call) {
   auto output = Output::open(call, call.text("output"));
   if (!output) return call.fail(output.error());
   tell_engine(call, "export", wanted->text + " as " + call.text("format"));
-  Run run(call, *place, *format, *output);
+  ExportRun run(*place, *format,
+                [&](std::string_view line) {
+                  output->write(line);
+                  return output->is_taken();
+                },
+                [&](uint64_t session, const Error& error) {
+                  call.terminal.err << "weir export: session " << session << " cannot be read" << (error.kind == Error::Kind::kDenied ? " without its key" : "") << ": " << escape_bytes(error.message) << "\n";
+                });
   uint64_t missing = 0;
   Result<void> done;
   if (wanted->sessions.empty()) done = run.add(wanted->filter);

@@ -5,7 +5,9 @@
 #include "control/cli_text.h"
 #include "control/config_values.h"
 #include "control/control_client.h"
+#include "control/grants_record.h"
 #include "control/policy_json.h"
+#include "control/record_options.h"
 #include "control/verbs.h"
 #include "core/json_fields.h"
 
@@ -50,6 +52,14 @@ std::string use_text(const json& uses) {
 }
 
 int run_grants(VerbCall& call) {
+  const bool is_sign_off = !call.words().empty() && call.words()[0] == "sign-off";
+  if (!call.words().empty() && !is_sign_off) return call.fail(kExitUsage, "say `weir grants` for the list, or `weir grants sign-off`");
+  for (const char* option : {"all", "decision", "reason", "list"}) {
+    if (!is_sign_off && call.has(option)) return call.fail(kExitUsage, std::string("--") + option + " is for `weir grants sign-off`");
+  }
+  if (is_sign_off && call.has("at")) return call.fail(kExitUsage, "--at is for the list; what is signed off is what is in force now");
+  if (is_sign_off) return run_sign_off(call);
+  if (call.has("at")) return run_grants_at(call);
   const auto loaded = call.load(false);
   if (!loaded) return kExitUsage;
   int code = kExitDone;
@@ -106,19 +116,30 @@ int run_grants(VerbCall& call) {
 Verb grants_verb() {
   return {.name = "grants",
           .group = "Configuration and policy",
-          .summary = "list who may do what",
-          .synopsis = "[--no-end] [--ending TIME] [--unused TIME] [--target NAME] [--group NAME]",
+          .summary = "list who may do what, now or at a date; sign off a review",
+          .synopsis = "[--at TIME] [FILTER...] | sign-off GRANT...|--all --decision DECISION --reason TEXT",
           .description = "All grants of the configuration on disk, in file order. What no grant admits is blocked.\n"
                          "Where an engine runs, it says how often each admitted a command that passed, when last and for whom, and since when it counts: since the grant was first in force.\n"
-                         "JSON: [{name, who, targets, ..., until, uses: {count, last, last_subject, since}}]; uses is null where no engine says",
-          .exits = "0 done\n2 the configuration is wrong\n3 --unused, and no engine runs",
-          .example = "weir grants\nweir grants --no-end\nweir grants --unused 90d\nweir grants --ending 30d --json",
+                         "--at TIME: who could do what then, from the record alone (grants, approvals, roles, static identities, mode of targets), with the entry of the evidence log that proves it; where the record does not hold it, it says so. "
+                         "Works without an engine, and on a copy.\n"
+                         "sign-off: a reviewer's word on grants as they are in force: who (the login on this host), the decision, the reason and the digest of what was reviewed go on the record, and into the evidence pack; it changes no grant. --list: the digest that `weir grants --at now` showed; refused if another list is in force since.\n"
+                         "JSON: [{name, who, targets, ..., until, uses: {count, last, last_subject, since}}]; uses is null where no engine says. --at: {at, known, why, without_gateway, since, put_by, digest, config, session, seq, log_entry, entries: [{kind, name, ..., digest}]}. sign-off: {decision, list, config, grants: [{name, digest}], what}",
+          .exits = "0 done\n1 --at: it is not known; sign-off: there is no such grant\n2 the command line or the configuration is wrong\n3 --unused or sign-off, and no engine runs, or the record cannot take it\n"
+                   "4 --at: the archives are encrypted, and no key was given; sign-off: not allowed, or another list is in force\n5 --at: the record cannot be read",
+          .example = "weir grants\nweir grants --at 2027-03-31T00:00:00Z\nweir grants --at now --json | jq -r .digest\nweir grants sign-off --all --decision keep --reason 'Q1 review, REV-7'\nweir grants sign-off agents-read --decision remove --reason 'REV-7: nobody uses it'\nweir grants --no-end\nweir grants --unused 90d\nweir grants --ending 30d --json",
           .add_options = [](po::options_description& options) {
             options.add_options()("no-end", "only grants without an end")
                 ("ending", po::value<std::string>()->value_name("TIME"), "only grants that end within this time, such as 30d")
                 ("unused", po::value<std::string>()->value_name("TIME"), "only grants that nobody has used for this time, such as 90d")
                 ("target", po::value<std::string>()->value_name("NAME"), "only grants that name this target")
-                ("group", po::value<std::string>()->value_name("NAME"), "only grants that name this group");
+                ("group", po::value<std::string>()->value_name("NAME"), "only grants that name this group")
+                ("at", po::value<std::string>()->value_name("TIME"), "who could do what then: a time, how long ago (90d), or now")
+                ("state", po::value<std::string>()->value_name("FOLDER"), "--at: a state folder or a copy of one; else the configuration's")
+                ("all", "sign-off: every grant in force")
+                ("decision", po::value<std::string>()->value_name("WHAT"), "sign-off: keep, change or remove")
+                ("reason", po::value<std::string>()->value_name("TEXT"), "sign-off: why; required")
+                ("list", po::value<std::string>()->value_name("DIGEST"), "sign-off: the access list that was reviewed");
+            add_key_file(options);
           },
           .run = run_grants};
 }

@@ -179,7 +179,7 @@ AlertBook::Raised AlertBook::raise(const Notice& notice, sys_seconds now) {
 }
 
 Result<Alert> AlertBook::close(uint64_t number, std::string_view as, std::string_view reason, std::string_view by, sys_seconds now) {
-  if (as != "benign" && as != "incident") return fail(Error::Kind::kInvalid, "an alert is closed as benign or as incident");
+  if (as != "benign" && as != "incident" && as != "duplicate") return fail(Error::Kind::kInvalid, "an alert is closed as benign, incident or duplicate");
   if (reason.empty() || reason.size() > kReasonMax) return fail(Error::Kind::kInvalid, "a reason of at most " + std::to_string(kReasonMax) + " bytes is required");
   const std::lock_guard writing(writer_);
   Alert closed;

@@ -1,4 +1,4 @@
-// Alerts: what somebody should look at, open until a person closes it as benign or as an incident.
+// Alerts: what somebody should look at, open until a person closes it as benign, as an incident or as a duplicate.
 // The same again (event, rule, subject, target) within `repeat` is the same alert with a higher count, so that what fires a
 // thousand times a second is one line; after that, or once it is closed, it is a new one.
 // Must never: count a person's word that could not be written down, or change one that was.
@@ -29,7 +29,7 @@ struct Alert {
   uint64_t session = 0, unit = 0; // Of the first time.
   uint64_t count = 1;
   std::chrono::sys_seconds first{}, last{};
-  // Closed: by whom, as what ("benign", "incident"), why.
+  // Closed: by whom, as what ("benign", "incident", "duplicate"), why.
   std::string outcome, closed_by, reason;
   std::chrono::sys_seconds closed{};
   [[nodiscard]] bool is_open() const { return outcome.empty(); }
@@ -62,7 +62,7 @@ class AlertBook {
   // One thread.
   Raised raise(const Notice& notice, std::chrono::sys_seconds now);
 
-  // `as`: "benign" or "incident".  Errors: kNotFound; kInvalid; kDenied: it is closed; the store's: it is as it was.
+  // `as`: "benign", "incident" or "duplicate".  Errors: kNotFound; kInvalid; kDenied: it is closed; the store's: it is as it was.
   [[nodiscard]] Result<Alert> close(uint64_t number, std::string_view as, std::string_view reason, std::string_view by, std::chrono::sys_seconds now);
 
   [[nodiscard]] std::vector<Alert> list(bool only_open) const;  // The newest first.

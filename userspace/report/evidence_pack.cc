@@ -6,58 +6,17 @@
 #include <filesystem>
 
 #include "base/check.h"
-#include "core/json_fields.h"
 #include "core/time_text.h"
 #include "report/criteria.h"
 #include "report/pack_page.h"
 #include "report/pack_tables.h"
+#include "report/pack_text.h"
 
 namespace weir::report {
 namespace {
 
 using nlohmann::json;
 using nlohmann::ordered_json;
-
-std::string joined(const std::set<std::string>& texts) {
-  std::string all;
-  for (const std::string& text : texts) all += (all.empty() ? "" : " ") + text;
-  return all;
-}
-
-// The texts of an array; anything else in it is left out.
-std::set<std::string> texts_at(const json& object, const char* name) {
-  std::set<std::string> texts;
-  const auto found = object.find(name);
-  if (found == object.end() || !found->is_array()) return texts;
-  for (const json& text : *found) {
-    if (text.is_string()) texts.insert(text.get<std::string>());
-  }
-  return texts;
-}
-
-json object_at(const json& object, const char* name) {
-  const auto found = object.find(name);
-  return found != object.end() && found->is_object() ? *found : json::object();
-}
-
-bool flag_at(const json& object, const char* name) {
-  const auto found = object.find(name);
-  return found != object.end() && found->is_boolean() && found->get<bool>();
-}
-
-void add_if(std::set<std::string>& texts, const std::string& text) {
-  if (!text.empty()) texts.insert(text);
-}
-
-// Who did something: "user:ann of lab-idp by api", "uid 0, login uid 1000 by socket".
-std::string by_text(const json& act) {
-  const json by = object_at(act, "by");
-  std::string who = text_at(by, "subject");
-  if (!who.empty() && !text_at(by, "issuer").empty()) who += " of " + text_at(by, "issuer");
-  if (who.empty() && by.contains("uid")) who = "uid " + std::to_string(number_at(by, "uid")) + (by.contains("login_uid") ? ", login uid " + std::to_string(number_at(by, "login_uid")) : "");
-  if (who.empty()) who = "unknown";
-  return who + " by " + text_at(by, "via");
-}
 
 // Whether `text` begins with `head`, which is taken off it then.
 bool take(std::string_view& text, std::string_view head) {
@@ -92,7 +51,8 @@ struct EvidencePack::Open {
   std::map<std::string, Ticket> tickets;
 };
 
-EvidencePack::EvidencePack(std::string folder, Scope scope) : folder_(std::move(folder)), scope_(std::move(scope)), from_text_(utc_text(scope_.from)), until_text_(utc_text(scope_.until)) {
+EvidencePack::EvidencePack(std::string folder, Scope scope)
+    : folder_(std::move(folder)), scope_(std::move(scope)), from_text_(utc_text(scope_.from)), until_text_(utc_text(scope_.until)), ledger_(from_text_, until_text_), access_begin_(from_text_), access_end_(until_text_) {
   // "2026-11-27T16:14:15Z" and "2026-11-27T16:14:15.000000001Z": without the Z the shorter one stands first.
   from_text_.pop_back();
   until_text_.pop_back();
@@ -137,9 +97,47 @@ void EvidencePack::add_exception(std::string at, std::string kind, std::string w
 }
 
 void EvidencePack::add_grant(const json& grant) {
-  const std::string name = text_at(grant, "name");
-  grants_[name].held = grant;
-  if (text_at(grant, "until").empty()) add_exception("", "grant-without-end", "grant " + name, "it has no end: somebody must take it away when it is no longer due");
+  config_grants_.push_back(grant);
+}
+
+// Grants are those of the access list that the record holds; where it holds none, of the configuration.
+void EvidencePack::settle_access() {
+  const auto put = [&](const char* when, const AccessFound& found) {
+    for (const json& entry : found.entries) {
+      const json& who = entry.contains("who") ? entry["who"] : entry;
+      std::set<std::string> names = texts_at(who, "subjects");
+      for (const std::string& group : texts_at(who, "groups")) names.insert("group:" + group);
+      json rest = entry;
+      for (const char* key : {"kind", "name", "who", "subjects", "groups"}) rest.erase(key);
+      table("access").add({when, text_at(entry, "kind"), text_at(entry, "name"), joined(names), rest.dump(-1, ' ', false, json::error_handler_t::replace), access_entry_digest(entry), found.since, found.digest,
+                           std::to_string(found.session), std::to_string(found.sequence), found.leaf ? std::to_string(*found.leaf) : ""});
+    }
+  };
+  const auto begin = access_begin_.found(), end = access_end_.found();
+  if (begin) put("begin", *begin);
+  else add_exception(utc_text(scope_.from), "access-not-known", "beginning of the period", access_begin_.why());
+  if (end) {
+    put("end", *end);
+    for (const json& entry : end->entries) {
+      if (text_at(entry, "kind") == "grant") grants_[text_at(entry, "name")].held = entry;
+    }
+    grants_from_ = "the access list " + end->digest.substr(0, 16) + "... that is on the record since " + end->since + " (session " + std::to_string(end->session) + ", event " + std::to_string(end->sequence) + ")";
+  } else {
+    add_exception(utc_text(scope_.until), "access-not-known", "end of the period", access_end_.why());
+    for (const json& grant : config_grants_) grants_[text_at(grant, "name")].held = grant;
+    grants_from_ = config_grants_.empty() ? "what sessions name: neither an access list nor a configuration was there to be read" : "the configuration on the day that this was made";
+  }
+  uint64_t held = 0, due = 0;
+  for (const auto& [name, grant] : grants_) {
+    if (grant.held.is_null()) continue;
+    ++held;
+    if (text_at(grant.held, "until").empty()) add_exception("", "grant-without-end", "grant " + name, "it has no end: somebody must take it away when it is no longer due");
+    const PackLedger::Review review = ledger_.review_of(name, end ? access_entry_digest(grant.held) : std::string());
+    due += review.is_due ? 1 : 0;
+    if (!review.is_due && review.is_changed) add_exception(review.at, "changed-since-review", "grant " + name, "it is not what was signed off by " + review.by);
+    if (!review.is_due && !review.is_changed && review.decision != "keep") add_exception(review.at, "review-not-carried-out", "grant " + name, "signed off as " + review.decision + " by " + review.by + ", and it is as it was");
+  }
+  if (due != 0) add_exception("", "grants-not-reviewed", "table grants", std::to_string(due) + " of " + std::to_string(held) + " grants have no sign-off in the " + std::to_string(kReviewDays) + " days before the end of the period");
 }
 
 void EvidencePack::begin_session(const json& session) {
@@ -208,7 +206,10 @@ void EvidencePack::add_command(const json& event) {
   } else {
     ++open.commands;
     const bool is_passed = outcome == "passed" || outcome.starts_with("error:") || outcome == "unknown";
-    if (is_passed) ++open.passed;
+    if (is_passed) {
+      ++open.passed;
+      ledger_.saw_command(number_at(open.facts, "binding"), open.subject, text_at(event, "at"));
+    }
     if (outcome == "unknown") ++open.unknown;
     if (is_passed && !grant.empty()) {
       open.grants.insert(grant);
@@ -240,7 +241,11 @@ void EvidencePack::add_alert(const json& event) {
   Rule& by_rule = rules_[rule];
   ++by_rule.alerts;
   add_if(by_rule.subjects, open.subject);
-  table("alerts").add({open.id, seq, at, open.subject, open.target, rule, text_at(event, "verdict")});
+  const PackLedger::Judged* judged = ledger_.judged(rule, open.subject, open.target, at);
+  ++alerts_;
+  alerts_judged_ += judged != nullptr ? 1 : 0;
+  table("alerts").add({open.id, seq, at, open.subject, open.target, rule, text_at(event, "verdict"), judged ? std::to_string(judged->alert) : "", judged ? judged->as : "none on the record", judged ? judged->by : "",
+                       judged ? judged->at : "", judged ? std::to_string(judged->seconds) : ""});
   if (rule != "impersonation") return;
   ++open.impersonation;
   table("impersonation").add({open.id, seq, at, open.subject, open.target, text_at(event, "text"), text_at(event, "verdict"), text_at(event, "reason")});
@@ -283,6 +288,7 @@ bool EvidencePack::end_session() {
                          std::to_string(open.held), std::to_string(open.masked), std::to_string(open.alerts), std::to_string(open.rows), std::to_string(number_at(object_at(bytes, "to_client"), "kernel")),
                          open.client_leg, open.target_leg, account});
 
+  ledger_.saw_session({number_at(open.facts, "binding"), open.subject, open.opened, closed});
   Subject& subject = subjects_[open.subject];
   ++subject.sessions;
   subject.commands += open.commands;
@@ -307,6 +313,9 @@ bool EvidencePack::end_session() {
   day.interrupted += is_interrupted ? 1 : 0;
   day.live += closed.empty() ? 1 : 0;
   day.commands += open.commands;
+  day.passed_commands += open.passed;
+  day.held += open.held;
+  day.masked += open.masked;
   day.refused += open.refused;
   day.alerts += open.alerts;
   ++summary_.sessions;
@@ -319,6 +328,9 @@ bool EvidencePack::end_session() {
 
 void EvidencePack::add_act(const json& act) {
   const std::string name = text_at(act, "act"), at = text_at(act, "at"), by = by_text(act), object = text_at(act, "object"), reason = text_at(act, "reason"), outcome = text_at(act, "outcome");
+  ledger_.add_act(act);
+  access_begin_.add_act(act);
+  access_end_.add_act(act);
   if (!is_in_period(at)) return;
   if (name == "bind" || name == "revoke" || name == "cut") {
     table("bindings").add({at, name, by, object, reason, outcome});
@@ -335,13 +347,18 @@ void EvidencePack::add_act(const json& act) {
     table("changes").add({at, name, by, object, reason, outcome, text_at(digest, "before"), text_at(digest, "after"), parts});
     if (name == "start") add_exception(at, "changed-before-a-start", "act start", object + ": put in force by a start, so that nobody stands for it on the record");
     if (name.starts_with("bypass")) add_exception(at, "bypass", "act " + name, by + ": " + object + ", " + outcome + ", reason: " + reason);
-  } else {
+  } else if (name != kAccessListAct && name != "sign-off" && name != "close-alert") {   // Those have tables of their own.
     table("views").add({at, name, by, object, outcome});
   }
 }
 
 void EvidencePack::add_log_entry(const json& entry) {
   const std::string kind = text_at(entry, "kind"), at = text_at(entry, "at");
+  if (kind == "start" || kind == "gap" || kind == "act") {
+    access_begin_.add_log_entry(log_index_, entry);
+    access_end_.add_log_entry(log_index_, entry);
+  }
+  ++log_index_;
   if (kind == "heartbeat") return add_heartbeat(entry, at);
   if (kind == "start") {
     last_start_ = entry;
@@ -387,7 +404,11 @@ void EvidencePack::add_heartbeat(const json& entry, const std::string& at) {
     day.reasons[reason] += more;
   }
   const json clock = object_at(entry, "clock");
-  if (!flag_at(clock, "synchronised")) day.is_clock_unsure = true;
+  if (!flag_at(clock, "synchronised")) {
+    day.is_clock_unsure = true;
+    ++day.unsure;
+  }
+  day.clock_error_max_us = std::max(day.clock_error_max_us, number_at(clock, "error_max_us"));
   const auto offset = clock.find("offset_us");
   if (offset != clock.end() && offset->is_number_integer() && std::abs(offset->get<int64_t>()) > std::abs(day.clock_offset_worst_us)) day.clock_offset_worst_us = offset->get<int64_t>();
   if (is_first) {
@@ -417,6 +438,9 @@ void EvidencePack::look_for_exceptions() {
     table("logins").add({place.first, place.second, std::to_string(who.size()), joined(who)});
     if (who.size() > 1) add_exception("", "shared-login", place.first + " as " + place.second, std::to_string(who.size()) + " subjects use it: the target's own log does not tell them apart, this record does");
   }
+  ledger_.write([this](const char* name, Cells cells) { table(name).add(std::move(cells)); },
+                [this](const std::string& at, const char* kind, const std::string& where, const std::string& what) { add_exception(at, kind, where, what); });
+  if (alerts_ != alerts_judged_) add_exception("", "alerts-not-judged", "table alerts", std::to_string(alerts_ - alerts_judged_) + " of " + std::to_string(alerts_) + " alerts belong to none that somebody closed with a judgement");
   for (const auto& [name, day] : days_) {
     if (day.is_clock_unsure) add_exception(name, "clock-not-synchronised", "coverage of " + name, "at least one heartbeat says so; the worst offset told is " + std::to_string(day.clock_offset_worst_us) + " us");
   }
@@ -436,8 +460,9 @@ void EvidencePack::write_sums() {
     std::set<std::string> names = texts_at(who, "subjects");
     for (const std::string& group : texts_at(who, "groups")) names.insert("group:" + group);
     const auto list = [&](const char* key) { return held.is_object() ? joined(texts_at(held, key)) : std::string(); };
-    table("grants").add({name, held.is_null() ? "not in the configuration now" : grant.commands == 0 ? "unused in the period" : "used", joined(names), list("targets"), list("logins"), list("verbs"), list("objects"),
-                         held.is_object() ? text_at(held, "until") : "", held.is_object() ? text_at(held, "approval") : "", std::to_string(grant.commands), grant.last, joined(grant.subjects)});
+    const PackLedger::Review review = ledger_.review_of(name, "");
+    table("grants").add({name, held.is_null() ? "not held at the end" : grant.commands == 0 ? "unused in the period" : "used", joined(names), list("targets"), list("logins"), list("verbs"), list("objects"),
+                         held.is_object() ? text_at(held, "until") : "", held.is_object() ? text_at(held, "approval") : "", std::to_string(grant.commands), grant.last, joined(grant.subjects), review.at, review.decision, review.by});
   }
   for (const auto& [name, day] : days_) {
     std::string reasons;
@@ -445,7 +470,7 @@ void EvidencePack::write_sums() {
       if (count != 0) reasons += (reasons.empty() ? "" : " ") + reason + "=" + std::to_string(count);
     }
     table("coverage").add({name, std::to_string(day.sessions), std::to_string(day.interrupted), std::to_string(day.live), std::to_string(day.commands), std::to_string(day.refused), std::to_string(day.alerts),
-                           std::to_string(day.heartbeats), std::to_string(day.steered), std::to_string(day.passed), std::to_string(day.dropped), reasons, std::to_string(day.clock_offset_worst_us),
+                           std::to_string(day.heartbeats), std::to_string(day.steered), std::to_string(day.passed), std::to_string(day.dropped), reasons, std::to_string(day.clock_offset_worst_us), std::to_string(day.clock_error_max_us),
                            day.is_clock_unsure ? "not always" : day.heartbeats == 0 ? "not told" : "yes"});
   }
   for (const auto& [name, rule] : rules_) {
@@ -466,7 +491,7 @@ ordered_json EvidencePack::described() const {
   for (const auto& each : verifier_.findings) findings.push_back({{"severity", each.severity}, {"code", each.code}, {"where", each.where}, {"message", each.message}});
   return {{"format", "weir evidence 1"},
           {"scope", {{"gateway", scope_.gateway}, {"version", scope_.version}, {"from", utc_text(scope_.from)}, {"until", utc_text(scope_.until)}, {"zone", "UTC"}, {"made_at", scope_.made_at}, {"made_by", scope_.made_by},
-                     {"command", scope_.command}, {"framework", scope_.framework}}},
+                     {"command", scope_.command}, {"framework", scope_.framework}, {"grants_from", grants_from_}}},
           {"summary", {{"sessions", summary_.sessions}, {"commands", summary_.commands}, {"refused", summary_.refused}, {"identities", summary_.identities}, {"exceptions", summary_.exceptions}}},
           {"verifier", {{"verified", verifier_.is_verified}, {"archives", verifier_.archives}, {"sessions", verifier_.sessions}, {"events", verifier_.events}, {"live_sessions", verifier_.live_sessions},
                         {"log", {{"origin", verifier_.origin}, {"entries", verifier_.log_entries}, {"root", verifier_.root}, {"vkey", verifier_.vkey}, {"heartbeats", verifier_.heartbeats}}},
@@ -485,11 +510,31 @@ Result<void> EvidencePack::write_file(const std::string& name, std::string_view 
   return {};
 }
 
+// The page says whether it stands beside itself as PDF, so it is printed before it is what it will be.
+Result<void> EvidencePack::write_page(PageData& page) {
+  std::string problem = "not asked for";
+  if (printer_) {
+    page.pdf = "This page as PDF: report.pdf.";
+    const Result<void> printed = printer_(page_html(page), folder_ + "/report.pdf");
+    problem = printed ? "" : printed.error().message;
+    if (printed) {
+      std::ifstream in(folder_ + "/report.pdf", std::ios::binary);
+      const std::string text{std::istreambuf_iterator<char>(in), {}};
+      sums_.emplace_back("report.pdf", sha256_hex(text));
+      summary_.has_pdf = true;
+    }
+  }
+  if (!problem.empty()) page.pdf = "There is no PDF of this page: " + problem + ".  A browser can print it.";
+  summary_.pdf_problem = problem;
+  return write_file("index.html", page_html(page));
+}
+
 Result<PackSummary> EvidencePack::finish(const std::vector<std::string>& extra) {
+  settle_access();
   write_sums();
   add_policies(policies_before_);
   look_for_exceptions();
-  PageData page{.scope = scope_, .verifier = verifier_, .tables = {}, .days = {}};
+  PageData page{.scope = scope_, .verifier = verifier_, .grants_from = grants_from_, .tables = {}, .days = {}, .drops = {}, .clock = {}, .pdf = {}};
   for (const std::string& name : order_) {
     PackTable& each = table(name);
     if (Result<void> closed = each.close(); !closed) return tl::unexpected(closed.error());
@@ -498,10 +543,17 @@ Result<PackSummary> EvidencePack::finish(const std::vector<std::string>& extra) 
     summary_.rows[name] = each.rows();
     page.tables.push_back(&each);
   }
-  for (const auto& [name, day] : days_) page.days.push_back({name, day.sessions, day.refused, day.dropped, day.heartbeats});
+  for (const auto& [name, day] : days_) {
+    page.days.push_back({name, day.sessions, day.refused, day.dropped, day.heartbeats, day.commands, day.passed_commands, day.held, day.masked});
+    for (const auto& [reason, count] : day.reasons) page.drops[reason] += count;
+    page.clock.heartbeats += day.heartbeats;
+    page.clock.unsure += day.unsure;
+    page.clock.error_max_us = std::max(page.clock.error_max_us, day.clock_error_max_us);
+    if (std::abs(day.clock_offset_worst_us) > std::abs(page.clock.offset_worst_us)) page.clock.offset_worst_us = day.clock_offset_worst_us;
+  }
   page.summary = summary_;
   if (Result<void> written = write_file("pack.json", described().dump(1, ' ', false, json::error_handler_t::replace) + "\n"); !written) return tl::unexpected(written.error());
-  if (Result<void> written = write_file("index.html", page_html(page)); !written) return tl::unexpected(written.error());
+  if (Result<void> written = write_page(page); !written) return tl::unexpected(written.error());
   for (const std::string& name : extra) {
     std::ifstream in(folder_ + "/" + name, std::ios::binary);
     const std::string text{std::istreambuf_iterator<char>(in), {}};

@@ -35,6 +35,8 @@ class Page {
   void rows_of(std::string_view name);
   void pairs(const std::vector<std::pair<std::string, std::string>>& rows);
   void chart(const char* title, uint64_t PageDay::* value);
+  void verdicts();
+  void drops();
   void scope();
   void trust();
   void exceptions();
@@ -97,11 +99,64 @@ void Page::chart(const char* title, uint64_t PageDay::* value) {
   out("<line x1=\"0\" y1=\"110\" x2=\"1000\" y2=\"110\" stroke=\"#8a97a3\"/></svg>\n<p class=\"query\">" + html_escaped(data_.days.front().day) + " to " + html_escaped(data_.days.back().day) + "; days of which the record says nothing are left out.</p>\n");
 }
 
+// One bar a day: what became of its commands, one above the other.
+void Page::verdicts() {
+  constexpr unsigned kHeight = 90;
+  struct Part { const char* name; uint64_t PageDay::* value; const char* colour; };
+  static constexpr Part kParts[] = {{"passed", &PageDay::passed, "#2b5c8a"}, {"held", &PageDay::held, "#c99a2e"}, {"refused", &PageDay::refused, "#a11d1d"}};
+  if (data_.days.empty()) return;
+  uint64_t most = 0;
+  for (const PageDay& day : data_.days) most = std::max(most, day.passed + day.held + day.refused);
+  const double step = 1000.0 / static_cast<double>(data_.days.size());
+  out("<svg viewBox=\"0 0 1000 120\" width=\"100%\" role=\"img\" aria-label=\"Verdicts\"><text x=\"0\" y=\"12\">Verdicts on commands and logins</text>");
+  unsigned legend = 260;
+  for (const Part& part : kParts) {
+    out("<rect x=\"" + number(legend) + "\" y=\"4\" width=\"9\" height=\"9\" fill=\"" + part.colour + "\"/><text x=\"" + number(legend + 13) + "\" y=\"12\">" + part.name + "</text>");
+    legend += 80;
+  }
+  for (std::size_t i = 0; i < data_.days.size(); ++i) {
+    uint64_t below = 0;
+    for (const Part& part : kParts) {
+      const uint64_t here = data_.days[i].*part.value;
+      if (here == 0) continue;
+      const uint64_t bottom = below * kHeight / most, top = (below + here) * kHeight / most;
+      below += here;
+      out("<rect x=\"" + number(static_cast<uint64_t>(static_cast<double>(i) * step)) + "\" y=\"" + number(110 - top) + "\" width=\"" + number(std::max<uint64_t>(1, static_cast<uint64_t>(std::min(step * 0.8, 40.0)))) + "\" height=\"" +
+          number(std::max<uint64_t>(1, top - bottom)) + "\" fill=\"" + part.colour + "\"><title>" + html_escaped(data_.days[i].day) + ": " + number(here) + " " + part.name + "</title></rect>");
+    }
+  }
+  out("<line x1=\"0\" y1=\"110\" x2=\"1000\" y2=\"110\" stroke=\"#8a97a3\"/></svg>\n");
+}
+
+// A line a reason, over the whole period.
+void Page::drops() {
+  uint64_t most = 0, lines = 0;
+  for (const auto& [reason, count] : data_.drops) {
+    most = std::max(most, count);
+    lines += count == 0 ? 0 : 1;
+  }
+  if (lines == 0) return;
+  out("<svg viewBox=\"0 0 1000 " + number(20 + 18 * lines) + "\" width=\"100%\" role=\"img\" aria-label=\"Drops by reason\"><text x=\"0\" y=\"12\">Packets dropped, by reason</text>");
+  uint64_t y = 20;
+  for (const auto& [reason, count] : data_.drops) {
+    if (count == 0) continue;
+    out("<text x=\"0\" y=\"" + number(y + 11) + "\">" + html_escaped(reason) + "</text><rect x=\"220\" y=\"" + number(y) + "\" width=\"" + number(std::max<uint64_t>(1, static_cast<uint64_t>(660.0 * static_cast<double>(count) / static_cast<double>(most)))) +
+        "\" height=\"13\" fill=\"#2b5c8a\"/><text x=\"890\" y=\"" + number(y + 11) + "\">" + number(count) + "</text>");
+    y += 18;
+  }
+  out("</svg>\n");
+}
+
 void Page::scope() {
   heading("scope", "Scope");
   const Scope& scope = data_.scope;
   pairs({{"Gateway", scope.gateway}, {"Period", "from " + utc_text(scope.from) + " until " + utc_text(scope.until) + ", not included; all times are UTC"}, {"Made", scope.made_at + " by " + scope.made_by},
          {"Command", scope.command}, {"Version", scope.version}, {"Criteria", "2017 Trust Services Criteria, in our words; the data is laid out by criterion, and what it shows is for the auditor to judge"}});
+  const PageClock& clock = data_.clock;
+  const std::string told = clock.heartbeats == 0 ? "no heartbeat of the period tells of it"
+                                                 : "the host's, as its kernel says in each heartbeat: worst offset " + std::to_string(clock.offset_worst_us) + " us, largest error it allows for " + number(clock.error_max_us) + " us, not synchronised in " +
+                                                       number(clock.unsure) + " of " + counted(clock.heartbeats, "heartbeat");
+  pairs({{"Clock", told}, {"Grants", "those of " + data_.grants_from}});
   pairs({{"Sessions", number(data_.summary.sessions)}, {"Identities", number(data_.summary.identities)}, {"Commands", number(data_.summary.commands)}, {"Refused", number(data_.summary.refused)}, {"Exceptions", number(data_.summary.exceptions)}});
 }
 
@@ -132,16 +187,19 @@ void Page::exceptions() {
 void Page::completeness() {
   heading("completeness", "Completeness");
   chart("Sessions", &PageDay::sessions);
+  chart("Commands", &PageDay::commands);
+  verdicts();
   chart("Refused logins and commands", &PageDay::refused);
   chart("Packets dropped by the kernel side", &PageDay::dropped);
+  drops();
   chart("Heartbeats", &PageDay::heartbeats);
-  for (const char* name : {"coverage", "gaps", "runs", "expired", "retention"}) rows_of(name);
+  for (const char* name : {"coverage", "gaps", "runs", "expired", "retention", "holds"}) rows_of(name);
   heading("identities", "By identity");
-  for (const char* name : {"identities", "grants", "logins", "weak-identity"}) rows_of(name);
+  for (const char* name : {"identities", "grants", "access", "reviews", "logins", "weak-identity"}) rows_of(name);
   heading("activity", "What was done");
-  for (const char* name : {"sessions", "refusals", "approvals", "answers", "impersonation", "alerts", "masking", "plaintext"}) rows_of(name);
+  for (const char* name : {"sessions", "refusals", "approvals", "answers", "impersonation", "alerts", "dispositions", "masking", "plaintext"}) rows_of(name);
   heading("operation", "How the gateway was run");
-  for (const char* name : {"bindings", "changes", "views"}) rows_of(name);
+  for (const char* name : {"bindings", "revocations", "changes", "views"}) rows_of(name);
 }
 
 void Page::criteria() {
@@ -161,7 +219,7 @@ void Page::criteria() {
 
 void Page::limits() {
   heading("limits", "Limits");
-  paragraph("This speaks of what was routed through this gateway and nothing else, and of what was not destroyed by policy since (table Sessions destroyed by policy). Grants are those of the configuration on the day that this was made; what changed in them stands under Changes. Rows are what the gateway "
+  paragraph("This speaks of what was routed through this gateway and nothing else, and of what was not destroyed by policy since (table Sessions destroyed by policy). Grants are those of " + data_.grants_from + "; what changed in them stands under Changes. Rows are what the gateway "
             "recorded: it does not see what happens inside a target after a command has reached it.");
   paragraph("Whoever runs the gateway must see to these; the record cannot:");
   out("<ul>\n");
@@ -197,6 +255,7 @@ std::string Page::text() {
     out("<a href=\"#" + std::string(id) + "\">" + words + "</a>");
   }
   out("</nav>\n");
+  paragraph(data_.pdf);
   scope();
   trust();
   exceptions();

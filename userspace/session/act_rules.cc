@@ -26,7 +26,7 @@ Result<std::string> reason_of(std::string_view verb, const nlohmann::json& argum
   if (!control::is_printable(reason) || !is_utf8(reason)) return fail(Error::Kind::kInvalid, "the reason is not one line of printable UTF-8");
   const bool is_change = verb == "reload" || verb == "revoke" || verb == "cut";
   const bool is_bypass = verb == "bypass" || verb == "bypass-end";
-  const bool is_retention = verb == "hold-add" || verb == "hold-remove" || verb == "retention-run";
+  const bool is_retention = verb == "hold-add" || verb == "hold-remove" || verb == "retention-run" || verb == "sign-off";
   const bool is_answer = verb == "approve" || verb == "deny" || verb == "change-approve" || verb == "change-deny";
   const bool is_blank = reason.find_first_not_of(' ') == std::string::npos;
   if (is_blank && (is_answer || is_bypass || is_retention || (is_change && is_required))) return fail(Error::Kind::kInvalid, "a reason is required: --reason TEXT (a ticket number)");

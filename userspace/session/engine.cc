@@ -302,6 +302,7 @@ Result<void> Engine::start_control() {
   if (!opened) return tl::unexpected<Error>(opened.error());
   server_ = std::move(*opened);
   note_start();
+  note_access("start");
   server_->watch(watch_->fd(), [this] { watch_->handle(); });
   server_->watch(notices_->fd(), [this] { notices_->handle(); });
   server_->every(std::chrono::seconds(1), [this] { on_tick(); });
@@ -346,6 +347,7 @@ void Engine::on_tick() {
   tickets_->expire(wall_seconds());
   take_foreign_bindings();
   expire_changes();
+  note_access("retry");
   wire_->expire(wall_seconds());
   auto ended = bindings_->expire(wall_seconds());
   grant_uses_->set_grants(config().grants, wall_seconds());

@@ -24,7 +24,7 @@ enum class Sort : uint8_t {
 
 Sort sort_of(std::string_view verb) {
   if (verb == "status" || verb == "bound" || verb == "sink-tests") return Sort::kPlain;
-  for (const std::string_view give : {"reload", "bind", "approve", "bypass", "change-approve", "callback", "close-alert", "test-sinks", "hold-remove", "retention-run"}) {
+  for (const std::string_view give : {"reload", "bind", "approve", "bypass", "change-approve", "callback", "close-alert", "test-sinks", "hold-remove", "retention-run", "sign-off"}) {
     if (verb == give) return Sort::kGive;
   }
   if (verb == "revoke" || verb == "cut" || verb == "deny" || verb == "change-deny" || verb == "bypass-end" || verb == "refused" || verb == "hold-add") return Sort::kTake;
@@ -84,6 +84,7 @@ std::string object_of(std::string_view verb, const json& arguments, const Result
   if (verb == "hold-add") return answer ? shown_at(*answer, "id") + ": " + shown_at(*answer, "what") : "a legal hold";
   if (verb == "hold-remove") return shown_at(arguments, "hold") + (answer && !is_pending(*answer) ? ": " + shown_at(*answer, "what") : "");
   if (verb == "retention-run") return "what is due" + (answer && !is_pending(*answer) ? ": " + shown_at(*answer, "expired") + " sessions expired" : "");
+  if (verb == "sign-off") return answer ? shown_at(*answer, "what") : shown_at(arguments, "decision") + ": grants";
   if (verb == "view") return shown_at(arguments, "object");
   if (verb == "refused") return shown_at(arguments, "act");
   return std::string(verb);
@@ -99,8 +100,14 @@ json change_of(std::string_view verb, const Result<json>& answer) {
     return asked;
   }
   if (is_pending(*answer)) return nullptr;
+  if (verb == "sign-off") return {{"decision", answer->at("decision")}, {"list", answer->at("list")}, {"config", answer->at("config")}, {"grants", answer->at("grants")}};
   if (verb == "revoke") return {{"revoked", answer->value("revoked", json::array())}, {"cut", answer->value("cut", 0)}};
   if (verb == "cut") return {{"cut", answer->value("cut", 0)}};
+  if (verb == "close-alert") {
+    json judged = json::object();
+    for (const char* key : {"number", "event", "severity", "rule", "subject", "target", "session", "count", "first", "last", "as", "closed"}) judged[key] = answer->value(key, json());
+    return judged;
+  }
   if (verb != "bind") return nullptr;
   json change = json::object();
   for (const char* key : {"id", "subject", "address", "issuer", "assurance", "groups", "until", "ended"}) change[key] = answer->value(key, json());
@@ -163,6 +170,7 @@ Result<json> Engine::carry_out(std::string_view verb, const json& arguments, con
   if (verb == "profile") return profile();
   if (verb == "rules") return rules();
   if (verb == "grants") return grants();
+  if (verb == "sign-off") return sign_off(arguments);
   if (verb == "explain") return explain(arguments);
   if (verb == "bypass") return start_bypass(arguments, peer);
   if (verb == "bypass-end") return end_bypass(arguments);

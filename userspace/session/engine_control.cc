@@ -159,6 +159,7 @@ Result<json> Engine::reload(const json& arguments, const control::ControlPeer& p
   notifier_->set(std::move(*setup));
   hand_over(std::move(*built));
   keep_in_force();
+  note_access("reload");
   options_.overrides = std::move(how.overrides);
   on_disk_ = "in force";
   counters.add(Metric::kReloads);

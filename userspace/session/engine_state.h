@@ -112,6 +112,9 @@ class Engine final : public control::ControlHandler, public control::ApiHost, pu
   void note_start();
   void keep_in_force();
   void expire_changes();
+  // engine_access.cc
+  void note_access(const char* why);
+  [[nodiscard]] Result<nlohmann::json> sign_off(const nlohmann::json& arguments) const;
   [[nodiscard]] Result<nlohmann::json> estimate_ticket(const nlohmann::json& arguments);   // engine_estimate.cc
   // engine_wire.cc: credentials on the wire
   void open_desk();
@@ -227,6 +230,8 @@ class Engine final : public control::ControlHandler, public control::ApiHost, pu
   std::chrono::sys_seconds dropped_told_{};           // When on_dropped() last put one on the record.
   std::unique_ptr<GrantUses> grant_uses_;             // The cores hand over to it: made before them, ends after them.
   std::chrono::sys_seconds grant_uses_saved_{};
+  std::string access_noted_;                          // The configuration whose access list is on the record.
+  std::chrono::sys_seconds access_tried_{};           // When the record did not take it.
   std::optional<ChangeBook> changes_;
   std::chrono::sys_seconds changes_looked_at_{};
   bool is_store_told_ = false;

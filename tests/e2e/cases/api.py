@@ -126,6 +126,17 @@ def replays(context):
     status, text = _call(context, "GET", "/v1/events?act=replay", auditor)
     expect_equal(status, 200, text)
     expect_equal(json.loads(text)[0]["by"]["via"], "socket", "the newest")
+    status, text = _call(context, "GET", f"/v1/export?format=jsonl&target=orders-db&before={session['id'] + 1}&limit=1", auditor)
+    expect_equal(status, 200, text)
+    expect_equal([json.loads(line) for line in text.splitlines()], [json.loads(line) for line in context.lab.weir("export", str(session["id"]), "--format", "jsonl").stdout.splitlines()], "the export against the verb's")
+    expect(any(act["by"]["via"] == "api" and act["by"]["subject"] == "user:ann" for act in _events(context, "export")), "that look too")
+    status, text = _call(context, "POST", "/v1/grants/sign-off", auditor, {"decision": "keep", "all": "true", "reason": "REV-8"})
+    expect_equal(status, 403, "an auditor signs nothing off")
+    reviewer = provider.token(subject="user:bea", groups=("dba",))
+    status, text = _call(context, "POST", "/v1/grants/sign-off", reviewer, {"decision": "keep", "all": "true", "reason": "REV-8"})
+    expect_equal(status, 200, text)
+    signed = _events(context, "sign-off")[0]
+    expect_equal((signed["by"]["subject"], signed["reason"], len(signed["change"]["grants"])), ("user:bea", "REV-8", len(json.loads(text)["grants"])), "the sign-off")
     expect_equal(_call(context, "GET", "/v1/sessions/999999999/replay", auditor)[0], 404, "a session that is not there")
 
 

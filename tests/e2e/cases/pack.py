@@ -4,8 +4,10 @@ import glob
 import json
 import os
 import shutil
+import zipfile
 
 from cases.records import _copy_of_state, _some_sessions, _wait_seals
+from evidence import leaves_of
 from harness import case, expect, expect_equal, expect_in, expect_not_in
 
 
@@ -18,6 +20,42 @@ def _make(context, *arguments):
 def _rows(folder, table):
     with open(os.path.join(folder, "tables", f"{table}.jsonl"), encoding="utf-8") as file:
         return [json.loads(line) for line in file]
+
+
+@case("who could do what, a review and a legal hold are known from the record, and stand in a pack that is one zip", seconds=120)
+def people(context):
+    now = json.loads(context.lab.weir("grants", "--at", "now", "--json").stdout)
+    expect(now["known"] and now["log_entry"] is not None, f"what the record says of now: {now['why']}")
+    configured = context.lab.weir_json("grants")
+    expect_equal([entry["name"] for entry in now["entries"] if entry["kind"] == "grant"], [grant["name"] for grant in configured], "the grants of the record against the configuration")
+    leaf = leaves_of(os.path.join(context.env["WEIR_STATE"], "log"))[now["log_entry"]]
+    expect_equal((leaf["kind"], leaf["act"], leaf["session"], leaf["sequence"]), ("act", "access-list", now["session"], now["seq"]), "the entry that proves it")
+    expect_equal(context.lab.weir("grants", "--at", "2020-01-01T00:00:00Z").returncode, 1, "before the first one nobody knows")
+    grant = configured[0]["name"]
+    expect_equal(context.lab.weir("grants", "sign-off", grant, "--decision", "keep", "--reason", "REV-7", "--list", "0" * 64).returncode, 4, "another list than was looked at")
+    done = context.lab.weir("grants", "sign-off", grant, "--decision", "keep", "--reason", "REV-7", "--list", now["digest"])
+    expect_equal(done.returncode, 0, done.stderr)
+    hold = context.lab.weir_json("retention", "hold", "add", "--session", "4000000000", "--reason", "CASE-1")["id"]
+    before = context.session_ids()
+    context.rows("select 1")
+    context.sealed_since(before, 1)
+    archive = os.path.join(context.folder, "pack-" + os.urandom(4).hex() + ".zip")
+    try:
+        done = context.lab.weir("evidence", "--from", "1h", "--zip", archive, "--no-pdf", "--json", timeout=120)
+        expect_equal(done.returncode, 0, done.stderr)
+        with zipfile.ZipFile(archive) as pack:
+            expect_equal(pack.testzip(), None, "the zip")
+            stem = os.path.basename(archive)[:-4]
+            rows = lambda table: [json.loads(line) for line in pack.read(f"{stem}/tables/{table}.jsonl").decode().splitlines()]
+            expect(any(row["grant"] == grant and row["decision"] == "keep" and row["reason"] == "REV-7" for row in rows("reviews")), "the review")
+            expect_equal({row["name"] for row in rows("access") if row["when"] == "end" and row["kind"] == "grant"}, {each["name"] for each in configured}, "who could do what at its end")
+            expect(any(row["hold"] == hold and row["reason"] == "CASE-1" and row["state"] == "in force at the end" for row in rows("holds")), f"the hold: {rows('holds')}")
+            expect_in("worst offset", pack.read(f"{stem}/index.html").decode(), "the clock")
+            expect(any(row["grant"] == grant and row["decision"] == "keep" for row in rows("grants")), "the review beside the grant")
+    finally:
+        context.lab.weir("retention", "hold", "remove", hold, "--reason", "CASE-1 is over")
+        if os.path.exists(archive):
+            os.unlink(archive)
 
 
 @case("a pack has all sessions of its period, what was refused in them, and nothing that was said; its sums, proofs and signature are checked without Weir", seconds=180)
