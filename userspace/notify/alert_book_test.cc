@@ -99,7 +99,8 @@ TEST_F(AlertBookTest, ItIsClosedOnceWithAWordAndAReason) {
   const uint64_t number = book_->raise(notice("r"), now_).number;
   EXPECT_EQ(book_->close(number, "harmless", "x", "a", now_).error().kind, Error::Kind::kInvalid);
   EXPECT_EQ(book_->close(number, "benign", "", "a", now_).error().kind, Error::Kind::kInvalid);
-  EXPECT_EQ(book_->close(number + 1, "benign", "x", "a", now_).error().kind, Error::Kind::kNotFound);
+  EXPECT_TRUE(book_->close(book_->raise(notice("again"), now_).number, "duplicate", "of 1", "a", now_));
+  EXPECT_EQ(book_->close(number + 100, "benign", "x", "a", now_).error().kind, Error::Kind::kNotFound);
   ASSERT_TRUE(book_->close(number, "benign", "x", "local:ann", now_));
   const auto again = book_->close(number, "incident", "y", "local:bob", now_);
   ASSERT_FALSE(again);

@@ -2,6 +2,7 @@
 import json
 import os
 import pwd
+import shutil
 import subprocess
 import time
 
@@ -105,6 +106,16 @@ def revokes(context):
     expect_equal(_from_other(context, "select 1").returncode, 2, "afterwards")
     act = _events(context, "revoke")[0]
     expect_equal((act["by"]["subject"], act["by"]["role"], act["object"], act["reason"], act["outcome"]), ("user:root", "admin", "user:alice", "case 17", "done"), "the act")
+    pack = os.path.join(context.folder, "pack-" + os.urandom(4).hex())
+    try:
+        done = context.lab.weir("evidence", "--from", "1h", "--output", pack, "--no-pdf", "--proofs", "none", timeout=120)
+        expect_equal(done.returncode, 0, done.stderr)
+        with open(os.path.join(pack, "tables", "revocations.jsonl"), encoding="utf-8") as file:
+            row = [row for row in map(json.loads, file) if row["subject"] == "user:alice"][-1]
+        expect_equal((row["reason"], row["commands_after"], row["sessions_after"], row["sessions_open"]), ("case 17", "0", "0", "1"), f"the time to silence: {row}")
+        expect(0 <= float(row["seconds_to_silence"]) < 10, f"seconds to silence: {row}")
+    finally:
+        shutil.rmtree(pack, ignore_errors=True)
 
 
 @case("an auditor replays a session over the API, line by line as weir replay has it, and the look itself stands on the record", spoils=True)

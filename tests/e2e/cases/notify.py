@@ -140,6 +140,8 @@ def alert(context):
         expect_equal(context.lab.weir("alerts", "close", number, "--as", "benign").returncode, 2, "without a reason")
         status, text = _call(context, "POST", f"/v1/alerts/{number}/close", reviewer, {"as": "incident", "reason": "INC-4"})
         expect_equal((status, json.loads(text)["closed_by"]), (200, "user:ann of lab-idp"), "closed")
+        judged = context.lab.weir_json("events", "--act", "close-alert", "--limit", "1")[0]
+        expect_equal((judged["change"]["number"], judged["change"]["as"], judged["change"]["rule"], judged["reason"]), (int(number), "incident", "tells", "INC-4"), "the judgement on the record")
         expect_equal(context.lab.weir("alerts", "close", number, "--as", "benign", "--reason", "x").returncode, 4, "twice")
         expect_equal([each for each in context.lab.weir_json("alerts", "list") if each["rule"] == "tells"], [], "what is open")
         act = _events(context, "close-alert")
