@@ -211,7 +211,9 @@ Result<void> Maker::add_proofs(report::EvidencePack& pack) {
   step("proving " + counted(wanted_.size(), "session"));
   const auto proved = record::prove_sessions(place_.log, wanted_, [&](const record::SealEntry& seal, const std::string& proof) {
     const std::string part = seal.part == 1 ? "" : "." + std::to_string(seal.part);
-    return put(pack, "proofs/session-" + std::to_string(seal.session) + part + ".tlog-proof", proof);
+    const std::string file = "proofs/session-" + std::to_string(seal.session) + part + ".tlog-proof";
+    pack.add_proof(seal.session, seal.part, seal.seal, record::hex(seal.digest), file);
+    return put(pack, file, proof);
   });
   if (!proved) return tl::unexpected(proved.error());
   proofs_ = *proved;

@@ -100,46 +100,6 @@ void EvidencePack::add_grant(const json& grant) {
   config_grants_.push_back(grant);
 }
 
-// Grants are those of the access list that the record holds; where it holds none, of the configuration.
-void EvidencePack::settle_access() {
-  const auto put = [&](const char* when, const AccessFound& found) {
-    for (const json& entry : found.entries) {
-      const json& who = entry.contains("who") ? entry["who"] : entry;
-      std::set<std::string> names = texts_at(who, "subjects");
-      for (const std::string& group : texts_at(who, "groups")) names.insert("group:" + group);
-      json rest = entry;
-      for (const char* key : {"kind", "name", "who", "subjects", "groups"}) rest.erase(key);
-      table("access").add({when, text_at(entry, "kind"), text_at(entry, "name"), joined(names), rest.dump(-1, ' ', false, json::error_handler_t::replace), access_entry_digest(entry), found.since, found.digest,
-                           std::to_string(found.session), std::to_string(found.sequence), found.leaf ? std::to_string(*found.leaf) : ""});
-    }
-  };
-  const auto begin = access_begin_.found(), end = access_end_.found();
-  if (begin) put("begin", *begin);
-  else add_exception(utc_text(scope_.from), "access-not-known", "beginning of the period", access_begin_.why());
-  if (end) {
-    put("end", *end);
-    for (const json& entry : end->entries) {
-      if (text_at(entry, "kind") == "grant") grants_[text_at(entry, "name")].held = entry;
-    }
-    grants_from_ = "the access list " + end->digest.substr(0, 16) + "... that is on the record since " + end->since + " (session " + std::to_string(end->session) + ", event " + std::to_string(end->sequence) + ")";
-  } else {
-    add_exception(utc_text(scope_.until), "access-not-known", "end of the period", access_end_.why());
-    for (const json& grant : config_grants_) grants_[text_at(grant, "name")].held = grant;
-    grants_from_ = config_grants_.empty() ? "what sessions name: neither an access list nor a configuration was there to be read" : "the configuration on the day that this was made";
-  }
-  uint64_t held = 0, due = 0;
-  for (const auto& [name, grant] : grants_) {
-    if (grant.held.is_null()) continue;
-    ++held;
-    if (text_at(grant.held, "until").empty()) add_exception("", "grant-without-end", "grant " + name, "it has no end: somebody must take it away when it is no longer due");
-    const PackLedger::Review review = ledger_.review_of(name, end ? access_entry_digest(grant.held) : std::string());
-    due += review.is_due ? 1 : 0;
-    if (!review.is_due && review.is_changed) add_exception(review.at, "changed-since-review", "grant " + name, "it is not what was signed off by " + review.by);
-    if (!review.is_due && !review.is_changed && review.decision != "keep") add_exception(review.at, "review-not-carried-out", "grant " + name, "signed off as " + review.decision + " by " + review.by + ", and it is as it was");
-  }
-  if (due != 0) add_exception("", "grants-not-reviewed", "table grants", std::to_string(due) + " of " + std::to_string(held) + " grants have no sign-off in the " + std::to_string(kReviewDays) + " days before the end of the period");
-}
-
 void EvidencePack::begin_session(const json& session) {
   open_ = std::make_shared<Open>();
   Open& open = *open_;
@@ -446,9 +406,13 @@ void EvidencePack::look_for_exceptions() {
   }
 }
 
+void EvidencePack::add_proof(uint64_t session, uint32_t part, uint64_t seal, const std::string& digest, const std::string& file) {
+  table("proofs").add({std::to_string(session), std::to_string(part), std::to_string(seal), digest, file});
+}
+
 void EvidencePack::write_sums() {
   for (const auto& [name, each] : subjects_) {
-    table("identities").add({name.empty() ? "(none)" : name, joined(each.groups), joined(each.assurances), joined(each.issuers), joined(each.targets), joined(each.logins), joined(each.grants), std::to_string(each.sessions),
+    table("identities").add({name.empty() ? "(none)" : name, joined(each.groups), joined(each.assurances), joined(each.issuers), joined(each.targets), joined(each.logins), joined(grants_of(name, each.groups)), joined(each.grants), std::to_string(each.sessions),
                              std::to_string(each.commands), std::to_string(each.passed), std::to_string(each.refused), std::to_string(each.held), std::to_string(each.masked), std::to_string(each.rows),
                              std::to_string(each.alerts), std::to_string(each.impersonation), each.first, each.last});
     if (each.assurances.contains("static")) table("weak-identity").add({name, std::to_string(each.sessions)});

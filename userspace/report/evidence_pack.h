@@ -61,6 +61,8 @@ class EvidencePack {
   void add_grant(const nlohmann::json& grant);
   // A legal hold that is in force now: {id, what, by, at, reason, configured}.
   void add_hold(const nlohmann::json& hold) { ledger_.add_hold(hold); }
+  // A proof that the caller has put there.
+  void add_proof(uint64_t session, uint32_t part, uint64_t seal, const std::string& digest, const std::string& file);
   void note_holds_known() { ledger_.note_holds_known(); }
   // As `weir events --json` has it.  Of any time, the newest first, and all before the sessions.
   void add_act(const nlohmann::json& act);
@@ -121,6 +123,7 @@ class EvidencePack {
   [[nodiscard]] bool is_in_period(const std::string& at) const;
   void write_sums();
   void settle_access();
+  [[nodiscard]] std::set<std::string> grants_of(const std::string& subject, const std::set<std::string>& groups) const;
   void look_for_exceptions();
   [[nodiscard]] nlohmann::ordered_json described() const;
   Result<void> write_page(PageData& page);

@@ -176,6 +176,27 @@ TEST_F(Ledger, LegalHoldsStandWithWhoSetAndWhoLiftedThem) {
   EXPECT_EQ(exceptions(), (std::multiset<std::string>{"hold-gone"})) << "hold-3 is in nobody's list, and nobody lifted it";
 }
 
+TEST_F(Ledger, GrantsHeldStandBesideGrantsUsed) {
+  EvidencePack pack = begin();
+  pack.set_verifier(verified());
+  const auto held_by = [](const std::string& name, json subjects, json groups) {
+    json one = grant(name);
+    one["who"] = {{"subjects", std::move(subjects)}, {"groups", std::move(groups)}};
+    return one;
+  };
+  pack.add_act(list_of(json::array({held_by("agents-read", json::array(), json::array({"agents"})), held_by("of-all", json::array(), json::array()), held_by("of-reports", json::array({"svc:*port"}), json::array()),
+                                    held_by("both", json::array({"svc:*"}), json::array({"dba"})), held_by("of-ann", json::array({"user:ann"}), json::array())}),
+                       "2027-03-01T00:00:00.000000001Z"));
+  pack.begin_session(session(1));
+  pack.add_event(command(3, "allow", "passed"));
+  (void)pack.end_session();
+  pack.add_proof(1, 1, 7, "d1", "proofs/session-1.tlog-proof");
+  finish(pack);
+  EXPECT_EQ(rows("identities")[0]["grants_held"], "agents-read of-all of-reports");
+  EXPECT_EQ(rows("identities")[0]["grants_used"], "agents-read");
+  EXPECT_EQ(rows("proofs")[0]["seal"], "7");
+}
+
 TEST_F(Ledger, ThePageTellsOfTheClockAndHasChartsWithoutScripts) {
   EvidencePack pack = begin();
   pack.set_verifier(verified());

@@ -193,7 +193,7 @@ void Page::completeness() {
   chart("Packets dropped by the kernel side", &PageDay::dropped);
   drops();
   chart("Heartbeats", &PageDay::heartbeats);
-  for (const char* name : {"coverage", "gaps", "runs", "expired", "retention", "holds"}) rows_of(name);
+  for (const char* name : {"coverage", "gaps", "runs", "proofs", "expired", "retention", "holds"}) rows_of(name);
   heading("identities", "By identity");
   for (const char* name : {"identities", "grants", "access", "reviews", "logins", "weak-identity"}) rows_of(name);
   heading("activity", "What was done");
