@@ -76,7 +76,7 @@ int run_grants_at(VerbCall& call) {
   for (const char* other : {"no-end", "ending", "unused", "target", "group"}) {
     if (call.has(other)) return call.fail(kExitUsage, std::string("--at shows the whole list of a date; --") + other + " is of the configuration now");
   }
-  const auto at = call.text("at") == "now" ? Result<std::chrono::sys_seconds>(std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now())) : parse_moment(call.text("at"));
+  const auto at = call.text("at") == "now" ? Result<std::chrono::sys_seconds>(std::chrono::ceil<std::chrono::seconds>(std::chrono::system_clock::now())) : parse_moment(call.text("at"));
   if (!at) return call.fail(kExitUsage, "--at " + at.error().message);
   const auto folder = record_folder(call);
   if (!folder) return kExitUsage;
