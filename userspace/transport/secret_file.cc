@@ -80,7 +80,7 @@ Result<SecretString> read_file(const std::string& path, std::size_t size_max, bo
 }  // namespace
 
 SecretString::SecretString(std::string_view secret) : SecretString(of_size(secret.size())) {
-  std::memcpy(data_.get(), secret.data(), secret.size());
+  if (!secret.empty()) std::memcpy(data_.get(), secret.data(), secret.size());  // An empty view may point nowhere.
 }
 
 SecretString SecretString::of_size(std::size_t size) {
