@@ -11,7 +11,8 @@ build=(build-essential gcc g++ cmake ninja-build ccache mold pkg-config git
   libexpected-dev libpq-dev libsqlite3-dev libyaml-cpp-dev nlohmann-json3-dev libcurl4-openssl-dev libzstd-dev libzip-dev libgtest-dev libgmock-dev libbenchmark-dev)
 # What the lab, the tests and the side-by-side measurements run.
 lab=(iproute2 nftables postgresql-15 postgresql-client-15 jq python3 ca-certificates curl iputils-ping tcpdump zstd openssl psmisc procps util-linux
-  zsh fish iperf3 haproxy nginx libnginx-mod-stream pgbouncer python3-scapy python3-cryptography openssh-client openssh-server)
+  zsh fish iperf3 haproxy nginx libnginx-mod-stream pgbouncer python3-scapy python3-cryptography
+  openssh-client openssh-server dropbear-bin putty-tools python3-paramiko)
 
 missing_packages() {
   # dpkg-query fails when it knows nothing of one of them: that is an answer, not an error.
