@@ -29,6 +29,7 @@ void AuthClient::set_peer(std::string_view signature_algorithms, bool has_hostbo
 
 void AuthClient::send(Buffer& message, Outstanding outstanding) {
   outstanding_ = outstanding;
+  awaits_answer_ = false;
   host_.request(message);
   OPENSSL_cleanse(message.data(), message.size());
 }
@@ -91,7 +92,7 @@ void AuthClient::try_interactive() {
 }
 
 void AuthClient::answer(std::span<const Secret> answers) {
-  WEIR_CHECK(answers.size() == prompts_);
+  WEIR_CHECK(awaits_answer_ && answers.size() == prompts_);
   std::size_t size = 8;
   for (const Secret& one : answers) size += 4 + one.size();
   Buffer message;
@@ -116,7 +117,7 @@ void AuthClient::receive(Bytes message) {
     if (reader.failed()) return end("a banner that cannot be read");
     return host_.banner(text);
   }
-  const bool is_asked = outstanding_ != Outstanding::kNothing && outstanding_ != Outstanding::kService;
+  const bool is_asked = outstanding_ != Outstanding::kNothing && outstanding_ != Outstanding::kService && !awaits_answer_;
   if (number == kFailure && is_asked) {
     const std::string_view methods = reader.text();
     const bool is_partial = reader.boolean();
@@ -154,6 +155,7 @@ void AuthClient::on_sixty(WireReader& reader) {
   }
   if (!reader.done()) return end("a request that cannot be read");
   prompts_ = count;
+  awaits_answer_ = true;
   host_.asked(name, instruction, prompts);
 }
 

@@ -54,6 +54,7 @@ class AuthClient {
   AuthClientHost& host_;
   Outstanding outstanding_ = Outstanding::kNothing;
   bool is_done_ = false, has_hostbound_ = false;
+  bool awaits_answer_ = false;  // The target asked, and it is our turn: until then it has nothing to say.
   std::size_t prompts_ = 0;
   std::string user_, signatures_;
   Buffer session_id_, host_key_;

@@ -302,6 +302,22 @@ TEST_F(Auth, AnAnswerToNothingEndsTheTargetsLeg) {
   }
 }
 
+TEST_F(Auth, ATargetThatAskedWaitsForTheAnswer) {
+  for (const std::string& message : {std::string("\x34"), std::string("\x33\0\0\0\0\0", 6), std::string("\x3c\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", 17)}) {
+    ClientHost host;
+    AuthClient fresh(host);
+    fresh.begin("alice", as_bytes("id"), {});
+    fresh.receive(as_bytes(std::string("\x06\0\0\0\x0cssh-userauth", 17)));
+    fresh.try_interactive();
+    fresh.receive(as_bytes(std::string("\x3c\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", 17)));
+    ASSERT_EQ(host.title, "/") << host.ended;
+    fresh.receive(as_bytes(message));
+    EXPECT_FALSE(host.ended.empty());
+    EXPECT_FALSE(host.is_in);
+    EXPECT_EQ(host.refusals, 0);
+  }
+}
+
 TEST_F(Auth, Message60IsWhatWasAskedFor) {
   client.try_password(secret("fake-password"));
   client.receive(as_bytes(std::string("\x3c\0\0\0\3new\0\0\0\0", 12)));

@@ -142,6 +142,8 @@ PacketOpener::Status PacketOpener::open(Bytes packet, Bytes& payload) {
   const auto padding = std::to_integer<std::size_t>(plain[kLengthSize]);
   // Length, padding's own byte, at least one byte of payload: a packet without a message number is none.
   if (padding < kPaddingMin || kLengthSize + 1 + padding >= size) return Status::kPadding;
+  // What could not be sent on with another cipher's padding is not taken in.
+  if (size - kLengthSize - 1 - padding > kPayloadSizeMax) return Status::kLength;
   payload = Bytes(plain).subspan(kLengthSize + 1, size - kLengthSize - 1 - padding);
   return Status::kPacket;
 }

@@ -33,7 +33,7 @@ using Secret = transport::SecretString;
 
 // The length field's bound.  RFC 4253 section 6.1 asks for 35,000; OpenSSH takes and may send 256 KiB.  Hit: the leg ends.
 inline constexpr uint32_t kPacketLengthMax = 256 << 10;
-inline constexpr uint32_t kPayloadSizeMax = kPacketLengthMax - 512;
+inline constexpr uint32_t kPayloadSizeMax = kPacketLengthMax - 512;  // Both ways: what one leg took, the other can send.
 
 enum class Cipher : uint8_t { kNone, kChacha20Poly1305, kAes128Gcm, kAes256Gcm, kAes128Ctr, kAes192Ctr, kAes256Ctr };
 enum class Mac : uint8_t { kNone, kHmacSha256Etm, kHmacSha512Etm, kHmacSha256, kHmacSha512 };

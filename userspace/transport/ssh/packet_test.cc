@@ -205,6 +205,17 @@ TEST(Packet, PaddingIsFourBytesAtLeastAndLeavesAPayload) {
   EXPECT_EQ(open_plain("0000000cff" + std::string(22, '0')), Status::kPadding);
 }
 
+TEST(Packet, APayloadThatCouldNotBeSentOnIsNotTaken) {
+  // | length | padding 4 | payload | padding |, in the largest packet that there may be.
+  Buffer packet(4 + 0x3fffc);
+  store_be<uint32_t>(packet, 0, 0x3fffc);
+  packet[4] = std::byte{4};
+  PacketOpener opener;
+  Bytes wire(packet), payload;
+  EXPECT_EQ(opener.next(wire, payload), Status::kLength);
+  EXPECT_TRUE(payload.empty());
+}
+
 // draft-ietf-sshm-chacha20-poly1305-04, appendix A: sequence number 7.
 TEST(Packet, ChachaOpensThePublishedPacket) {
   const Buffer keys = from_hex(

@@ -195,6 +195,10 @@ void SshTransport::on_ping(Bytes payload, Time, SshSink& sink) {
 
 void SshTransport::send(std::span<const Bytes> parts, Time now, SshSink& sink) {
   if (state_ != State::kReady) return;
+  std::size_t size = 0;
+  for (const Bytes part : parts) size += part.size();
+  // A message that was edited may have grown: nothing to end the gateway for.
+  if (size == 0 || size > kPayloadSizeMax) return become_faulty(Disconnect::kByApplication, "a message to send is empty or too large", sink);
   ++account_.messages_out;
   send_or_queue(parts, sink);
   if (is_live()) rekey_by_need(now, sink);

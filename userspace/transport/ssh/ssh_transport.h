@@ -89,8 +89,8 @@ class SshTransport {
   // Once.  `version`: without CR LF.  False: it is none that could be sent (then nothing has happened).
   [[nodiscard]] bool start(std::string_view version, Time now, SshSink&);
   void receive(Bytes wire, Time now, SshSink&);
-  // One message, given in parts; number first: 5, 6 or 50 to 127.  Pre: kReady; 1 to kPayloadSizeMax bytes.  Otherwise (a fault
-  // may come between look and call) nothing is sent.
+  // One message, given in parts; number first: 5, 6 or 50 to 127.  Pre: kReady; otherwise (a fault may come between
+  // look and call) nothing is sent.  Of no bytes, or more than kPayloadSizeMax: a fault.
   void send(std::span<const Bytes> parts, Time now, SshSink&);
   void send(Bytes message, Time now, SshSink& sink) { send({&message, 1}, now, sink); }
   // Answers a message that the layer above does not know (RFC 4253 section 11.4).  Only from within message().

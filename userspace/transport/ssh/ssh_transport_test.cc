@@ -361,6 +361,18 @@ TEST(Ssh, TooMuchThatWaitsEndsTheLeg) {
   EXPECT_EQ(pair.client.state(), State::kFault);
 }
 
+TEST(Ssh, AMessageThatIsTooLargeOrEmptyEndsTheLegAndNotTheGateway) {
+  for (const std::size_t size : {std::size_t{0}, std::size_t{kPayloadSizeMax} + 1}) {
+    SshPair pair;
+    pair.connect();
+    pair.client.send(as_bytes(std::string(size, '\x5e')), pair.now, pair.client_sink);
+    pair.converse();
+    EXPECT_EQ(pair.client.state(), State::kFault);
+    EXPECT_EQ(pair.server.state(), State::kPeerClosed);
+    EXPECT_TRUE(pair.server_sink.messages.empty());
+  }
+}
+
 TEST(Ssh, APingIsAnsweredHere) {
   SshPair pair;
   pair.connect();
