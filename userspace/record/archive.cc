@@ -118,7 +118,7 @@ Result<void> ArchiveBuilder::spill() {
   return spill();
 }
 
-Result<Digest> ArchiveBuilder::finish(Manifest& manifest, const SigningKey& key) {
+Result<Digest> ArchiveBuilder::finish(Manifest& manifest, const LogKey& key) {
   if (Result<void> done = spill(); !done) return tl::unexpected(done.error());
   // End mark, manifest and trailer in one piece: after a failure all three are made anew.
   Digest head = chain_;
@@ -132,7 +132,7 @@ Result<Digest> ArchiveBuilder::finish(Manifest& manifest, const SigningKey& key)
   manifest.key_commitment = key_ ? commitment_of(*key_) : Digest{};
   const std::string text = to_json(manifest);
   const Digest digest = sha256(as_bytes(text));
-  const Result<Signature> signature = key.sign(as_bytes(signed_text(digest)));
+  const Result<Signature> signature = key.sign_seal(text);
   if (!signature) return tl::unexpected(signature.error());
   std::array<std::byte, kTrailerSize> trailer{};
   std::memcpy(trailer.data(), signature->data(), signature->size());

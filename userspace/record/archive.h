@@ -13,6 +13,7 @@
 #include "record/chunk.h"
 #include "record/files.h"
 #include "record/journal_reader.h"
+#include "record/log_signer.h"
 #include "record/manifest.h"
 
 namespace weir::record {
@@ -33,7 +34,7 @@ class ArchiveBuilder {
   [[nodiscard]] const SecretKey* key() const { return key_ ? &*key_ : nullptr; }
   // Pre: of an encrypted one, keys_digest is set.
   // Post: the file is complete and synced.  Fills the manifest's chunk fields; returns the digest of the manifest.
-  Result<Digest> finish(Manifest&, const SigningKey&);
+  Result<Digest> finish(Manifest&, const LogKey&);
   [[nodiscard]] const std::string& path() const { return path_; }
 
  private:

@@ -242,12 +242,11 @@ Result<void> EvidenceLog::write_edge(const Growth& growth) {
 }
 
 Result<void> EvidenceLog::sign(const MerkleFrontier& tree) {
-  Note note;
-  note.text = to_text(Checkpoint{.origin = origin_, .size = tree.size(), .root = tree.root(), .extensions = {}});
-  Result<NoteSignature> signature = sign_note(note.text, origin_, key_);
+  const Checkpoint checkpoint{.origin = origin_, .size = tree.size(), .root = tree.root(), .extensions = {}};
+  // The tiles are on disk already.
+  const Result<Signature> signature = key_.sign_checkpoint(checkpoint, [&](uint64_t old_size) { return consistency_proof(old_size, tree.size(), hashes_of_tiles(tree.size(), tiles_on_disk(folder_))); });
   if (!signature) return tl::unexpected(signature.error());
-  note.signatures.push_back(std::move(*signature));
-  return replace_file(files_, checkpoint_path(folder_), as_bytes(to_text(note)));
+  return replace_file(files_, checkpoint_path(folder_), as_bytes(signed_checkpoint(checkpoint, key_.verifying(), *signature)));
 }
 
 Result<void> EvidenceLog::commit() {

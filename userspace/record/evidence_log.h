@@ -16,6 +16,7 @@
 #include "base/result.h"
 #include "record/files.h"
 #include "record/keys.h"
+#include "record/log_signer.h"
 #include "record/merkle.h"
 #include "record/signed_note.h"
 #include "record/tlog_tiles.h"
@@ -48,7 +49,7 @@ Result<Digest> entry_hash(const std::string& log, uint64_t index, uint64_t size)
 
 class EvidenceLog {
  public:
-  EvidenceLog(std::string folder, std::string origin, SigningKey key, Files& files)
+  EvidenceLog(std::string folder, std::string origin, LogKey key, Files& files)
       : folder_(std::move(folder)), origin_(std::move(origin)), key_(std::move(key)), files_(files) {}
 
   // Reads and checks what is there.  kCorrupt: it was changed since it was signed, signed with another key, or is of an
@@ -74,7 +75,7 @@ class EvidenceLog {
   void remove_outgrown(const std::vector<std::string>& paths);
 
   const std::string folder_, origin_;
-  const SigningKey key_;
+  const LogKey key_;
   Files& files_;
   MerkleFrontier tree_;
   std::string bundle_;                 // The last, partial bundle.

@@ -43,6 +43,7 @@ Result<std::optional<IndexedSession>> index_part(const RecordPlace& place, const
     words.add(event);
     return true;
   });
+  if (!read && read.error().kind == Error::Kind::kUnavailable) return tl::unexpected(read.error());  // Nobody knows whether it is locked.
   const bool is_locked = !read && read.error().kind == Error::Kind::kDenied;
   one.is_locked = is_locked || (before && before->is_locked);
   one.is_unread = (!read && !is_locked) || !row.broken.empty() || (before && before->is_unread);

@@ -285,6 +285,7 @@ Result<SecretKey> unwrap(std::string_view keys_text, const std::vector<std::shar
     }
     names += (names.empty() ? "" : ", ") + text_at(wrap, "for") + " " + text_at(wrap, "key");
   }
+  if (std::any_of(openers.begin(), openers.end(), [](const auto& opener) { return opener->is_away(); })) return fail(Error::Kind::kUnavailable, "who holds the keys of the record is away");
   for (const auto& opener : openers) held += (held.empty() ? "" : ", ") + opener->names();
   if (openers.empty()) return fail(Error::Kind::kDenied, "the session is encrypted, and no key was given; it opens with that of: " + names);
   return fail(Error::Kind::kDenied, "the session is encrypted for other keys (" + names + ") than were given (" + held + ")");

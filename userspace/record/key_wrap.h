@@ -31,6 +31,8 @@ class KeyOpener {
   virtual ~KeyOpener() = default;
   // nullopt: it was not wrapped for a key that is held here, or was changed.
   [[nodiscard]] virtual std::optional<SecretKey> open(const nlohmann::json& wrap, const WrapContext&) const = 0;
+  // Who holds the keys cannot be asked: what open() said means nothing.
+  [[nodiscard]] virtual bool is_away() const { return false; }
   [[nodiscard]] virtual std::string names() const = 0;     // Ids of what is held here, for messages.
   [[nodiscard]] virtual std::string first_id() const = 0;  // Of the key that new things are made with.
   // A key for something else than wraps (HKDF-SHA256 over the secret that is called `id`), as often as it is asked for.  nullopt: it is not held here.
@@ -96,7 +98,7 @@ struct KeyRing {
 
 // A keys file: one JSON object and a newline.
 Result<std::string> wrap_for_all(const KeyRing&, const SecretKey&, const WrapContext&);
-// kDenied: none of the openers has a key for it; the message says what it was wrapped for.  kCorrupt: no such file, or of another session.
+// kDenied: none of the openers has a key for it; the message says what it was wrapped for.  kUnavailable: one of them is away.  kCorrupt: no such file, or of another session.
 Result<SecretKey> unwrap(std::string_view keys_text, const std::vector<std::shared_ptr<const KeyOpener>>&, const WrapContext&);
 
 }  // namespace weir::record

@@ -9,7 +9,7 @@
 
 namespace weir::record {
 
-SealWriter::SealWriter(std::string state, std::string gateway, std::string origin, SigningKey key, KeyRing keys, Files& files)
+SealWriter::SealWriter(std::string state, std::string gateway, std::string origin, LogKey key, KeyRing keys, Files& files)
     : state_(state), archive_(state + "/archive"), log_folder_(state + "/log"), gateway_(std::move(gateway)), key_(std::move(key)), ring_(std::move(keys)), files_(files), log_(log_folder_, log_origin(origin, gateway_), key_, files) {}
 
 Result<void> SealWriter::start(const std::vector<std::string>& unlisted) {

@@ -11,6 +11,7 @@
 #include "record/key_wrap.h"
 #include "record/keys.h"
 #include "record/lifetimes.h"
+#include "record/log_signer.h"
 #include "record/seal_log.h"
 
 namespace weir::record {
@@ -19,7 +20,7 @@ class SealWriter {
  public:
   using Time = std::chrono::sys_time<std::chrono::nanoseconds>;
   // `origin` of the log; empty: made of the gateway's name.
-  SealWriter(std::string state, std::string gateway, std::string origin, SigningKey key, KeyRing keys, Files& files);
+  SealWriter(std::string state, std::string gateway, std::string origin, LogKey key, KeyRing keys, Files& files);
   SealWriter(const SealWriter&) = delete;
   SealWriter& operator=(const SealWriter&) = delete;
 
@@ -56,7 +57,7 @@ class SealWriter {
   Result<void> place_files();
 
   const std::string state_, archive_, log_folder_, gateway_;
-  const SigningKey key_;
+  const LogKey key_;
   const KeyRing ring_;
   Files& files_;
   EvidenceLog log_;

@@ -46,7 +46,7 @@ struct Core {
 
 class JournalSealer final : public Sealer {
  public:
-  JournalSealer(SealerOptions options, SigningKey key, Files& files, Recycle recycle)
+  JournalSealer(SealerOptions options, LogKey key, Files& files, Recycle recycle)
       : options_(std::move(options)),
         files_(files),
         recycle_(std::move(recycle)),
@@ -391,7 +391,7 @@ SealerCounts JournalSealer::counts() const {
 
 }  // namespace
 
-Result<std::unique_ptr<Sealer>> Sealer::open(SealerOptions options, SigningKey key, Files& files, std::vector<SealerCore> cores, Recycle recycle) {
+Result<std::unique_ptr<Sealer>> Sealer::open(SealerOptions options, LogKey key, Files& files, std::vector<SealerCore> cores, Recycle recycle) {
   auto sealer = std::make_unique<JournalSealer>(std::move(options), std::move(key), files, std::move(recycle));
   if (Result<void> started = sealer->start(cores); !started) return tl::unexpected(started.error());
   return sealer;

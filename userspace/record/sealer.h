@@ -21,6 +21,7 @@
 #include "record/key_wrap.h"
 #include "record/keys.h"
 #include "record/leaf_queue.h"
+#include "record/log_signer.h"
 #include "record/pending.h"
 #include "record/retention_desk.h"
 
@@ -60,7 +61,7 @@ class Sealer {
  public:
   using Recycle = std::function<void(uint64_t segment_id)>;
   // Pre: recover() has run.  `cores` are the live writers; journals of cores that are gone are read to their end.
-  static Result<std::unique_ptr<Sealer>> open(SealerOptions, SigningKey, Files&, std::vector<SealerCore> cores, Recycle);
+  static Result<std::unique_ptr<Sealer>> open(SealerOptions, LogKey, Files&, std::vector<SealerCore> cores, Recycle);
   virtual ~Sealer() = default;
 
   // Reads what is new, seals what is due.  An error leaves all as it was: call again later (disk full, for instance).

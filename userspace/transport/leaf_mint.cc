@@ -10,111 +10,23 @@
 namespace weir::transport {
 namespace {
 
-constexpr uint32_t kCommonNameMax = 64;  // X.520 ub-common-name.
-
-bool is_empty(const LeafNames& names) { return names.dns.empty() && names.addresses.empty(); }
-
-std::string alternative_names(const LeafNames& names) {
-  std::string text;
-  for (const std::string& name : names.dns) text += (text.empty() ? "DNS:" : ",DNS:") + name;
-  for (const Address& address : names.addresses) text += (text.empty() ? "IP:" : ",IP:") + address.text();
-  return text;
-}
-
-// What goes into a certificate is checked here too, since OpenSSL reads the list as a configuration text: a comma in a name
-// would start another name.
-bool is_host_name(std::string_view name) {
-  return !name.empty() && name.size() <= 253 && std::all_of(name.begin(), name.end(), [](unsigned char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '.' || c == '_' ||
-           c == '*';
-  });
-}
-
-bool set_subject(X509* certificate, const LeafNames& names) {
-  const std::string name = (names.dns.empty() ? names.addresses.front().text() : names.dns.front()).substr(0, kCommonNameMax);
-  return X509_NAME_add_entry_by_txt(X509_get_subject_name(certificate), "CN", MBSTRING_UTF8,
-                                    reinterpret_cast<const unsigned char*>(name.data()), static_cast<int>(name.size()), -1,
-                                    0) == 1;
-}
-
-// The part of `names` that the CA's name constraints allow.  OpenSSL judges certificates, so each name is put into one.
-LeafNames permitted_names(X509* ca, const LeafNames& names) {
-  using Constraints = std::unique_ptr<NAME_CONSTRAINTS, FreeWith<NAME_CONSTRAINTS_free>>;
-  const Constraints constraints(static_cast<NAME_CONSTRAINTS*>(X509_get_ext_d2i(ca, NID_name_constraints, nullptr, nullptr)));
-  if (!constraints) return names;
-  const auto is_permitted = [&](const std::string& name) {
-    const X509Ptr probe(X509_new());
-    if (!probe || !add_extension(probe.get(), ca, NID_subject_alt_name, name)) return false;
-    X509_check_purpose(probe.get(), -1, 0);  // Reads the extensions in; NAME_CONSTRAINTS_check looks only at what was read.
-    ERR_clear_error();
-    return NAME_CONSTRAINTS_check(probe.get(), constraints.get()) == X509_V_OK;
-  };
-  LeafNames permitted;
-  for (const std::string& name : names.dns) {
-    if (is_permitted("DNS:" + name)) permitted.dns.push_back(name);
-  }
-  for (const Address& address : names.addresses) {
-    if (is_permitted("IP:" + address.text())) permitted.addresses.push_back(address);
-  }
-  return permitted;
-}
-
 bool is_self_signed(X509* certificate) { return X509_self_signed(certificate, 0) == 1; }
 
 }  // namespace
 
-LeafNames leaf_names(const TargetConfig& target) {
-  LeafNames names;
-  const auto add = [&names](const std::string& name) {
-    if (const auto address = Address::parse(name)) {
-      names.addresses.push_back(*address);
-    } else if (is_host_name(name)) {
-      names.dns.push_back(name);
-    }
-  };
-  if (!target.tls.server_name.empty()) add(target.tls.server_name);
-  for (const std::string& name : target.names) add(name);
-  add(target.name);
-  for (const Prefix& prefix : target.addresses) {
-    if (prefix.bits == 128) names.addresses.push_back(prefix.address);
-  }
-  const auto drop_repeats = [](auto& list) {
-    for (auto i = list.begin(); i != list.end(); ++i) list.erase(std::remove(i + 1, list.end(), *i), list.end());
-  };
-  drop_repeats(names.dns);
-  drop_repeats(names.addresses);
-  return names;
+Result<std::unique_ptr<LeafMint>> LeafMint::load(const TlsConfig& config, std::chrono::sys_seconds now) {
+  auto key = CaKey::load(config, now);
+  if (!key) return tl::unexpected<Error>(key.error());
+  return with(config, std::move(*key), now);
 }
 
-Result<std::unique_ptr<LeafMint>> LeafMint::load(const TlsConfig& config, std::chrono::sys_seconds now) {
-  const std::string fix = "; make one with `weir ca init`, or give each target its own tls.certificate_file and tls.key_file";
-  if (config.ca_certificate_file.empty() || config.ca_key_file.empty())
-    return fail(Error::Kind::kNotFound, "tls.ca is not set" + fix);
-  auto chain = read_certificates(config.ca_certificate_file);
-  if (!chain) {
-    Error error = chain.error();
-    if (error.kind == Error::Kind::kNotFound) error.message += fix;
-    return tl::unexpected<Error>(error);
-  }
-  auto key = read_private_key(config.ca_key_file);
-  if (!key) return tl::unexpected<Error>(key.error());
-  X509* ca = chain->front().get();
-  const std::string& file = config.ca_certificate_file;
-  if (X509_check_private_key(ca, key->get()) != 1) {
-    ERR_clear_error();
-    return fail(Error::Kind::kInvalid, config.ca_key_file + " is not the key of " + file);
-  }
-  if (X509_check_ca(ca) != 1 || (X509_get_key_usage(ca) & KU_KEY_CERT_SIGN) == 0) {
-    return fail(Error::Kind::kInvalid, file + " is no CA: it lacks basicConstraints CA:TRUE or keyUsage keyCertSign");
-  }
-  if (not_after_of(ca) <= now) {
-    return fail(Error::Kind::kInvalid,
-                file + " expired on " + utc_text(not_after_of(ca)) + "; move both files away and run `weir ca init`");
-  }
+Result<std::unique_ptr<LeafMint>> LeafMint::with(const TlsConfig& config, std::shared_ptr<LeafSigner> signer, std::chrono::sys_seconds now) {
+  auto chain = read_ca_chain(config, now);
+  if (!chain) return tl::unexpected<Error>(chain.error());
   auto mint = std::unique_ptr<LeafMint>(new LeafMint);
-  mint->file_ = file;
+  mint->file_ = config.ca_certificate_file;
   mint->chain_ = std::move(*chain);
-  mint->key_ = std::move(*key);
+  mint->signer_ = std::move(signer);
   return mint;
 }
 
@@ -127,35 +39,22 @@ Result<std::shared_ptr<const Leaf>> LeafMint::leaf(const LeafNames& wanted, std:
   const LeafNames names = permitted_names(ca, wanted);
   if (is_empty(names)) {
     return fail(Error::Kind::kInvalid,
-                file_ + " may sign for none of " + alternative_names(wanted) + ": its name constraints forbid it");
+                file_ + " may sign for none of " + text_of(wanted) + ": its name constraints forbid it");
   }
-  const std::string alternatives = alternative_names(names);
+  const std::string alternatives = text_of(names);
   const auto cached = cache_.find(alternatives);
   if (cached != cache_.end() && now < cached->second->renew_at) return cached->second;
 
-  const auto expires = std::min(now + kValidity, not_after_of(ca));
-  if (expires <= now) return fail(Error::Kind::kInvalid, file_ + " expired on " + utc_text(expires));
   auto leaf = std::make_shared<Leaf>();
-  leaf->certificate.reset(X509_new());
   leaf->key.reset(EVP_EC_gen("P-256"));
-  X509* certificate = leaf->certificate.get();
-  const bool is_built = leaf->certificate && leaf->key && X509_set_version(certificate, X509_VERSION_3) == 1 &&
-                        set_serial_and_validity(certificate, std::max(now - kBackdated, not_before_of(ca)), expires) &&
-                        set_subject(certificate, names) && X509_set_issuer_name(certificate, X509_get_subject_name(ca)) == 1 &&
-                        X509_set_pubkey(certificate, leaf->key.get()) == 1 &&
-                        add_extension(certificate, ca, NID_basic_constraints, "critical,CA:FALSE") &&
-                        add_extension(certificate, ca, NID_key_usage, "critical,digitalSignature") &&
-                        add_extension(certificate, ca, NID_ext_key_usage, "serverAuth") &&
-                        add_extension(certificate, ca, NID_subject_alt_name, alternatives) &&
-                        add_extension(certificate, ca, NID_subject_key_identifier, "hash") &&
-                        add_extension(certificate, ca, NID_authority_key_identifier, "keyid");
-  if (!is_built)
-    return fail(Error::Kind::kSystem, "cannot make a certificate for " + alternatives + ": " + take_openssl_error());
-  // Ed25519 and Ed448 hash by themselves.
-  const int kind = EVP_PKEY_get_base_id(key_.get());
-  const EVP_MD* digest = kind == EVP_PKEY_ED25519 || kind == EVP_PKEY_ED448 ? nullptr : EVP_sha256();
-  if (X509_sign(certificate, key_.get(), digest) <= 0)
-    return fail(Error::Kind::kSystem, "cannot sign with " + file_ + ": " + take_openssl_error());
+  if (!leaf->key) return fail(Error::Kind::kSystem, "cannot make a key for " + alternatives + ": " + take_openssl_error());
+  auto certificate = signer_->sign(names, leaf->key.get(), now);
+  if (!certificate) return tl::unexpected<Error>(certificate.error());
+  leaf->certificate = std::move(*certificate);
+  const bool is_ours = X509_check_private_key(leaf->certificate.get(), leaf->key.get()) == 1 && X509_check_issued(ca, leaf->certificate.get()) == X509_V_OK;
+  ERR_clear_error();
+  if (!is_ours) return fail(Error::Kind::kInvalid, "the certificate for " + alternatives + " was not made by the CA of " + file_ + "; were its files replaced? restart the gateway");
+  const auto expires = not_after_of(leaf->certificate.get());
   for (const X509Ptr& above : chain_) {
     if (is_self_signed(above.get())) continue;  // A root is trusted for being held, not for being sent.
     X509_up_ref(above.get());

@@ -10,17 +10,10 @@
 
 #include "core/address.h"
 #include "core/config.h"
+#include "transport/leaf_signer.h"
 #include "transport/openssl_ptr.h"
 
 namespace weir::transport {
-
-// What a leaf is for.  The first name is also the common name.
-struct LeafNames {
-  std::vector<std::string> dns;
-  std::vector<Address> addresses;
-};
-// From the target's name, tls.server_name, `names`, and every address that is given whole (a prefix names no host).
-[[nodiscard]] LeafNames leaf_names(const TargetConfig&);
 
 struct Leaf {
   X509Ptr certificate;
@@ -31,16 +24,17 @@ struct Leaf {
 
 class LeafMint {
  public:
-  static constexpr std::chrono::seconds kValidity{7 * 24 * 3600};
-  static constexpr std::chrono::seconds kBackdated{300};  // Clients' clocks may be behind.
+  static constexpr std::chrono::seconds kValidity = kLeafValidity;
+  static constexpr std::chrono::seconds kBackdated = kLeafBackdated;
   static constexpr std::chrono::seconds kRenewBefore{2 * 24 * 3600};
 
-  // Reads tls.ca.  Errors: kNotFound with the `weir ca init` that mends it; kDenied (key readable by others); kInvalid (no CA,
-  // expired, key of another certificate).
+  // With the CA's key at hand.  Errors: as CaKey::load.
   [[nodiscard]] static Result<std::unique_ptr<LeafMint>> load(const TlsConfig&, std::chrono::sys_seconds now);
+  // Reads the CA's certificate alone; who holds its key signs.  Errors: as read_ca_chain.
+  [[nodiscard]] static Result<std::unique_ptr<LeafMint>> with(const TlsConfig&, std::shared_ptr<LeafSigner>, std::chrono::sys_seconds now);
 
   // The same leaf for the same names until its renew_at.  Names that the CA's name constraints forbid are left out.
-  // Errors: kInvalid when no name is left, or the CA has expired.
+  // Errors: kInvalid when no name is left, or the CA has expired; those of who signs.
   [[nodiscard]] Result<std::shared_ptr<const Leaf>> leaf(const LeafNames&, std::chrono::sys_seconds now);
   [[nodiscard]] uint64_t minted() const { return minted_; }
 
@@ -48,7 +42,7 @@ class LeafMint {
   LeafMint() = default;
   std::string file_;
   std::vector<X509Ptr> chain_;  // The CA's certificate first.
-  PkeyPtr key_;
+  std::shared_ptr<LeafSigner> signer_;
   std::map<std::string, std::shared_ptr<const Leaf>> cache_;
   uint64_t minted_ = 0;
 };
