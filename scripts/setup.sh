@@ -6,7 +6,7 @@ set -euo pipefail
 
 # What a build needs.
 build=(build-essential gcc g++ cmake ninja-build ccache mold pkg-config git
-  clang clang-tidy clang-format libclang-rt-dev lld llvm bpftool linux-libc-dev libbpf-dev libelf-dev zlib1g-dev liburing-dev libcap-dev libmnl-dev
+  clang clang-tidy clang-format libclang-rt-dev lld llvm bpftool linux-libc-dev libbpf-dev libelf-dev zlib1g-dev liburing-dev libcap-dev libseccomp-dev libmnl-dev
   libhyperscan-dev libpg-query-dev libprotobuf-c-dev libssl-dev libboost1.74-dev libboost-program-options-dev libspdlog-dev libfmt-dev
   libexpected-dev libpq-dev libsqlite3-dev libyaml-cpp-dev nlohmann-json3-dev libcurl4-openssl-dev libzstd-dev libzip-dev libgtest-dev libgmock-dev libbenchmark-dev)
 # What the lab, the tests and the side-by-side measurements run.

@@ -32,14 +32,19 @@ gateway_prepare() {
   gateway_yaml relay none none none >"$lab_folder/gateway-plain.yaml"
 }
 
-# The system user that the engine drops to.  Made here if it is not there; taken away by the lab that made it.
+# The system users that the engine and its signer drop to.  Made here if they are not there; taken away by the lab that made them.
 gateway_user_up() {
-  getent passwd weir >/dev/null && return 0
-  useradd --system --no-create-home --shell /usr/sbin/nologin weir
-  touch "$lab_folder/made-user"
+  local user
+  for user in weir weir-signer; do
+    getent passwd "$user" >/dev/null && continue
+    useradd --system --no-create-home --shell /usr/sbin/nologin "$user"
+    echo "$user" >>"$lab_folder/made-user"
+  done
 }
 gateway_user_down() {
-  [ ! -f "$lab_folder/made-user" ] || userdel weir 2>/dev/null || true
+  local user
+  [ -f "$lab_folder/made-user" ] || return 0
+  while read -r user; do userdel "$user" 2>/dev/null || true; done <"$lab_folder/made-user"
 }
 
 # Two cores where there are two, whatever `auto` would take: what goes from one to the other is tried too.
@@ -207,6 +212,8 @@ gateway_start() {
   # The engine reads its secrets as its own user, also at a reload.  The superuser's password is none of its business.
   chown -R weir: "$lab_folder/keys"
   chown root: "$lab_folder/keys/postgres.password"
+  # What the signer alone holds, and what is the auditor's.
+  chown root: "$lab_folder"/keys "$lab_folder"/keys/{log.key,kek.key,ca.key,auditor.key}
   echo "$config" >"$lab_folder/gateway.config"
   inside "$gateway_namespace" "$weir" up --config "$config" >>"$gateway_log" 2>&1 || gateway_explain "weir up failed"
   (cd / && exec nsenter --net="/run/netns/$gateway_namespace" -- setsid "$weir" run --config "$config") \

@@ -8,11 +8,12 @@ import pathlib
 import re
 import sys
 
-STAGES = ["kernel", "io", "steer", "accept", "identify", "transport", "parse", "decide", "mask", "forward", "record", "report", "store", "notify"]
+STAGES = ["kernel", "io", "steer", "accept", "identify", "transport", "parse", "decide", "mask", "forward", "record", "signer", "report", "store", "notify"]
 JOINERS = {"session", "control"}
 ALLOWED = {stage: {"base", "core"} for stage in STAGES}
 for stage in ("io", "steer", "accept", "identify", "decide", "store", "notify"):
     ALLOWED[stage].add("kernel")  # raw-UAPI shims, whole files
+ALLOWED["signer"] |= {"record", "transport"}  # Its process holds the keys of both: their seams, from the other side.
 ALLOWED["base"] = set()
 ALLOWED["core"] = {"base"}
 LINES_MAX = 600  # logic; tables (*.def, generated) may be longer

@@ -26,7 +26,7 @@ inline const std::string kConfig = R"(version: 1
 name: gw-test
 state: state
 steer: {clients: [weir-test-a], targets: [weir-test-b], pin: /sys/fs/bpf/weir-cli-test}
-engine: {user: root, cores: [0]}
+engine: {user: root, signer_user: nobody, cores: [0]}
 tls: {ca: {certificate_file: keys/ca.crt, key_file: keys/ca.key}}
 identity: {static: [{address: 198.18.1.2, subject: "svc:report", groups: [agents], reason: test}]}
 targets:

@@ -61,6 +61,21 @@ void read_limits(MapReader limits, Limits& out) {
   limits.finish();
 }
 
+// The process that holds the keys: a user that is not the engine's, or it could read them from there.
+void read_signer(MapReader& engine, EngineConfig& out) {
+  LoadContext& context = engine.context();
+  engine.name("signer_user", out.signer_user, Need::kOptional);
+  if (out.signer_user == out.user && out.user != "root") {
+    context.error(engine.place_of("signer_user"), engine.path_of("signer_user") + ": " + in_quotes(out.user) + " is engine.user too: what the signer holds would be the engine's", "signer_user: weir-signer");
+  } else if (context.check_files && !context.files.user_id(out.signer_user)) {
+    context.error(engine.place_of("signer_user"), engine.path_of("signer_user") + ": there is no user " + in_quotes(out.signer_user),
+                  "useradd --system --home-dir /nonexistent --shell /usr/sbin/nologin " + out.signer_user);
+  }
+  std::string folder;
+  engine.text("signer_state", folder);
+  if (!folder.empty()) out.signer_state = context.absolute(folder);
+}
+
 void read_existing_flows(MapReader& steer, SteerConfig& out) {
   const YamlNode* node = steer.take_scalar("existing_flows");
   if (node == nullptr || node->scalar == "reset") return;
@@ -87,6 +102,7 @@ void read_engine(MapReader engine, EngineConfig& out) {
     engine.context().error(engine.place_of("user"), engine.path_of("user") + ": there is no user " + in_quotes(out.user),
                            "useradd --system --home-dir /nonexistent --shell /usr/sbin/nologin " + out.user);
   }
+  read_signer(engine, out);
   read_limits(engine.map("limits"), out.limits);
   MapReader timeouts = engine.map("timeouts");
   timeouts.duration("connect", out.limits.connect_timeout, 100ms, 5min);

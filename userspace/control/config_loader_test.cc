@@ -207,6 +207,18 @@ TEST(RestartNeeded, NamesTheKeysThatAReloadMayNotChange) {
                           HasSubstr("weir.yaml:7:5: error: targets[orders-db].ports takes effect at a start only"), HasSubstr("control.socket")));
 }
 
+// It read its files when it started, and signs for the names of then.
+TEST(RestartNeeded, WhatTheSignerWasToldIsNotReloaded) {
+  const Config running = load_text(kSmallConfig).config;
+  Config wanted = running;
+  wanted.engine.signer_user = "keys";
+  wanted.engine.signer_state = "/srv/keys";
+  wanted.tls.ca_key_file = "/srv/ca.key";
+  wanted.targets[0].tls.to_client = LegTls::kOffer;
+  wanted.targets[0].tls.server_name = "db.example";
+  EXPECT_THAT(lines_of(restart_needed(running, wanted)), ElementsAre(HasSubstr("engine.signer_user takes effect at a start only"), HasSubstr("engine.signer_state"), HasSubstr("targets[orders-db].tls.server_name"), HasSubstr("tls.ca.key_file")));
+}
+
 TEST(RestartNeeded, RolesOfTheApiAreReloadedAndItsPortsAreNot) {
   const Config running = load_text(kSmallConfig).config;
   Config wanted = running;

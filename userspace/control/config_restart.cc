@@ -32,6 +32,8 @@ class Comparison {
 void compare_engine(Comparison& compare, const EngineConfig& a, const EngineConfig& b) {
   compare.key("engine.cores", a.cores, b.cores);
   compare.key("engine.user", a.user, b.user);
+  compare.key("engine.signer_user", a.signer_user, b.signer_user);
+  compare.key("engine.signer_state", a.signer_state, b.signer_state);
 #define LIMIT(name) compare.key("engine.limits." #name, a.limits.name, b.limits.name)
   LIMIT(sessions_max);
   LIMIT(sessions_per_identity_max);
@@ -118,6 +120,8 @@ void compare_target(Comparison& compare, const TargetConfig& a, const TargetConf
   compare.key(path + "on_failure.engine", a.on_engine_failure, b.on_engine_failure, b.place);
   compare.key(path + "closed_answer", a.closed_answer, b.closed_answer, b.place);
   compare.key(path + "source", a.source, b.source, b.place);
+  const bool is_minted = b.tls.to_client != LegTls::kNone && b.tls.certificate_file.empty();
+  if (is_minted) compare.key(path + "tls.server_name", a.tls.server_name, b.tls.server_name, b.place);
 }
 
 void compare_targets(Comparison& compare, const Config& running, const Config& wanted) {
@@ -149,6 +153,9 @@ std::vector<ConfigProblem> restart_needed(const Config& running, const Config& w
   compare_steer(compare, running.steer, wanted.steer);
   compare_targets(compare, running, wanted);
   compare_record(compare, running.record, wanted.record);
+  // The signer read them, and knows the names that it may sign for.
+  compare.key("tls.ca.certificate_file", running.tls.ca_certificate_file, wanted.tls.ca_certificate_file);
+  compare.key("tls.ca.key_file", running.tls.ca_key_file, wanted.tls.ca_key_file);
   compare.key("store", running.store, wanted.store);
   compare.key("control.socket", running.control.socket, wanted.control.socket);
   compare.key("control.metrics", running.control.metrics, wanted.control.metrics);

@@ -32,6 +32,7 @@ class MemoryFiles final : public ConfigFiles {
   }
   std::optional<uint32_t> user_id(const std::string& name) override {
     if (name == "weir") return 990;
+    if (name == "weir-signer") return 991;
     if (name == "root") return 0;
     return std::nullopt;
   }

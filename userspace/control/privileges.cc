@@ -31,13 +31,13 @@ struct User {
 };
 
 // nullopt: keep the user.
-Result<std::optional<User>> find_user(const std::string& name) {
+Result<std::optional<User>> find_user(const std::string& name, const std::string& key = "engine.user") {
   if (name.empty() || name == "root") return std::nullopt;
   struct passwd entry{};
   struct passwd* found = nullptr;
   std::array<char, 4096> buffer{};
   if (getpwnam_r(name.c_str(), &entry, buffer.data(), buffer.size(), &found) != 0 || found == nullptr) {
-    return fail(Error::Kind::kNotFound, "engine.user: there is no user " + name + ": useradd --system --shell /usr/sbin/nologin " + name);
+    return fail(Error::Kind::kNotFound, key + ": there is no user " + name + ": useradd --system --shell /usr/sbin/nologin " + name);
   }
   return User{found->pw_uid, found->pw_gid, name};
 }
@@ -103,7 +103,7 @@ Result<void> harden_process() {
 
 Result<void> drop_privileges(const PrivilegePlan& plan) {
   if (thread_count() != 1) return fail(Error::Kind::kInvalid, "privileges are dropped before threads are made");
-  const auto user = find_user(plan.user);
+  const auto user = find_user(plan.user, plan.key);
   if (!user) return tl::unexpected<Error>(user.error());
   const std::vector<cap_value_t> keep = kept(plan);
   if (auto shrunk = shrink_bounding_set(keep); !shrunk) return shrunk;

@@ -12,6 +12,7 @@ namespace weir::control {
 
 struct PrivilegePlan {
   std::string user;               // As in engine.user; "root" and "" keep the user and drop capabilities alone.
+  std::string key = "engine.user";  // Where it stands in the configuration, for errors.
   bool net_admin = true;          // IP_TRANSPARENT on the target leg, SO_MARK, destroying sockets on a cut.
   bool net_bind_service = true;   // A client's source port below 1024 is kept towards the target.
   bool bpf = true;                // Cuts and bindings are written into maps (CAP_BPF).

@@ -5,6 +5,7 @@
 #include "control/config_values.h"
 #include "control/control_client.h"
 #include "control/portal_settings.h"
+#include "control/signer_findings.h"
 #include "control/verbs.h"
 #include "core/json_fields.h"
 #include "record/reader.h"
@@ -168,6 +169,7 @@ int run_doctor(VerbCall& call) {
   add_sinks(loaded.config.notify, findings);
   add_countersigners(loaded.config, findings);
   add_encryption(loaded.config.record, findings);
+  add_signer(loaded.config, findings);
   add_retention(loaded.config, findings);
   add_index(loaded.config.state, findings);
   bool has_failed = false;

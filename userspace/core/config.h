@@ -23,6 +23,8 @@ struct SourcePlace { std::string file; uint32_t line = 0, column = 0; };  // Whe
 struct EngineConfig {
   std::vector<uint32_t> cores;      // Empty: auto.
   std::string user = "weir";        // Empty: privileges of the user are kept.
+  std::string signer_user = "weir-signer";   // Of the process that holds the keys.
+  std::string signer_state;         // Its folder; empty: beside `state`, with "-signer" behind the name.
   Limits limits;
 };
 

@@ -46,14 +46,6 @@ Result<int> dial_blocking(const Endpoint& target, uint32_t mark) {
   return socket->fd;
 }
 
-// Reads the signing key, or makes one the first time.
-Result<record::SigningKey> signing_key(const std::string& path, spdlog::logger& log) {
-  if (access(path.c_str(), F_OK) == 0) return record::SigningKey::read(path);
-  auto made = record::SigningKey::generate(path);
-  if (made) log.info("made a new signing key {} (give {}.pub to your auditors)", path, path);
-  return made;
-}
-
 }  // namespace
 
 std::chrono::sys_seconds wall_seconds() { return std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now()); }
@@ -98,9 +90,7 @@ Result<void> Engine::open_api() {
 }
 
 Result<void> Engine::drop_privileges() {
-  const Config& wanted = options_.config;
-  if (auto prepared = control::prepare_state_folder(wanted.state, wanted.engine.user); !prepared) return prepared;
-  return control::drop_privileges({.user = wanted.engine.user});
+  return control::drop_privileges({.user = options_.config.engine.user});
 }
 
 Result<void> Engine::open_record() {
@@ -110,15 +100,15 @@ Result<void> Engine::open_record() {
   auto lock = record::StateLock::take(wanted.state);
   if (!lock) return tl::unexpected<Error>(lock.error());
   lock_.emplace(std::move(*lock));
-  auto key = signing_key(wanted.record.signing_key_file, logging_->log());
-  if (!key) return tl::unexpected<Error>(key.error());
+  note_signer();
   record::RecoveryOptions recovery;
   recovery.state = wanted.state;
   recovery.gateway = wanted.name;
   recovery.public_key_file = wanted.state + "/log/signing.pub";  // Beside what it verifies, for who gets the folder.
   record::PosixFiles disk;
   if (auto made = disk.make_folder(wanted.state + "/log"); !made) return made;
-  if (auto put = record::replace_file(disk, recovery.public_key_file, as_bytes(key->public_pem())); !put) return put;
+  if (auto put = record::replace_file(disk, recovery.public_key_file, as_bytes(signer_->client().hello().public_pem)); !put) return put;
+  if (auto adopted = adopt_log(); !adopted) return adopted;
   recovery.now = std::chrono::system_clock::now();
   recovery.kernel_bytes = [left = steering_->bytes_left_behind()](uint64_t session) {
     const auto found = left.find(session);
@@ -157,7 +147,7 @@ Result<void> Engine::open_record() {
   sealer.journal_keys = journal_keys_;
   tell_evidence_log(sealer);
   open_retention(sealer);
-  auto opened = record::Sealer::open(sealer, std::move(*key), files_, sealed, [this](uint64_t id) { segments_->recycle(id); });
+  auto opened = record::Sealer::open(sealer, signer_->client().log_key(), files_, sealed, [this](uint64_t id) { segments_->recycle(id); });
   if (!opened) return tl::unexpected<Error>(opened.error());
   sealer_ = std::make_unique<record::SealerThread>(std::move(*opened), std::chrono::milliseconds(200),
                                                    [this, said = std::string()](const Error& error) mutable {
@@ -209,7 +199,7 @@ Result<void> Engine::open_policy() {
   if (auto uses = open_grant_uses(); !uses) return uses;
   parsers_ = std::make_unique<postgres::SqlParserPool>(wanted.engine.limits);
   builder_ = std::make_unique<RuntimeBuilder>(*parsers_, [mark = steering_->upstream_mark()](const Endpoint& target) { return dial_blocking(target, mark); },
-                                              [this](std::string_view text) { logging_->log().warn("{}", text); });
+                                              [this](std::string_view text) { logging_->log().warn("{}", text); }, signer_->client().leaf_signer());
   auto built = build(wanted);
   if (!built) return tl::unexpected<Error>(built.error());
   hand_over(std::move(*built));
@@ -339,6 +329,7 @@ void Engine::follow_interfaces() {
 // Bindings that have ended take their sessions with them; TLS material is renewed before it expires.
 void Engine::on_tick() {
   const std::lock_guard lock(control_mutex_);
+  watch_signer();
   tell_space();
   watch_->handle();
   watch_for_notices();
@@ -415,6 +406,7 @@ void Engine::drain() {
     if (auto finished = sealer_->finish(); !finished) logging_->log().error("sealing: {}", finished.error().message);
     sealer_.reset();
   }
+  if (signer_) signer_->end();  // The last seal is made.
 }
 
 Result<void> run_engine(EngineOptions options) {
@@ -430,12 +422,12 @@ Result<void> run_engine(EngineOptions options) {
   setenv("HOME", options.config.state.c_str(), 1);
   signal(SIGHUP, SIG_IGN);
   Engine engine(std::move(options));
-  for (auto step : {&Engine::open_kernel, &Engine::open_api, &Engine::drop_privileges, &Engine::open_record, &Engine::open_store, &Engine::open_policy, &Engine::open_notifier, &Engine::start_cores, &Engine::start_control}) {
+  for (auto step : {&Engine::open_signer, &Engine::open_kernel, &Engine::open_api, &Engine::drop_privileges, &Engine::open_record, &Engine::open_store, &Engine::open_policy, &Engine::open_notifier, &Engine::start_cores, &Engine::start_control}) {
     if (auto done = (engine.*step)(); !done) return done;
   }
   engine.serve_until_signal();
   engine.drain();
-  return {};
+  return engine.outcome();
 }
 
 }  // namespace weir::session

@@ -91,6 +91,7 @@ json Engine::status() const {
         {"errors", seals.errors},
         {"index", index_status()},
         {"recovered", {{"interrupted", recovered_.interrupted}, {"unknown_commands", recovered_.unknown_commands}, {"torn_bytes", recovered_.torn_bytes}}}}},
+      {"signer", signer_status()},
       {"countersigned", countersigners()},
       {"retention", retention_status()},
       {"store", store_status()},
@@ -359,6 +360,7 @@ std::string Engine::metrics() {
   add("weir_issuer_keys", "Keys of an issuer that signatures are checked with.", MetricType::kGauge, [](const Keys& keys) { return keys.keys; });
   add("weir_issuer_fetches_total", "Fetches of an issuer's keys that went well.", MetricType::kCounter, [](const Keys& keys) { return keys.fetches; });
   add("weir_issuer_failures_total", "Fetches of an issuer's keys that failed.", MetricType::kCounter, [](const Keys& keys) { return keys.failures; });
+  for (control::MetricSample& sample : signer_samples()) more.push_back(std::move(sample));
   for (control::MetricSample& sample : countersign_samples()) more.push_back(std::move(sample));
   for (control::MetricSample& sample : retention_samples()) more.push_back(std::move(sample));
   for (control::MetricSample& sample : store_samples()) more.push_back(std::move(sample));

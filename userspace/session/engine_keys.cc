@@ -1,19 +1,11 @@
-// The keys of the record: the gateway's own, made at the first start, the auditors' public ones, and those of the journals.
-#include <unistd.h>
-
-#include "record/key_store.h"
+// The keys of the record: the gateway's own, which the signer holds, the auditors' public ones, and those of the journals.
 #include "session/engine_state.h"
 
 namespace weir::session {
 
 Result<void> Engine::open_keys() {
   const Config& wanted = options_.config;
-  const std::string& file = wanted.record.encryption_key_file;
-  if (!file.empty() && access(file.c_str(), F_OK) != 0) {
-    if (auto made = record::make_gateway_keys(file, wanted.state); !made) return made;
-    logging_->log().info("made a new key for the session archives, {} (keep a copy elsewhere: without it they cannot be read)", file);
-  }
-  auto ring = record::open_ring(file, wanted.record.encryption_auditors);
+  auto ring = signer_->client().ring(wanted.record.encryption_auditors);
   if (!ring) return tl::unexpected<Error>(ring.error());
   keys_ = std::move(*ring);
   if (!keys_.encrypts()) logging_->log().warn("record.encryption is not set: the journal stands in clear, and session archives are compressed, not encrypted");

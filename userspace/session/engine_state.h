@@ -34,6 +34,7 @@
 #include "session/grant_uses.h"
 #include "session/runtime_builder.h"
 #include "session/ticket_watch.h"
+#include "signer/process.h"
 #include "steer/drop_notices.h"
 #include "steer/kernel_bindings.h"
 #include "steer/kernel_bypasses.h"
@@ -50,6 +51,7 @@ class Engine final : public control::ControlHandler, public control::ApiHost, pu
   ~Engine() override;
 
   // engine.cc.  In this order; the first error ends it.
+  [[nodiscard]] Result<void> open_signer();        // engine_signer.cc: before anything that an enemy may have written is read.
   [[nodiscard]] Result<void> open_kernel();        // Needs privileges.
   [[nodiscard]] Result<void> open_api();           // Its ports, which may be below 1024.
   [[nodiscard]] Result<void> drop_privileges();
@@ -61,6 +63,7 @@ class Engine final : public control::ControlHandler, public control::ApiHost, pu
   [[nodiscard]] Result<void> start_control();
   void serve_until_signal();
   void drain();
+  [[nodiscard]] Result<void> outcome() const;      // engine_signer.cc: whether it ended as it was asked to.
 
   // engine_acts.cc
   Result<nlohmann::json> handle(std::string_view verb, const nlohmann::json& arguments, const control::ControlPeer& peer) override;
@@ -168,6 +171,12 @@ class Engine final : public control::ControlHandler, public control::ApiHost, pu
   void tell_space();
   [[nodiscard]] std::vector<uint32_t> client_interfaces() const;
   void follow_interfaces();
+  // engine_signer.cc
+  void note_signer() const;
+  [[nodiscard]] Result<void> adopt_log();
+  void watch_signer();
+  [[nodiscard]] nlohmann::json signer_status() const;
+  [[nodiscard]] std::vector<control::MetricSample> signer_samples() const;
   Result<void> open_keys();                         // engine_keys.cc: of the session archives.
   Result<void> draw_journal_key();
   // engine_evidence.cc: what the evidence log says of the engine beside sessions and acts.
@@ -194,6 +203,8 @@ class Engine final : public control::ControlHandler, public control::ApiHost, pu
 
   EngineOptions options_;
   std::chrono::system_clock::time_point started_ = std::chrono::system_clock::now();
+  std::unique_ptr<signer::Process> signer_;           // Holds the keys; ends after all that asks it.
+  std::atomic<bool> is_signer_lost_{false};
   bool is_record_full_ = false;
   std::vector<uint32_t> client_interfaces_;         // Indices of steer.clients, as bindings in the kernel were last written by.
   std::string on_disk_ = "in force";                // Of the configuration file, as the last reload found it.

@@ -130,7 +130,7 @@ Result<RuntimePtr> RuntimeBuilder::build(const Config& config, std::chrono::sys_
   if (transport::needs_leaf_mint(config)) {
     const std::string files = config.tls.ca_certificate_file + '\n' + config.tls.ca_key_file;
     if (!mint_ || mint_files_ != files) {
-      auto mint = transport::LeafMint::load(config.tls, now);
+      auto mint = leaves_ ? transport::LeafMint::with(config.tls, leaves_, now) : transport::LeafMint::load(config.tls, now);
       if (!mint) return tl::unexpected<Error>(mint.error());
       mint_ = std::move(*mint);
       mint_files_ = files;

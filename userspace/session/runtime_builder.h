@@ -22,8 +22,9 @@ class RuntimeBuilder {
   // Something an operator should see.
   using Notice = std::function<void(std::string_view)>;
 
-  RuntimeBuilder(postgres::SqlParserPool& parsers, Dial dial, Notice notice)
-      : parsers_(parsers), dial_(std::move(dial)), notice_(std::move(notice)) {}
+  // `leaves` signs certificates; null: with the CA's key, which is read then.
+  RuntimeBuilder(postgres::SqlParserPool& parsers, Dial dial, Notice notice, std::shared_ptr<transport::LeafSigner> leaves = nullptr)
+      : parsers_(parsers), dial_(std::move(dial)), notice_(std::move(notice)), leaves_(std::move(leaves)) {}
 
   // Errors: one message, a line for each fault found.  After an error nothing has changed.
   [[nodiscard]] Result<RuntimePtr> build(const Config& config, std::chrono::sys_seconds now);
@@ -44,6 +45,7 @@ class RuntimeBuilder {
   postgres::SqlParserPool& parsers_;
   Dial dial_;
   Notice notice_;
+  std::shared_ptr<transport::LeafSigner> leaves_;
   uint64_t generation_ = 0;
   std::unique_ptr<transport::LeafMint> mint_;
   std::string mint_files_;                   // What mint_ was loaded from.
