@@ -4,6 +4,7 @@
 #include "identify/token_fuzz.h"
 #include "parse/postgres/facts_fuzz.h"
 #include "record/record_fuzz.h"
+#include "signer/signer_fuzz.h"
 #include "tests/fuzz/fuzz_target.h"
 
 namespace weir::fuzz {
@@ -24,5 +25,6 @@ void fuzz_provider(Bytes input) { run(identify::fuzz_provider, input); }
 void fuzz_journal(Bytes input) { run(::fuzz_journal, input); }
 void fuzz_archive(Bytes input) { run(::fuzz_archive, input); }
 void fuzz_tlog(Bytes input) { run(::fuzz_tlog, input); }
+void fuzz_signer(Bytes input) { run(::fuzz_signer, input); }
 
 }  // namespace weir::fuzz
