@@ -48,7 +48,10 @@ Result<void> take_over(const std::string& path, uid_t engine, std::vector<std::s
   if (fstat(file->get(), &status) != 0) return record::system_error(path);
   if (!S_ISREG(status.st_mode) || status.st_uid != engine) return {};
   if (status.st_nlink != 1) return fail(Error::Kind::kDenied, path + ": the engine's user owns this key, under more than one name: remove the others, and chown root " + path);
-  if (fchown(file->get(), 0, 0) != 0) return record::system_error(path);
+  if (fchown(file->get(), 0, 0) != 0) {  // A read-only /etc, for instance.
+    notes.push_back(path + " is the engine's user's, who can read it, and cannot be made root's here (" + std::strerror(errno) + "): chown root " + path);
+    return {};
+  }
   notes.push_back(path + " was the engine's user's and is root's now: the engine does not read it any more");
   return {};
 }
@@ -229,7 +232,8 @@ void Process::end() {
   client_->close();
   const auto until = std::chrono::steady_clock::now() + kEndPatience;
   while (waitpid(pid_, nullptr, WNOHANG) == 0) {
-    if (std::chrono::steady_clock::now() > until) kill(pid_, SIGKILL);
+    // As another user it may be out of reach: then the kernel ends it with us.
+    if (std::chrono::steady_clock::now() > until && kill(pid_, SIGKILL) != 0) return;
     std::this_thread::sleep_for(std::chrono::milliseconds(2));
   }
 }

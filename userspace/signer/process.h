@@ -37,7 +37,7 @@ class Process {
   Process& operator=(const Process&) = delete;
   [[nodiscard]] Client& client() const { return *client_; }
   [[nodiscard]] pid_t pid() const { return pid_; }
-  // Nothing more is to be signed.  Post: the process is gone; one that does not end by itself is killed after five seconds.
+  // Nothing more is to be signed.  Post: the process is gone; one that does not end by itself within five seconds is killed, at the latest with this process.
   void end();
 
  private:
