@@ -127,7 +127,8 @@ class Driver : public SshSink {
         else if (sent < 0 && errno != EAGAIN) return;
       }
     }
-    ADD_FAILURE() << "it took too long";
+    ADD_FAILURE() << "it took too long: " << transport.exchanges() << " key exchanges, " << (transport.is_exchanging() ? "one going on, " : "none going on, ") << transport.queued_size() << " bytes queued, "
+                  << out_.size() << " to write";
   }
 
   SeededRandom random{static_cast<uint64_t>(steady_clock::now().time_since_epoch().count())};
