@@ -3,25 +3,11 @@
 
 #include <algorithm>
 #include <array>
-#include <atomic>
-#include <cstdlib>
-#include <new>
 
+#include "base/counting_new_test_support.h"
 #include "core/limits.h"
 #include "parse/registry.h"
 #include "tests/playbook/wire_text.h"
-
-namespace {
-std::atomic<uint64_t> g_allocations{0};
-}  // namespace
-
-void* operator new(std::size_t size) {
-  g_allocations.fetch_add(1, std::memory_order_relaxed);
-  if (void* memory = std::malloc(size == 0 ? 1 : size)) return memory;
-  throw std::bad_alloc();
-}
-void operator delete(void* memory) noexcept { std::free(memory); }
-void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
 
 namespace weir::testing {
 namespace {
@@ -108,9 +94,9 @@ uint64_t allocations_of(Exchange& exchange, const std::string& asked, const std:
     exchange.run(Direction::kToClient, answered);
   };
   for (int i = 0; i < 200; ++i) once();
-  const uint64_t before = g_allocations.load();
+  const uint64_t before = g_news;
   for (int i = 0; i < 1000; ++i) once();
-  return g_allocations.load() - before;
+  return g_news - before;
 }
 
 TEST(CodecAllocation, ASimpleQueryAllocatesNothing) {

@@ -165,14 +165,7 @@ Result<void> Maker::add_holds(report::EvidencePack& pack) {
   const auto holds = record::read_holds(std::filesystem::path(place_.log).parent_path().string(), configured);
   if (!holds) return tl::unexpected(holds.error());
   for (const record::Hold& hold : *holds) {
-    std::string what;
-    const auto add = [&](const std::string& part) { what += (what.empty() ? "" : ", ") + part; };
-    if (hold.session) add("session " + std::to_string(*hold.session));
-    if (!hold.subject.empty()) add(hold.subject);
-    if (!hold.target.empty()) add("target " + hold.target);
-    if (hold.from) add("from " + utc_text(*hold.from));
-    if (hold.until) add("until " + utc_text(*hold.until));
-    pack.add_hold({{"id", hold.id}, {"what", what}, {"by", hold.by}, {"at", utc_text_if_set(hold.at)}, {"reason", hold.reason}, {"configured", hold.is_configured}});
+    pack.add_hold({{"id", hold.id}, {"what", record::words_of(hold)}, {"by", hold.by}, {"at", utc_text_if_set(hold.at)}, {"reason", hold.reason}, {"configured", hold.is_configured}});
   }
   pack.note_holds_known();
   return {};

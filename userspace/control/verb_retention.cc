@@ -25,17 +25,6 @@ constexpr uint64_t kRowsDefault = 1'000;
 
 std::string second_text(int64_t ns) { return utc_text(std::chrono::sys_seconds(std::chrono::seconds(ns / 1'000'000'000))); }
 
-std::string what_of(const record::Hold& hold) {
-  std::string text;
-  const auto add = [&](const std::string& part) { text += (text.empty() ? "" : ", ") + part; };
-  if (hold.session) add("session " + std::to_string(*hold.session));
-  if (!hold.subject.empty()) add(hold.subject);
-  if (!hold.target.empty()) add("target " + hold.target);
-  if (hold.from) add("from " + utc_text(*hold.from));
-  if (hold.until) add("until " + utc_text(*hold.until));
-  return text;
-}
-
 std::string joined(const std::vector<std::string>& words) {
   std::string text;
   for (const std::string& word : words) text += (text.empty() ? "" : ", ") + word;
@@ -171,7 +160,7 @@ int run_show(VerbCall& call) {
   TextTable held_table({{"HOLD"}, {"COVERS"}, {"BY"}, {"SINCE"}, {"REASON"}});
   for (const record::Hold& hold : in->holds) {
     holds.push_back(ordered_json(record::to_json(hold)));
-    held_table.add({hold.id, escape_bytes(what_of(hold)), escape_bytes(hold.by), hold.is_configured ? "configuration" : utc_text_if_set(hold.at), escape_bytes(hold.reason)});
+    held_table.add({hold.id, escape_bytes(record::words_of(hold)), escape_bytes(hold.by), hold.is_configured ? "configuration" : utc_text_if_set(hold.at), escape_bytes(hold.reason)});
   }
   if (call.json) {
     uint64_t expired = 0;
@@ -246,7 +235,7 @@ int run_hold_list(VerbCall& call) {
   }
   if (in->holds.empty()) call.terminal.out << "no legal holds\n";
   for (const record::Hold& hold : in->holds) {
-    call.terminal.out << hold.id << "  " << escape_bytes(what_of(hold)) << ", by " << escape_bytes(hold.by) << (hold.is_configured ? " (configuration)" : " at " + utc_text_if_set(hold.at)) << ": " << escape_bytes(hold.reason) << "\n";
+    call.terminal.out << hold.id << "  " << escape_bytes(record::words_of(hold)) << ", by " << escape_bytes(hold.by) << (hold.is_configured ? " (configuration)" : " at " + utc_text_if_set(hold.at)) << ": " << escape_bytes(hold.reason) << "\n";
   }
   return kExitDone;
 }

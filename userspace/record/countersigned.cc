@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <set>
 
-#include "record/base64.h"
+#include "record/note_values.h"
 #include "record/files.h"
 #include "record/time_stamp.h"
 

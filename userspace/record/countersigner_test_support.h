@@ -14,7 +14,7 @@
 #include <string>
 #include <vector>
 
-#include "record/base64.h"
+#include "record/note_values.h"
 #include "record/http_post.h"
 #include "record/merkle.h"
 #include "record/record_test_support.h"

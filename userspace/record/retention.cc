@@ -138,6 +138,17 @@ json to_json(const Hold& hold) {
   return object;
 }
 
+std::string words_of(const Hold& hold) {
+  std::string text;
+  const auto add = [&](const std::string& part) { text += (text.empty() ? "" : ", ") + part; };
+  if (hold.session) add("session " + std::to_string(*hold.session));
+  if (!hold.subject.empty()) add(hold.subject);
+  if (!hold.target.empty()) add("target " + hold.target);
+  if (hold.from) add("from " + utc_text(*hold.from));
+  if (hold.until) add("until " + utc_text(*hold.until));
+  return text;
+}
+
 std::vector<Hold> holds_of(const RetentionConfig& config) {
   std::vector<Hold> all;
   for (const RetentionHoldConfig& each : config.holds) {

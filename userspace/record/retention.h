@@ -57,6 +57,8 @@ struct Hold {
   [[nodiscard]] bool covers(const SessionTraits&) const;
 };
 nlohmann::json to_json(const Hold&);
+// What it covers, for people: "session 7, user:ann, target shop, from ..., until ...".
+std::string words_of(const Hold&);
 std::vector<Hold> holds_of(const RetentionConfig&);
 
 // Legal holds that people set, in one file of the state folder.

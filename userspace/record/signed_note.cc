@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <charconv>
 
-#include "record/base64.h"
+#include "record/note_values.h"
 
 namespace weir::record {
 namespace {

@@ -1,6 +1,6 @@
 #include "record/tlog_proof.h"
 
-#include "record/base64.h"
+#include "record/note_values.h"
 #include "record/merkle.h"
 
 namespace weir::record {

@@ -1,7 +1,7 @@
 // The tree, its tiles, notes and proofs, against vectors that tests/reader computed from the specifications.
 #include <gtest/gtest.h>
 
-#include "record/base64.h"
+#include "record/note_values.h"
 #include "record/merkle.h"
 #include "record/record_test_support.h"
 #include "record/signed_note.h"

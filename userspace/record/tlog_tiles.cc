@@ -5,7 +5,7 @@
 #include <memory>
 
 #include "base/check.h"
-#include "record/base64.h"
+#include "record/note_values.h"
 
 namespace weir::record {
 namespace {

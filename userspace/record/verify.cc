@@ -4,7 +4,7 @@
 #include <map>
 #include <set>
 
-#include "record/base64.h"
+#include "record/note_values.h"
 #include "record/files.h"
 #include "record/key_store.h"
 #include "record/verify_archive.h"

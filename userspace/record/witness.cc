@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "record/base64.h"
+#include "record/note_values.h"
 
 namespace weir::record {
 namespace {

@@ -17,14 +17,7 @@ constexpr std::chrono::milliseconds kRunTimeout{3'000}, kRunPoll{20};
 
 json described(const record::Hold& hold) {
   json object = record::to_json(hold);
-  std::string what;
-  const auto add = [&](const std::string& part) { what += (what.empty() ? "" : ", ") + part; };
-  if (hold.session) add("session " + std::to_string(*hold.session));
-  if (!hold.subject.empty()) add(hold.subject);
-  if (!hold.target.empty()) add("target " + hold.target);
-  if (hold.from) add("from " + utc_text(*hold.from));
-  if (hold.until) add("until " + utc_text(*hold.until));
-  object["what"] = what;
+  object["what"] = record::words_of(hold);
   return object;
 }
 

@@ -1,24 +1,6 @@
-// The steady path allocates nothing of ours.  This file replaces operator new for the whole test program, to count.
-#include <cstdlib>
-#include <new>
-
+// The steady path allocates nothing of ours.
+#include "base/counting_new_test_support.h"
 #include "transport/tls_test_support.h"
-
-namespace {
-std::size_t g_news = 0;  // The program has one thread.
-void* count(std::size_t size) {
-  ++g_news;
-  void* block = std::malloc(size);
-  if (block == nullptr) std::abort();
-  return block;
-}
-}  // namespace
-void* operator new(std::size_t size) { return count(size); }
-void* operator new[](std::size_t size) { return count(size); }
-void operator delete(void* block) noexcept { std::free(block); }
-void operator delete[](void* block) noexcept { std::free(block); }
-void operator delete(void* block, std::size_t) noexcept { std::free(block); }
-void operator delete[](void* block, std::size_t) noexcept { std::free(block); }
 
 namespace weir::transport::testing {
 namespace {
@@ -54,14 +36,14 @@ TEST(TlsAllocations, TheSteadyPathMakesNone) {
 
   const std::string large(40'000, 'x');
   const std::array<Bytes, 3> pieces{as_bytes("small "), as_bytes(large), as_bytes(" last")};
-  const std::size_t before = g_news;
+  const uint64_t before = weir::testing::g_news;
   for (int i = 0; i < 100; ++i) {
     client->send(pieces, *to_server);
     server->receive(to_server->take(), *to_client);
     server->send(std::span(pieces).first(1), *to_client);
     client->receive(to_client->take(), *to_server);
   }
-  EXPECT_EQ(g_news, before);
+  EXPECT_EQ(weir::testing::g_news, before);
   EXPECT_EQ(to_client->plain_size, 100 * (large.size() + 11));
 }
 

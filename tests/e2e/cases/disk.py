@@ -1,10 +1,10 @@
-"""A disk that answers EIO: nothing passes that is not on the record, and what passed is on it afterwards."""
+"""Disks that fail: nothing passes that is not on the record, what passed is on it afterwards, and the host can be given back."""
 import os
 import re
 import subprocess
 
 from cases.records import verify
-from harness import case, expect, expect_equal, expect_in
+from harness import case, expect, expect_equal
 from pgwire import WireError
 from weirlab import wait_until
 
@@ -118,3 +118,28 @@ def eio(context):
     finally:
         context.stop()
         disk.end()
+
+
+@case("the state's disk takes no writes any more: `weir down` still gives the host back", config=None, seconds=60, spoils=True)
+def read_only(context):
+    mount = os.path.join(context.lab.folder, "read-only")
+    os.makedirs(mount, exist_ok=True)
+    _run("mount", "-t", "tmpfs", "-o", "size=256M", "tmpfs", mount)
+    try:
+        path = context.lab.config_variant("read-only", lambda text: text.replace(f"state: {context.lab.folder}/state", f"state: {mount}/state"))
+        rules = context.lab.run("gateway", ["ip", "rule"]).stdout
+        context.use(lambda _: path)
+        expect_equal(context.rows("select 'writable'", app="elsewhere"), ["writable"], "before")
+        expect(context.lab.run("gateway", ["ip", "rule"]).stdout != rules, "weir up makes rules")
+        context.lab.gateway_kill()
+        context.running = None
+        expect(context.psql("select 'dropped'", app="elsewhere").returncode != 0, "nothing passes without an engine")
+        wait_until("nobody writes there", lambda: subprocess.run(["mount", "-o", "remount,ro", mount], capture_output=True, stdin=subprocess.DEVNULL, check=False).returncode == 0, 20, 0.1)
+        done = context.lab.run("gateway", [context.env["WEIR"], "down", "--config", path])
+        expect(done.returncode in (0, 1), f"weir down: exit {done.returncode}: {done.stderr}")
+        expect_equal(context.lab.run("gateway", ["ip", "rule"]).stdout, rules, "the rules after weir down")
+        expect_equal(context.rows("select 'forwarded'", app="elsewhere"), ["forwarded"], "the kernel forwards again")
+    finally:
+        _run("mount", "-o", "remount,rw", mount)
+        context.stop()
+        wait_until("it is not mounted", lambda: subprocess.run(["umount", mount], capture_output=True, stdin=subprocess.DEVNULL, check=False).returncode == 0, 20, 0.1)

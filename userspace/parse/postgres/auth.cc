@@ -5,6 +5,7 @@
 
 #include <array>
 
+#include "base/base64.h"
 #include "parse/postgres/messages.h"
 
 namespace weir::postgres {

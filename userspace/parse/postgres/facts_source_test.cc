@@ -4,27 +4,14 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
-#include <cstdlib>
-#include <new>
 #include <string>
 #include <vector>
 
+#include "base/counting_new_test_support.h"
 #include "parse/postgres/catalogue.h"
 #include "parse/postgres/facts_cache.h"
 #include "parse/postgres/facts_pool.h"
 #include "parse/postgres/facts_test_support.h"
-
-namespace {
-thread_local uint64_t allocation_count = 0;
-}
-// Counts what the calling thread allocates: a cache hit must not.
-[[gnu::noinline]] void* operator new(std::size_t size) {
-  ++allocation_count;
-  if (void* const memory = std::malloc(size == 0 ? 1 : size); memory != nullptr) return memory;
-  throw std::bad_alloc();
-}
-[[gnu::noinline]] void operator delete(void* memory) noexcept { std::free(memory); }
-[[gnu::noinline]] void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
 
 namespace weir::postgres {
 namespace {
@@ -317,12 +304,12 @@ TEST(FactsSource, AHitAllocatesNothing) {
   bench.get("set role 'someone'");
   const std::string exact = "set role 'someone'";
   const FactsQuery first = query_of(text), second = query_of(exact);
-  const uint64_t before = allocation_count;
+  const uint64_t before = weir::testing::g_news;
   for (int i = 0; i < 1000; ++i) {
     ASSERT_EQ(bench.source->facts(first).state, FactsAnswer::State::kReady);
     ASSERT_EQ(bench.source->facts(second).state, FactsAnswer::State::kReady);
   }
-  EXPECT_EQ(allocation_count, before);
+  EXPECT_EQ(weir::testing::g_news, before);
 }
 
 TEST(FactsSource, GoesAwayWhileItsStatementsAreParsed) {

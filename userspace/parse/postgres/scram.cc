@@ -8,6 +8,8 @@
 #include <algorithm>
 #include <charconv>
 
+#include "base/base64.h"
+
 namespace weir::postgres {
 namespace {
 
@@ -57,26 +59,16 @@ bool is_printable(std::string_view nonce) {
   return !nonce.empty() && std::ranges::all_of(nonce, [](char c) { return c >= 0x21 && c <= 0x7e && c != ','; });
 }
 
-}  // namespace
+constexpr std::size_t kBase64SizeMax = 4096;
 
-std::string base64(Bytes bytes) {
-  std::string text((bytes.size() + 2) / 3 * 4 + 1, '\0');
-  const int size = EVP_EncodeBlock(reinterpret_cast<unsigned char*>(text.data()), data_of(bytes), static_cast<int>(bytes.size()));
-  text.resize(static_cast<std::size_t>(size));
-  return text;
-}
-
+// Of a message of the peer's: bounded, and not nothing.
 bool unbase64(std::string_view text, std::vector<std::byte>& bytes) {
-  if (text.empty() || text.size() % 4 != 0 || text.size() > 4096) return false;
-  bytes.resize(text.size() / 4 * 3);
-  const int size = EVP_DecodeBlock(reinterpret_cast<unsigned char*>(bytes.data()),
-                                   reinterpret_cast<const unsigned char*>(text.data()), static_cast<int>(text.size()));
-  if (size < 0) return false;
-  std::size_t padding = 0;
-  while (padding < 2 && text[text.size() - 1 - padding] == '=') ++padding;
-  bytes.resize(static_cast<std::size_t>(size) - padding);
-  return true;
+  auto found = text.empty() || text.size() > kBase64SizeMax ? std::nullopt : from_base64(text);
+  if (found) bytes = std::move(*found);
+  return found.has_value();
 }
+
+}  // namespace
 
 void ScramServer::begin(std::string_view password, bool is_known, Bytes leaf_hash, RandomSource& random) {
   wipe();

@@ -81,7 +81,4 @@ class ScramClient {
   const char* why_ = nullptr;
 };
 
-std::string base64(Bytes bytes);
-bool unbase64(std::string_view text, std::vector<std::byte>& bytes);
-
 }  // namespace weir::postgres

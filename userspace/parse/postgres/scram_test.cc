@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "parse/postgres/auth.h"
+#include "base/base64.h"
 #include "parse/postgres/messages.h"
 
 namespace weir::postgres {
@@ -29,8 +30,7 @@ SetRandom counting() {
 }
 
 TEST(Scram, TheServersFirstMessageCarriesBothNoncesTheSaltAndTheRounds) {
-  std::vector<std::byte> salt_and_nonce;
-  unbase64("W22ZaJ0SNY7soEsUEjb6gQ==", salt_and_nonce);
+  std::vector<std::byte> salt_and_nonce = from_base64("W22ZaJ0SNY7soEsUEjb6gQ==").value();
   salt_and_nonce.resize(16 + 18, std::byte{'?'});
   SetRandom random(salt_and_nonce);
   ScramServer server;

@@ -1,26 +1,18 @@
 #include "transport/ssh/key_exchange.h"
 
-#include <openssl/bn.h>
 #include <openssl/core_names.h>
 #include <openssl/crypto.h>
 #include <openssl/ec.h>
-#include <openssl/param_build.h>
 
 #include <algorithm>
 #include <array>
 
 #include "base/check.h"
+#include "transport/ssh/openssl_types.h"
 
 namespace weir::ssh {
 namespace {
 
-using transport::FreeWith;
-using transport::PkeyPtr;
-using PkeyContextPtr = std::unique_ptr<EVP_PKEY_CTX, FreeWith<EVP_PKEY_CTX_free>>;
-using BignumPtr = std::unique_ptr<BIGNUM, FreeWith<BN_free>>;
-using ParamBuildPtr = std::unique_ptr<OSSL_PARAM_BLD, FreeWith<OSSL_PARAM_BLD_free>>;
-using ParamPtr = std::unique_ptr<OSSL_PARAM, FreeWith<OSSL_PARAM_free>>;
-using MdContextPtr = std::unique_ptr<EVP_MD_CTX, FreeWith<EVP_MD_CTX_free>>;
 using MdPtr = std::unique_ptr<EVP_MD, FreeWith<EVP_MD_free>>;
 using Kind = KexMethod::Kind;
 

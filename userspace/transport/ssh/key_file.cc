@@ -1,25 +1,20 @@
 #include "transport/ssh/key_file.h"
 
-#include <openssl/bn.h>
 #include <openssl/core_names.h>
-#include <openssl/param_build.h>
 #include <openssl/pem.h>
 
 #include <algorithm>
 
-#include "transport/ssh/base64.h"
+#include "base/base64.h"
+#include "transport/secret_file.h"
+#include "transport/ssh/openssl_types.h"
 
 namespace weir::ssh {
 namespace {
 
 using transport::BioPtr;
-using transport::FreeWith;
-using transport::PkeyPtr;
-using BignumPtr = std::unique_ptr<BIGNUM, FreeWith<BN_clear_free>>;
+using transport::SecretString;
 using BnContextPtr = std::unique_ptr<BN_CTX, FreeWith<BN_CTX_free>>;
-using ParamBuildPtr = std::unique_ptr<OSSL_PARAM_BLD, FreeWith<OSSL_PARAM_BLD_free>>;
-using ParamPtr = std::unique_ptr<OSSL_PARAM, FreeWith<OSSL_PARAM_free>>;
-using PkeyContextPtr = std::unique_ptr<EVP_PKEY_CTX, FreeWith<EVP_PKEY_CTX_free>>;
 
 constexpr std::string_view kBegin = "-----BEGIN OPENSSH PRIVATE KEY-----", kEnd = "-----END OPENSSH PRIVATE KEY-----";
 constexpr std::string_view kMagic{"openssh-key-v1\0", 15};
@@ -93,10 +88,30 @@ bool is_padding(Bytes bytes) {  // 1, 2, 3, ...
   return true;
 }
 
+// What may be a private key: in memory that is wiped.  White space is passed over.  nullopt: anything else that does not belong there, or
+// a length that cannot be.
+std::optional<SecretString> secret_from_base64(std::string_view text) {
+  SecretString letters = SecretString::of_size(text.size());
+  std::size_t size = 0, padding = 0;
+  for (const char c : text) {
+    if (c == ' ' || c == '\t' || c == '\r' || c == '\n') continue;
+    padding += c == '=' ? 1 : 0;
+    if (padding != 0 && c != '=') return std::nullopt;
+    letters.mutable_bytes()[size++] = static_cast<std::byte>(c);
+  }
+  if (size == 0 || size % 4 != 0 || padding > 2) return std::nullopt;
+  SecretString bytes = SecretString::of_size(size / 4 * 3);
+  const int made = EVP_DecodeBlock(reinterpret_cast<unsigned char*>(bytes.mutable_bytes().data()), reinterpret_cast<const unsigned char*>(letters.bytes().data()),
+                                   static_cast<int>(size));
+  if (made < 0) return std::nullopt;
+  bytes.shorten(bytes.size() - padding);
+  return bytes;
+}
+
 Result<PrivateKey> parse_openssh(std::string_view text, const std::string& name) {
   const std::size_t end = text.find(kEnd);
   if (end == std::string_view::npos) return bad(name, "the private key has no end");
-  const auto bytes = from_base64(text.substr(kBegin.size(), end - kBegin.size()));
+  const auto bytes = secret_from_base64(text.substr(kBegin.size(), end - kBegin.size()));
   if (!bytes || !bytes->view().starts_with(kMagic)) return bad(name, "the private key cannot be read");
   WireReader reader(bytes->bytes().subspan(kMagic.size()));
   const std::string_view cipher = reader.text(), derivation = reader.text();
@@ -162,14 +177,14 @@ Result<Buffer> parse_public_line(std::string_view line) {
     return found;
   };
   const std::string_view type = word();
-  const auto bytes = from_base64(word());
+  const auto bytes = secret_from_base64(word());
   if (!bytes || WireReader(bytes->bytes()).text() != type) return fail(Error::Kind::kInvalid, "not a public key: it should look like \"ssh-ed25519 AAAA... comment\"");
   return Buffer(bytes->bytes().begin(), bytes->bytes().end());
 }
 
 std::string public_line(Bytes blob, std::string_view comment) {
   std::string line(WireReader(blob).text());
-  line.append(" ").append(to_base64(blob));
+  line.append(" ").append(base64(blob));
   if (!comment.empty()) line.append(" ").append(comment);
   return line + "\n";
 }

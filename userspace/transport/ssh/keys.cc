@@ -2,25 +2,18 @@
 
 #include <openssl/core_names.h>
 #include <openssl/ec.h>
-#include <openssl/param_build.h>
 #include <openssl/rsa.h>
 
 #include <algorithm>
 #include <array>
 
+#include "base/base64.h"
 #include "base/check.h"
-#include "transport/ssh/base64.h"
+#include "transport/ssh/openssl_types.h"
 
 namespace weir::ssh {
 namespace {
 
-using transport::FreeWith;
-using transport::PkeyPtr;
-using BignumPtr = std::unique_ptr<BIGNUM, FreeWith<BN_free>>;
-using ParamBuildPtr = std::unique_ptr<OSSL_PARAM_BLD, FreeWith<OSSL_PARAM_BLD_free>>;
-using ParamPtr = std::unique_ptr<OSSL_PARAM, FreeWith<OSSL_PARAM_free>>;
-using PkeyContextPtr = std::unique_ptr<EVP_PKEY_CTX, FreeWith<EVP_PKEY_CTX_free>>;
-using MdContextPtr = std::unique_ptr<EVP_MD_CTX, FreeWith<EVP_MD_CTX_free>>;
 using EcdsaSigPtr = std::unique_ptr<ECDSA_SIG, FreeWith<ECDSA_SIG_free>>;
 
 constexpr std::size_t kEd25519Size = 32, kEd25519SignatureSize = 64;
@@ -232,7 +225,7 @@ std::string fingerprint_of(Bytes blob) {
   std::array<std::byte, 32> digest{};
   unsigned size = 0;
   WEIR_CHECK(EVP_Digest(raw(blob), blob.size(), raw(digest.data()), &size, EVP_sha256(), nullptr) == 1);
-  std::string text = to_base64(digest);
+  std::string text = base64(digest);
   while (text.ends_with('=')) text.pop_back();
   return "SHA256:" + text;
 }

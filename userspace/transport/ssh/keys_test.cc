@@ -78,7 +78,7 @@ class KeyGen : public ::testing::Test {
   }
   ~KeyGen() override { std::filesystem::remove_all(folder); }
   void SetUp() override {
-    if (run("command -v ssh-keygen").empty()) GTEST_SKIP() << "ssh-keygen is not installed";
+    if (run("command -v ssh-keygen").empty()) FAIL() << "ssh-keygen is not installed: scripts/setup.sh";
   }
   std::string run(const std::string& command) const {
     const std::string line = "cd " + folder + " && (" + command + ") 2>&1";

@@ -36,7 +36,7 @@ std::vector<Variant> variants() {
 class OpenSsh : public PeerTest, public ::testing::WithParamInterface<Variant> {};
 
 TEST_P(OpenSsh, ItsClientTalksToOurServer) {
-  if (!has("/usr/bin/ssh")) GTEST_SKIP() << "openssh-client is not installed";
+  if (!has("/usr/bin/ssh")) FAIL() << "openssh-client is not installed: scripts/setup.sh";
   const Variant& variant = GetParam();
   const std::string user_key = make_key("user", KeyType::kEd25519);
   auto leg = server_leg({variant.host_key});
@@ -75,8 +75,8 @@ TEST_P(OpenSsh, ItsClientTalksToOurServer) {
 }
 
 TEST_P(OpenSsh, ItsServerTalksToOurClient) {
-  if (!has("/usr/sbin/sshd")) GTEST_SKIP() << "openssh-server is not installed";
-  if (geteuid() != 0) GTEST_SKIP() << "sshd lets nobody in but who runs it, and the test's user may have no shell";
+  if (!has("/usr/sbin/sshd")) FAIL() << "openssh-server is not installed: scripts/setup.sh";
+  if (geteuid() != 0) FAIL() << "run as root: sshd lets nobody in but who runs it, and another user may have no shell";
   mkdir("/run/sshd", 0755);  // Where sshd locks its unprivileged child in; its package's service makes it.
   const Variant& variant = GetParam();
   const std::string host_key = make_key("host", variant.host_key);

@@ -1,4 +1,4 @@
-// Peers besides OpenSSH: dropbear (both ways), plink, paramiko.  Each is skipped where it is not installed.
+// Peers besides OpenSSH: dropbear (both ways), plink, paramiko.
 #include "transport/ssh/ssh_driver.h"
 
 namespace weir::ssh::testing {
@@ -35,7 +35,7 @@ class OtherPeers : public PeerTest {
 };
 
 TEST_F(OtherPeers, DropbearsClientTalksToOurServer) {
-  if (!has("/usr/bin/dbclient") || !has("/usr/bin/dropbearkey")) GTEST_SKIP() << "dropbear-bin is not installed";
+  if (!has("/usr/bin/dbclient") || !has("/usr/bin/dropbearkey")) FAIL() << "dropbear-bin is not installed: scripts/setup.sh";
   ASSERT_EQ(std::system(("dropbearkey -t ecdsa -s 256 -f " + path("dropbear") + " >/dev/null 2>&1 && dropbearconvert dropbear openssh " + path("dropbear") + " " +
                          path("user") + " >/dev/null 2>&1 && chmod 600 " + path("user"))
                             .c_str()),
@@ -46,7 +46,7 @@ TEST_F(OtherPeers, DropbearsClientTalksToOurServer) {
 }
 
 TEST_F(OtherPeers, PlinkTalksToOurServer) {
-  if (!has("/usr/bin/plink") || !has("/usr/bin/puttygen")) GTEST_SKIP() << "putty-tools is not installed";
+  if (!has("/usr/bin/plink") || !has("/usr/bin/puttygen")) FAIL() << "putty-tools is not installed: scripts/setup.sh";
   make_key("user", KeyType::kEd25519);
   ASSERT_EQ(std::system(("puttygen " + path("user") + " -o " + path("user.ppk")).c_str()), 0);
   carry_through_our_server(KeyType::kRsa, [&](const std::string& port) {
@@ -56,7 +56,7 @@ TEST_F(OtherPeers, PlinkTalksToOurServer) {
 }
 
 TEST_F(OtherPeers, ParamikoTalksToOurServer) {
-  if (std::system("/usr/bin/python3 -c 'import paramiko' 2>/dev/null") != 0) GTEST_SKIP() << "python3-paramiko is not installed";
+  if (std::system("/usr/bin/python3 -c 'import paramiko' 2>/dev/null") != 0) FAIL() << "python3-paramiko is not installed: scripts/setup.sh";
   make_key("user", KeyType::kEcdsa256);
   write_file("client.py", R"(
 import paramiko, sys, threading
@@ -84,7 +84,7 @@ sys.exit(channel.recv_exit_status())
 
 // dropbear reads keys from a home folder alone: it refuses us, and that it can say so is what this is about.
 TEST_F(OtherPeers, DropbearsServerTalksToOurClient) {
-  if (!has("/usr/sbin/dropbear")) GTEST_SKIP() << "dropbear-bin is not installed";
+  if (!has("/usr/sbin/dropbear")) FAIL() << "dropbear-bin is not installed: scripts/setup.sh";
   ASSERT_EQ(std::system(("dropbearkey -t ecdsa -s 256 -f " + path("host") + " >/dev/null 2>&1").c_str()), 0);
   int ends[2];
   ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);

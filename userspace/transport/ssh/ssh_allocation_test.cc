@@ -1,24 +1,6 @@
-// After start-up a packet allocates nothing of ours.  This file replaces operator new for the whole test program, to count.
-#include <cstdlib>
-#include <new>
-
+// After start-up a packet allocates nothing of ours.
+#include "base/counting_new_test_support.h"
 #include "transport/ssh/ssh_pair.h"
-
-namespace {
-std::size_t g_news = 0;  // The program has one thread.
-void* count(std::size_t size) {
-  ++g_news;
-  void* block = std::malloc(size);
-  if (block == nullptr) std::abort();
-  return block;
-}
-}  // namespace
-void* operator new(std::size_t size) { return count(size); }
-void* operator new[](std::size_t size) { return count(size); }
-void operator delete(void* block) noexcept { std::free(block); }
-void operator delete[](void* block) noexcept { std::free(block); }
-void operator delete(void* block, std::size_t) noexcept { std::free(block); }
-void operator delete[](void* block, std::size_t) noexcept { std::free(block); }
 
 namespace weir::ssh::testing {
 namespace {
@@ -69,9 +51,9 @@ TEST_P(Allocations, APacketMakesNone) {
   };
   carry(text.size());  // The largest that there will be: buffers have their sizes from here on.
   to_client->heard = 0;
-  const std::size_t before = g_news;
+  const uint64_t before = weir::testing::g_news;
   for (std::size_t i = 0; i < 200; ++i) carry(1 + i * 150);
-  EXPECT_EQ(g_news, before);
+  EXPECT_EQ(weir::testing::g_news, before);
   EXPECT_EQ(server.account().messages_in, 201U);
 }
 std::vector<Suite> encrypted() {

@@ -159,7 +159,7 @@ void SshTransport::on_packet(Bytes payload, Time now, SshSink& sink) {
     default: break;
   }
   if (number >= 30 && number <= 49) return become_faulty(Disconnect::kProtocolError, "message " + std::to_string(number) + " is of no key exchange that was agreed on", sink);
-  if (!is_upper(number)) return send_unimplemented(now, sink);
+  if (!is_upper(number)) return send_unimplemented(sink);
   // The target sent it on keys that nobody has vouched for yet.
   if (state_ != State::kReady) return become_faulty(Disconnect::kProtocolError, "message " + std::to_string(number) + " before the host key was judged", sink);
   ++account_.messages_in;
@@ -206,7 +206,7 @@ void SshTransport::send(std::span<const Bytes> parts, Time now, SshSink& sink) {
   if (is_live()) rekey_by_need(now, sink);
 }
 
-void SshTransport::send_unimplemented(Time, SshSink& sink) {
+void SshTransport::send_unimplemented(SshSink& sink) {
   if (!is_live()) return;
   Buffer out;
   WireWriter(out).u8(number::kUnimplemented).u32(opener_.sequence() - 1);

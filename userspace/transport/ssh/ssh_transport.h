@@ -94,7 +94,7 @@ class SshTransport {
   void send(std::span<const Bytes> parts, Time now, SshSink&);
   void send(Bytes message, Time now, SshSink& sink) { send({&message, 1}, now, sink); }
   // Answers a message that the layer above does not know (RFC 4253 section 11.4).  Only from within message().
-  void send_unimplemented(Time now, SshSink&);
+  void send_unimplemented(SshSink&);
   void accept_host_key(Time now, SshSink&);
   void refuse_host_key(std::string_view reason, SshSink&);
   void tick(Time now, SshSink&);

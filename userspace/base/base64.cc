@@ -1,11 +1,8 @@
-#include "record/base64.h"
+#include "base/base64.h"
 
 #include <openssl/evp.h>
 
-#include <algorithm>
-#include <charconv>
-
-namespace weir::record {
+namespace weir {
 
 std::string base64(Bytes bytes) {
   std::string text((bytes.size() + 2) / 3 * 4 + 1, '\0');  // OpenSSL ends it with a NUL.
@@ -25,19 +22,4 @@ std::optional<std::vector<std::byte>> from_base64(std::string_view text) {
   return base64(bytes) == text ? std::optional(std::move(bytes)) : std::nullopt;
 }
 
-std::optional<Digest> digest_from_base64(std::string_view text) {
-  Digest digest{};
-  const auto bytes = text.size() == 44 ? from_base64(text) : std::nullopt;
-  if (!bytes || bytes->size() != digest.size()) return std::nullopt;
-  std::copy(bytes->begin(), bytes->end(), digest.begin());
-  return digest;
-}
-
-std::optional<uint64_t> plain_decimal(std::string_view text) {
-  uint64_t value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  const bool is_whole = error == std::errc{} && end == text.data() + text.size() && !text.empty();
-  return is_whole && (text == "0" || text.front() != '0') ? std::optional(value) : std::nullopt;
-}
-
-}  // namespace weir::record
+}  // namespace weir

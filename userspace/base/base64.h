@@ -6,15 +6,11 @@
 #include <vector>
 
 #include "base/bytes.h"
-#include "record/keys.h"
 
-namespace weir::record {
+namespace weir {
 
 std::string base64(Bytes);
 // nullopt: not canonical (a foreign character, missing padding, bits behind the end).
 std::optional<std::vector<std::byte>> from_base64(std::string_view);
-std::optional<Digest> digest_from_base64(std::string_view);   // Exactly 32 bytes.
-// Decimal without leading zeros, as sizes and indices stand in checkpoints and proofs.
-std::optional<uint64_t> plain_decimal(std::string_view);
 
-}  // namespace weir::record
+}  // namespace weir
