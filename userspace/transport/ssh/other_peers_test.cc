@@ -52,7 +52,7 @@ TEST_F(OtherPeers, PlinkTalksToOurServer) {
   carry_through_our_server(KeyType::kRsa, [&](const std::string& port) {
     return std::vector<std::string>{"/usr/bin/plink", "-batch", "-ssh", "-noagent", "-P", port, "-i", path("user.ppk"), "-hostkey", test_key(KeyType::kRsa).public_key().fingerprint(),
                                     "alice@127.0.0.1", "cat"};
-  }, 200);  // Of one in sixty runs with a rekey every 50 packets it makes no end (README.md, "Gaps").
+  }, 200);  // With one every 50 packets plink may stop reading for good (README.md, "Known gaps").
 }
 
 TEST_F(OtherPeers, ParamikoTalksToOurServer) {

@@ -123,8 +123,8 @@ SshTransport::Allowed SshTransport::check_order(uint8_t number, SshSink& sink) {
   const bool is_plain = number == number::kDisconnect || number == number::kIgnore || number == number::kUnimplemented || number == number::kDebug;
   // EXT_INFO too: in the clear anybody on the way could have said it.
   const bool is_unkeyed = is_first && !(exchange_ && exchange_->is_received);
-  // At a rekey RFC 4253, section 7.1 forbids it too, yet plink 0.78 closes a channel then.  It came under keys that hold, so it is taken,
-  // as OpenSSH does.
+  // At a rekey RFC 4253, section 7.1 forbids it too, yet PuTTY's plink sends what it has left when it ends, a channel's close in the middle
+  // of one.  It came under keys that hold, so it is taken, as OpenSSH does.
   if (is_unkeyed && !is_kex && !is_plain) {
     become_faulty(Disconnect::kProtocolError, "message " + std::to_string(number) + " in the middle of a key exchange", sink);
     return Allowed::kFaulted;

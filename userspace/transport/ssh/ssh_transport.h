@@ -22,6 +22,8 @@
 
 namespace weir::ssh {
 
+struct RudePeer;  // Of the tests.
+
 // Message numbers of the transport (RFC 4250 section 4.1.2); what lies between 50 and 127, and 5 and 6, is the caller's.
 namespace number {
 inline constexpr uint8_t kDisconnect = 1, kIgnore = 2, kUnimplemented = 3, kDebug = 4, kServiceRequest = 5, kServiceAccept = 6, kExtInfo = 7, kKexInit = 20,
@@ -122,6 +124,7 @@ class SshTransport {
   [[nodiscard]] std::string describe() const;  // "curve25519-sha256, ssh-ed25519, chacha20-poly1305@openssh.com, strict"
 
  private:
+  friend RudePeer;  // Says what has no place.
   struct Exchange;
   enum class Allowed : uint8_t { kGoOn, kDropped, kFaulted };
 

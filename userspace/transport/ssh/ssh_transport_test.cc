@@ -4,6 +4,13 @@
 
 #include "transport/ssh/ssh_pair.h"
 
+namespace weir::ssh {
+// Does not wait with a message until an exchange is over.
+struct RudePeer {
+  static void say(SshTransport& peer, Bytes message, SshSink& sink) { peer.seal(message, sink); }
+};
+}  // namespace weir::ssh
+
 namespace weir::ssh::testing {
 namespace {
 
@@ -322,6 +329,17 @@ TEST(Ssh, WhatIsSaidDuringAnExchangeWaitsForIt) {
   EXPECT_EQ(pair.client.queued_size(), 0U);
   EXPECT_EQ(pair.client.exchanges(), 2U);
   EXPECT_EQ(copy_of(pair.client.session_id()), session_id);  // The first exchange's, for ever.
+}
+
+TEST(Ssh, WhatAPeerStillSaysAtARekeyIsTaken) {
+  SshPair pair;
+  pair.connect();
+  pair.client.rekey(pair.now, pair.client_sink);
+  RudePeer::say(pair.client, as_bytes("\x61 behind its KEXINIT"), pair.client_sink);
+  pair.converse();
+  EXPECT_EQ(pair.server_sink.messages, std::vector<std::string>{"\x61 behind its KEXINIT"});
+  EXPECT_EQ(pair.server.exchanges(), 2U) << pair.server.fault();
+  EXPECT_EQ(pair.server.state(), State::kReady) << pair.server.fault();
 }
 
 TEST(Ssh, KeysAreRenewedByTimeOnceSomebodyIsLoggedIn) {
