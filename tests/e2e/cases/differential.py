@@ -128,11 +128,14 @@ def quiet_run(context):
     expect(not problems, f"{len(problems)} differences: " + "; ".join(problems[:5]))
 
 
-@case("50 kills (-9) at random moments under load: no statement of the target is missing in the recovered record", seconds=900, spoils=True)
+KILLS = int(os.environ.get("WEIR_KILLS", "50"))
+
+
+@case(f"{KILLS} kills (-9) at random moments under load: no statement of the target is missing in the recovered record", seconds=18 * KILLS, spoils=True)
 def kills(context):
     dice = random.Random()
     before, offset = context.session_ids(), _offset(context)
-    for turn in range(50):
+    for turn in range(KILLS):
         if not context.is_alive():
             context.running = None
         context.use("")
@@ -149,7 +152,7 @@ def kills(context):
                 load.wait()
     context.running = None
     context.use("")
-    sessions = _sealed_all(context, before, 120)
+    sessions = _sealed_all(context, before, 120 + KILLS)
     record = recorded(context, sessions)
     context.lab.log_settle()
     seen = target_statements(context, offset)
