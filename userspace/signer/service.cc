@@ -61,7 +61,6 @@ Result<void> Service::open() {
 void Service::keep(const record::Checkpoint& checkpoint, std::string note) {
   head_ = checkpoint;
   head_note_ = std::move(note);
-  counts_.log_size = checkpoint.size;
 }
 
 Message Service::answer(Bytes bytes) {
@@ -185,6 +184,12 @@ Result<Message> Service::carry_out(const SignLeaf& request) {
   return answer_text(text);
 }
 
-Result<Message> Service::carry_out(const AskCounts&) { return answer_counts(counts_); }
+Result<Message> Service::carry_out(const AskCounts&) { return answer_counts(counts()); }
+
+Counts Service::counts() const {
+  Counts counts = counts_;
+  counts.log_size = head_.size;
+  return counts;
+}
 
 }  // namespace weir::signer

@@ -66,7 +66,7 @@ class Service {
   [[nodiscard]] Result<void> open();
   // Any bytes; always an answer.
   [[nodiscard]] Message answer(Bytes request);
-  [[nodiscard]] const Counts& counts() const { return counts_; }
+  [[nodiscard]] Counts counts() const;
   [[nodiscard]] std::string head_file() const;
 
  private:

@@ -66,8 +66,7 @@ Result<int> lock_steering(const std::string& state_folder) {
     ::chmod(state_folder.c_str(), 0700);
   }
   const std::string file = state_folder + "/steer.lock";
-  int fd = ::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-  if (fd < 0 && (errno == EROFS || errno == ENOSPC || errno == EIO)) fd = ::open(file.c_str(), O_RDONLY | O_CLOEXEC);  // `weir down` works on a dead disk.
+  const int fd = ::open(file.c_str(), O_RDONLY | O_CREAT | O_CLOEXEC, 0600);  // Not to write: `weir down` works on a disk that takes nothing any more.
   if (fd < 0) return fail(errno == EACCES ? Error::Kind::kDenied : Error::Kind::kSystem, file + ": " + std::strerror(errno), errno);
   // A running engine's watch holds it for a moment each second.
   const auto end = std::chrono::steady_clock::now() + kLockPatience;

@@ -124,7 +124,7 @@ def eio(context):
 def read_only(context):
     mount = os.path.join(context.lab.folder, "read-only")
     os.makedirs(mount, exist_ok=True)
-    _run("mount", "-t", "tmpfs", "-o", "size=256M", "tmpfs", mount)
+    _run("mount", "-t", "tmpfs", "-o", "size=1G", "tmpfs", mount)
     try:
         path = context.lab.config_variant("read-only", lambda text: text.replace(f"state: {context.lab.folder}/state", f"state: {mount}/state"))
         rules = context.lab.run("gateway", ["ip", "rule"]).stdout
